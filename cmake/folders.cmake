@@ -1,0 +1,45 @@
+# One library per folder of src/. Files are found by their names:
+#   x.cpp        goes into the folder's library
+#   x_test.cpp   goes into the folder's test program  <folder>_test
+#   x_fuzz.cpp   becomes a libFuzzer program          x_fuzz  (with MYNAH_FUZZ)
+# DEPENDS names the folders it may include; scripts/check-layers compares includes with the plan.
+function(mynah_folder name)
+  cmake_parse_arguments(ARG "" "" "DEPENDS;LIBRARIES" ${ARGN})
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${name}/*.cpp
+       ${CMAKE_CURRENT_SOURCE_DIR}/${name}/*.S)
+  set(tests ${sources})
+  set(fuzzers ${sources})
+  list(FILTER tests INCLUDE REGEX "_test\\.cpp$")
+  list(FILTER fuzzers INCLUDE REGEX "_fuzz\\.cpp$")
+  list(FILTER sources EXCLUDE REGEX "(_test|_fuzz|_main)\\.cpp$")
+
+  set(needs ${ARG_LIBRARIES})
+  foreach(folder ${ARG_DEPENDS})
+    list(APPEND needs mynah_${folder})
+  endforeach()
+
+  if(sources)
+    add_library(mynah_${name} STATIC ${sources})
+    set(scope PUBLIC)
+  else()
+    add_library(mynah_${name} INTERFACE)
+    set(scope INTERFACE)
+  endif()
+  target_include_directories(mynah_${name} ${scope} ${CMAKE_SOURCE_DIR}/src)
+  target_link_libraries(mynah_${name} ${scope} ${needs})
+
+  if(MYNAH_TESTS AND tests)
+    add_executable(${name}_test ${tests})
+    target_link_libraries(${name}_test PRIVATE mynah_${name} mynah_testing GTest::gmock GTest::gtest_main)
+    add_test(NAME ${name} COMMAND ${name}_test)
+    set_tests_properties(${name} PROPERTIES TIMEOUT 900)
+  endif()
+  if(MYNAH_FUZZ)
+    foreach(source ${fuzzers})
+      get_filename_component(target ${source} NAME_WE)
+      add_executable(${target} ${source})
+      target_link_libraries(${target} PRIVATE mynah_${name} mynah_testing)
+      target_link_options(${target} PRIVATE -fsanitize=fuzzer)
+    endforeach()
+  endif()
+endfunction()

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "cpu/cpu_signals.h"
+#include "cpu/cpu_state.h"
+
+namespace mynah {
+
+// Why run() returned; always at an instruction boundary, so that the state is fit to be saved.
+enum class VcpuExit {
+    kHalted,            // HLT (or MWAIT): run again when a signal is pending
+    kKicked,            // CpuSignals::kKick was raised; the engine has lowered it
+    kInit,              // CpuSignals::kInit was raised; the engine has lowered it; state untouched
+    kShutdown,          // triple fault
+    kInstructionLimit,  // the limit given to run() is reached
+};
+
+// Counters an engine keeps; read when it is not running.
+struct VcpuStatistics {
+    uint64_t instructions = 0;  // retired
+    uint64_t exceptions = 0;
+    uint64_t interrupts = 0;
+    std::map<std::string, uint64_t> undefined;  // unimplemented instructions by mnemonic
+    std::map<std::string, uint64_t> counters;   // the engine's own
+};
+
+// One virtual processor on some engine.
+class Vcpu {
+ public:
+    virtual ~Vcpu() = default;
+
+    // Only while run() is not executing, or from within a CpuPorts call.
+    virtual CpuState& state() = 0;
+    // After the state was changed from outside: forget everything derived from it.
+    virtual void state_changed() = 0;
+
+    // Runs guest code on the calling thread, at most about `instruction_limit` instructions.
+    virtual VcpuExit run(uint64_t instruction_limit = ~uint64_t{0}) = 0;
+
+    virtual CpuSignals& signals() = 0;
+    virtual VcpuStatistics statistics() const = 0;
+};
+
+}  // namespace mynah

@@ -1,0 +1,209 @@
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#include <memory>
+
+#include "base/bits.h"
+#include "cpu/cpu_ports.h"
+#include "cpu/cpu_signals.h"
+#include "cpu/cpu_state.h"
+#include "cpu/cpuid_policy.h"
+#include "cpu/exception.h"
+#include "cpu/mmu.h"
+#include "cpu/vcpu.h"
+#include "engine/interpreter/code_mode.h"
+#include "engine/interpreter/op.h"
+#include "engine/soft_tlb.h"
+#include "isa/instruction.h"
+
+namespace mynah::interpreter {
+
+class BlockCache;
+struct Block;
+class HostVectorUnit;
+class SplitAccess;
+
+// What the cores of one machine share.
+struct Shared {
+    GuestMemory& memory;
+    const CpuidPolicy& cpuid;
+    HostVectorUnit& vectors;
+    SplitAccess& split;
+};
+
+// One processor on the interpreter: fetches blocks of decoded ops and calls their handlers.
+// Handlers are free functions in one file per instruction category; this class is what they work
+// with: registers, memory, faults. Used by one thread.
+class Core final : public Vcpu {
+ public:
+    Core(const Shared& shared, CpuPorts& ports, VcpuIndex index);
+    ~Core() override;
+
+    // Vcpu
+    CpuState& state() override { return s; }
+    void state_changed() override;
+    VcpuExit run(uint64_t instruction_limit) override;
+    CpuSignals& signals() override { return signals_; }
+    VcpuStatistics statistics() const override;
+
+    // --- for handlers -------------------------------------------------------------------------
+
+    CpuState s;
+    const Shared& shared;
+    CpuPorts& ports;
+    Mmu mmu;
+    const VcpuIndex index;
+    CodeMode mode;    // of the code being run; kept by refresh_mode()
+    Exception fault;  // valid after Outcome::kFault
+    VcpuStatistics stats;
+
+    // The address of the instruction `op` of the block being run, and of the one behind it.
+    uint64_t rip_of(const Op& op) const {
+        return wrap_ip(s.gpr[CpuState::kRipBaseSlot] + op.offset);
+    }
+    uint64_t rip_after(const Op& op) const {
+        return wrap_ip(s.gpr[CpuState::kRipBaseSlot] + op.offset + op.length);
+    }
+    uint64_t wrap_ip(uint64_t ip) const {
+        return mode.code_size == CodeSize::k64 ? ip : ip & 0xffffffff;
+    }
+
+    Outcome raise(const Exception& e) {
+        fault = e;
+        return Outcome::kFault;
+    }
+    bool raised(const Exception& e) {  // for functions that return false for a fault
+        fault = e;
+        return false;
+    }
+    // Completion of an op that ends its block.
+    Outcome leave_after(const Op& op) {
+        s.rip = rip_after(op);
+        return Outcome::kLeave;
+    }
+    Outcome jump(uint64_t target) {
+        s.rip = target;
+        return Outcome::kJump;
+    }
+    // HLT and its kin: complete op, then run() returns `reason`.
+    Outcome stop_after(const Op& op, VcpuExit reason) {
+        stop_ = true;
+        stop_reason_ = reason;
+        return leave_after(op);
+    }
+
+    // Registers by the numbers in ops.
+    template <typename T>
+    T reg(unsigned slot) const {
+        if constexpr (sizeof(T) == 1) {
+            return static_cast<T>(reinterpret_cast<const uint8_t*>(s.gpr.data())[slot]);
+        } else {
+            return static_cast<T>(s.gpr[slot]);
+        }
+    }
+    // 32-bit writes clear the upper half, 8- and 16-bit writes keep the rest.
+    template <typename T>
+    void set_reg(unsigned slot, T value) {
+        if constexpr (sizeof(T) == 1) {
+            reinterpret_cast<uint8_t*>(s.gpr.data())[slot] = static_cast<uint8_t>(value);
+        } else if constexpr (sizeof(T) == 2) {
+            std::memcpy(&s.gpr[slot], &value, 2);
+        } else {
+            s.gpr[slot] = static_cast<uint64_t>(value);
+        }
+    }
+
+    // --- memory -------------------------------------------------------------------------------
+    // All of these return false after a fault was recorded; then nothing was stored.
+
+    // The offset of op's memory operand within its segment, wrapped at the address size.
+    uint64_t effective_address(const Op& op) const {
+        uint64_t ea = s.gpr[op.base] + (s.gpr[op.index] << op.scale_shift) +
+                      static_cast<uint64_t>(static_cast<int64_t>(op.disp));
+        if (op.address_bits != 64) ea &= low_mask(op.address_bits);
+        return ea;
+    }
+    // Segmentation: offset -> linear, with limit, type and (in 64-bit mode) canonical checks for
+    // `size` bytes. #SS for the stack segment, else #GP.
+    bool segment_linear(x86::Segment segment, uint64_t offset, unsigned size, AccessKind kind,
+                        uint64_t& linear);
+    // Both steps for op's memory operand.
+    bool operand_linear(const Op& op, unsigned size, AccessKind kind, uint64_t& linear) {
+        return segment_linear(op.segment, effective_address(op), size, kind, linear);
+    }
+
+    // Loads and stores at linear addresses with the current privileges. T: unsigned integer of 1 to 8 bytes.
+    template <typename T>
+    bool load(uint64_t linear, T& value) {
+        const SoftTlb::Entry& entry = slot(linear);
+        if (entry.read_tag == last_byte_tag(linear, sizeof(T))) [[likely]] {
+            value = load_unaligned<T>(reinterpret_cast<const void*>(linear + entry.addend));
+            return true;
+        }
+        return load_slow(linear, &value, sizeof(T));
+    }
+    template <typename T>
+    bool store(uint64_t linear, T value) {
+        const SoftTlb::Entry& entry = slot(linear);
+        if (entry.write_tag == last_byte_tag(linear, sizeof(T))) [[likely]] {
+            store_unaligned(reinterpret_cast<void*>(linear + entry.addend), value);
+            return true;
+        }
+        return store_slow(linear, &value, sizeof(T));
+    }
+    // Any number of bytes up to a page; all or nothing.
+    bool load_bytes(uint64_t linear, void* to, unsigned size);
+    bool store_bytes(uint64_t linear, const void* from, unsigned size);
+    // Checks that a store would succeed (faulting now), without storing.
+    bool probe_store(uint64_t linear, unsigned size);
+
+    // Host address for a locked or read-modify-write access of `size` bytes, or null: then either
+    // a fault is recorded (`faulted`), or the operand is not plain RAM of one page.
+    void* host_for_modify(uint64_t linear, unsigned size, bool& faulted);
+
+    // The processor's own accesses to descriptor tables, TSS and the like (AccessMode::kImplicit).
+    template <typename T>
+    bool load_implicit(uint64_t linear, T& value) {
+        return implicit_bytes(linear, &value, sizeof(T), AccessKind::kRead);
+    }
+    template <typename T>
+    bool store_implicit(uint64_t linear, T value) {
+        return implicit_bytes(linear, &value, sizeof(T), AccessKind::kWrite);
+    }
+    bool implicit_bytes(uint64_t linear, void* data, unsigned size, AccessKind kind);
+    // The same with an explicit privilege, for pushes to a more or less privileged stack.
+    bool access_as(AccessMode access_mode, uint64_t linear, void* data, unsigned size, AccessKind kind);
+
+    bool canonical(uint64_t linear) const { return sign_extend(linear, 48) == linear; }
+
+    // --- control state ------------------------------------------------------------------------
+
+    // Recomputes mode, privileges, the TLB set and the signal mask from `s`.
+    void refresh_mode();
+    SoftTlb& tlb() { return tlb_; }
+    // Guest TSC.
+    uint64_t read_tsc() const;
+    bool interrupts_signalled() const { return (signals_.pending() & signal_mask_) != 0; }
+
+ private:
+    SoftTlb::Entry& slot(uint64_t linear) const {
+        return tlb_slots_[(linear >> 12) & (SoftTlb::kSlots - 1)];
+    }
+    uint64_t last_byte_tag(uint64_t linear, unsigned size) const {
+        return ((linear + size - 1) & ~kPageMask) | tlb_asid_;
+    }
+    bool load_slow(uint64_t linear, void* to, unsigned size);
+    bool store_slow(uint64_t linear, const void* from, unsigned size);
+
+    SoftTlb tlb_;
+    SoftTlb::Entry* tlb_slots_ = nullptr;
+    uint64_t tlb_asid_ = 0;
+    CpuSignals signals_;
+    uint32_t signal_mask_ = 0;
+    bool stop_ = false;
+    VcpuExit stop_reason_ = VcpuExit::kKicked;
+    std::unique_ptr<BlockCache> blocks_;
+};
+
+}  // namespace mynah::interpreter

@@ -1,0 +1,47 @@
+#include "isa/instruction.h"
+
+#include <array>
+
+namespace mynah {
+namespace {
+
+ZydisDecoder make_decoder(ZydisMachineMode mode, ZydisStackWidth width) {
+    ZydisDecoder decoder;
+    ZydisDecoderInit(&decoder, mode, width);
+    return decoder;
+}
+
+const ZydisDecoder& decoder_for(CodeSize size) {
+    static const std::array<ZydisDecoder, 3> decoders = {
+        make_decoder(ZYDIS_MACHINE_MODE_LEGACY_16, ZYDIS_STACK_WIDTH_16),
+        make_decoder(ZYDIS_MACHINE_MODE_LEGACY_32, ZYDIS_STACK_WIDTH_32),
+        make_decoder(ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64),
+    };
+    return decoders[static_cast<unsigned>(size)];
+}
+
+}  // namespace
+
+DecodeStatus decode(std::span<const std::byte> bytes, CodeSize size, Instruction& out) {
+    const ZyanStatus status =
+        ZydisDecoderDecodeFull(&decoder_for(size), bytes.data(), bytes.size(), &out.info, out.operands,
+                               ZYDIS_MAX_OPERAND_COUNT, 0);
+    if (ZYAN_SUCCESS(status)) return DecodeStatus::kOk;
+    if (status == ZYDIS_STATUS_NO_MORE_DATA) {
+        return bytes.size() >= kMaxInstructionLength ? DecodeStatus::kTooLong : DecodeStatus::kTruncated;
+    }
+    if (status == ZYDIS_STATUS_INSTRUCTION_TOO_LONG) return DecodeStatus::kTooLong;
+    return DecodeStatus::kInvalid;
+}
+
+std::string disassemble(const Instruction& instruction, uint64_t address) {
+    ZydisFormatter formatter;
+    ZydisFormatterInit(&formatter, ZYDIS_FORMATTER_STYLE_INTEL);
+    std::array<char, 256> text{};
+    ZydisFormatterFormatInstruction(&formatter, &instruction.info, instruction.operands,
+                                    instruction.info.operand_count_visible, text.data(), text.size(),
+                                    address, nullptr);
+    return text.data();
+}
+
+}  // namespace mynah
