@@ -24,8 +24,7 @@ const ZydisDecoder& decoder_for(CodeSize size) {
 
 DecodeStatus decode(std::span<const std::byte> bytes, CodeSize size, Instruction& out) {
     const ZyanStatus status =
-        ZydisDecoderDecodeFull(&decoder_for(size), bytes.data(), bytes.size(), &out.info, out.operands,
-                               ZYDIS_MAX_OPERAND_COUNT, 0);
+        ZydisDecoderDecodeFull(&decoder_for(size), bytes.data(), bytes.size(), &out.info, out.operands);
     if (ZYAN_SUCCESS(status)) return DecodeStatus::kOk;
     if (status == ZYDIS_STATUS_NO_MORE_DATA) {
         return bytes.size() >= kMaxInstructionLength ? DecodeStatus::kTooLong : DecodeStatus::kTruncated;
