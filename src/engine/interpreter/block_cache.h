@@ -8,6 +8,7 @@
 #include <span>
 #include <vector>
 
+#include "base/bits.h"
 #include "engine/interpreter/code_mode.h"
 #include "engine/interpreter/op.h"
 
@@ -28,21 +29,25 @@ struct Block {
     uint8_t mode;
     bool crosses_page;
 
-    // Whether memory still holds what the block was decoded from. `host_bytes` may be read up to
-    // the end of its page.
+    // Whether memory still holds what the block was decoded from. Reads byte_count bytes at
+    // `host_bytes`, in steps of eight of which the last overlaps the one before it.
     bool matches(const std::byte* host_bytes) const {
-        const std::byte* mine = bytes;
-        unsigned left = byte_count;
-        for (; left >= 8; left -= 8, mine += 8, host_bytes += 8) {
-            uint64_t a, b;
-            std::memcpy(&a, mine, 8);
-            std::memcpy(&b, host_bytes, 8);
-            if (a != b) return false;
+        const unsigned count = byte_count;
+        if (count >= 8) [[likely]] {
+            for (unsigned i = 0; i + 8 < count; i += 8) {
+                if (differ<uint64_t>(host_bytes, i)) return false;
+            }
+            return !differ<uint64_t>(host_bytes, count - 8);
         }
-        for (; left > 0; --left, ++mine, ++host_bytes) {
-            if (*mine != *host_bytes) return false;
-        }
-        return true;
+        if (count >= 4) return !differ<uint32_t>(host_bytes, 0) && !differ<uint32_t>(host_bytes, count - 4);
+        if (count >= 2) return !differ<uint16_t>(host_bytes, 0) && !differ<uint16_t>(host_bytes, count - 2);
+        return !differ<uint8_t>(host_bytes, 0);
+    }
+
+ private:
+    template <typename T>
+    bool differ(const std::byte* host_bytes, unsigned at) const {
+        return load_unaligned<T>(bytes + at) != load_unaligned<T>(host_bytes + at);
     }
 };
 
