@@ -30,6 +30,7 @@ class WorkerExecutor final : public Executor {
     std::condition_variable_any changed_;
     std::deque<std::function<void()>> work_ GUARDED_BY(lock_);
     bool stopping_ GUARDED_BY(lock_) = false;
+    bool started_ GUARDED_BY(lock_) = false;
     std::thread thread_ GUARDED_BY(lock_);
 };
 

@@ -37,15 +37,19 @@ class SplitRing {
         kIndexJump,      // avail idx runs more than the queue's size ahead [2.7.13.3.1]
         kBadHead,        // an entry of the available ring is no descriptor
         kBadNext,        // a chain goes on beyond its table
-        kLoop,           // a chain is longer than the queue [2.7.5.1, 2.7.5.3.1]
+        kLoop,           // a chain is longer than any queue of the device [2.7.5.2, 2.7.5.3.1]
         kBadIndirect,    // not negotiated, nested, together with NEXT, or length not n x 16 [2.7.5.3.1]
         kBadOrder,       // a readable buffer after a writable one [2.7.4.2]
         kTooLong,        // buffers of more than 2^32 bytes in one chain [2.7.5]
+        kBadSize,        // the queue's size is no power of two up to 2^15 [2.7]
+        kRejected,       // the device found a chain to break the rules of its type
     };
 
     struct Features {
         bool indirect = false;
         bool event_index = false;
+        // Longest chain taken, where it can be longer than the ring because it is indirect.
+        uint32_t max_chain = 0;
     };
 
     explicit SplitRing(const DmaView& memory) : memory_(memory) {}
@@ -53,6 +57,8 @@ class SplitRing {
     // A new ring from its beginning. False: the layout breaks a rule (size, alignment, RAM).
     [[nodiscard]] bool start(const RingLayout& layout, Features features);
     RingError error() const { return error_; }
+    // Breaks the ring for a reason only the device can see.
+    void reject() { fail(RingError::kRejected); }
 
     // How many entries are available now, at most the queue's size. 0 if broken.
     uint16_t available();

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,8 +17,8 @@ namespace mynah {
 struct VirtioBlockOptions {
     uint16_t queues = 1;  // 1 to kMaxQueues; one for each processor is best
     std::string id;       // what GET_ID answers; cut to 20 bytes
-    // Whether writes wait in a volatile cache until the guest flushes. The guest can turn it off and on
-    // (VIRTIO_BLK_F_CONFIG_WCE) if flushing is offered.
+    // Whether writes may wait in a volatile cache until the guest flushes, to begin with. The guest
+    // can turn this off and on (VIRTIO_BLK_F_CONFIG_WCE).
     bool writeback = true;
 };
 
@@ -32,6 +33,7 @@ class VirtioBlock final : public VirtioDevice, private BlockCompletion {
  public:
     static constexpr uint16_t kMaxQueues = 64;
     static constexpr uint16_t kQueueSize = 256;
+    static constexpr uint32_t kMaxSegments = 32;  // ranges in one discard or write zeroes
 
     // The backend must outlive the device.
     VirtioBlock(BlockBackend& backend, VirtioBlockOptions options);
@@ -51,17 +53,21 @@ class VirtioBlock final : public VirtioDevice, private BlockCompletion {
     struct Request;
 
     void block_done(BlockRequest& request, BlockStatus status) override;
-    // A status to finish with at once, or nothing if the backend has the request.
     void begin(std::unique_ptr<Request> request);
-    void finish(std::unique_ptr<Request> request, uint8_t status, uint64_t data_written);
-    uint8_t prepare_transfer(Request& request);
-    uint8_t prepare_segments(Request& request);
+    // What is answered at once, or nothing if the request is to go to the backend.
+    std::optional<uint8_t> prepare(Request& request);
+    std::optional<uint8_t> prepare_transfer(Request& request);
+    std::optional<uint8_t> prepare_segments(Request& request);
     uint8_t answer_id(Request& request);
-    bool submit_next_segment(Request& request);
+    bool next_segment(Request& request);
+    bool within_disk(uint64_t sector, uint64_t bytes) const;
     bool stable_writes() const;
-    std::unique_ptr<Request> take_request();
+    void finish(std::unique_ptr<Request> request, uint8_t status);
+    std::unique_ptr<Request> new_request();
+    void recycle(std::unique_ptr<Request> request);
 
     BlockBackend& backend_;
+    const BlockGeometry geometry_;
     const VirtioBlockOptions options_;
     std::atomic<uint64_t> negotiated_{0};
     std::atomic<bool> writeback_;

@@ -41,7 +41,7 @@ class VirtioQueue {
     void give_back(uint16_t head, uint32_t written);
     // The device found the chain itself to break its rules: the driver must reset the device.
     // The chain counts as given back.
-    void reject(uint16_t head);
+    void reject();
 
     // --- for the session ---
 
@@ -52,7 +52,9 @@ class VirtioQueue {
     bool running() const;
 
  private:
-    void stop_if_broken(SplitRing::RingError& error) REQUIRES(lock_);
+    // The error of a ring that has just broken, which stops the queue; else kNone.
+    SplitRing::RingError note_broken() REQUIRES(lock_);
+    void chain_is_back() REQUIRES(lock_);
 
     const uint16_t index_;
     QueueEvents& events_;

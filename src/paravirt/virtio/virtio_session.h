@@ -18,6 +18,8 @@ class VirtioInterrupts {
     virtual ~VirtioInterrupts() = default;
     virtual void used_buffers(uint16_t queue) = 0;
     virtual void configuration_changed() = 0;
+    // The device was reset: what was told and not yet acknowledged is void.
+    virtual void forget() = 0;
 };
 
 // What driver and device have agreed on since the last reset: status, features, queues
@@ -70,9 +72,10 @@ class VirtioSession final : private QueueEvents {
     void queue_broken(uint16_t index, SplitRing::RingError error) override;
 
     void reset();
-    void accept_features() REQUIRES(lock_);
+    bool accept_features() REQUIRES(lock_);
     bool start_queue(QueueSlot& slot) REQUIRES(lock_);
     void needs_reset();
+    bool serving() const;  // DRIVER_OK is set and nothing is broken
 
     VirtioDevice& device_;
     VirtioInterrupts& interrupts_;
