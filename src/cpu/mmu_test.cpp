@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/bits.h"
 #include "spec/x86/paging.h"
 
 namespace mynah {
@@ -14,13 +15,13 @@ constexpr uint64_t kRw = entry::kPresent | entry::kWritable;
 constexpr uint64_t kRwUser = kRw | entry::kUser;
 constexpr uint64_t kUsedDirty = entry::kAccessed | entry::kDirty;
 
-// Paging structures at fixed places of 4 MiB of RAM.
+// Paging structures at fixed places of 16 MiB of RAM.
 constexpr uint64_t kPml4 = 0x1000, kPdpt = 0x2000, kPd = 0x3000, kPt = 0x4000;
 
 class MmuTest : public ::testing::Test {
  protected:
     MmuTest() {
-        const GuestMemory::Range range{GuestPhys(0), 4 << 20};
+        const GuestMemory::Range range{GuestPhys(0), 16 << 20};
         memory_ = GuestMemory::create({&range, 1}).take_value();
         state_.cr0 = x86::cr0::kPe | x86::cr0::kPg | x86::cr0::kWp;
         state_.flags.set(x86::rflags::kOne);
