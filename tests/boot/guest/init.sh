@@ -47,12 +47,18 @@ run=$(word mynah.run)
 if [ -n "$run" ]; then
   "$run"
   echo "mynah-init: $run ended with status $?"
-  exec poweroff
+  exec /sbin/poweroff
 fi
 
 echo "mynah-init: Linux $(uname -r) on $(nproc) processor(s). 'poweroff' ends the machine."
 export PS1='mynah:\w# '
+# busybox's shell runs its own poweroff, which signals process 1: so the shell runs beside us, and
+# the signals it may send are answered here.
+trap 'exec /sbin/poweroff' USR2
+trap 'exec /sbin/halt' USR1
+trap 'exec /sbin/reboot' TERM
 cd /root || cd /
-setsid cttyhack sh
+setsid cttyhack sh <&0 &
+wait $!
 echo "mynah-init: the shell ended"
-exec poweroff
+exec /sbin/poweroff
