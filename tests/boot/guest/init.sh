@@ -51,14 +51,4 @@ if [ -n "$run" ]; then
 fi
 
 echo "mynah-init: Linux $(uname -r) on $(nproc) processor(s). 'poweroff' ends the machine."
-export PS1='mynah:\w# '
-# busybox's shell runs its own poweroff, which signals process 1: so the shell runs beside us, and
-# the signals it may send are answered here.
-trap 'exec /sbin/poweroff' USR2
-trap 'exec /sbin/halt' USR1
-trap 'exec /sbin/reboot' TERM
-cd /root || cd /
-setsid cttyhack sh <&0 &
-wait $!
-echo "mynah-init: the shell ended"
-exec /sbin/poweroff
+exec /bin/busybox init

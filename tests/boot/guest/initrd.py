@@ -11,8 +11,15 @@ from . import cache, cpio, kernel as kernels, packages
 MODULES = ("crc32c_generic", "virtio_mmio", "virtio_pci", "virtio_blk", "virtio_rng", "ext4")
 
 INIT = pathlib.Path(__file__).with_name("init.sh")
+SHELL = pathlib.Path(__file__).with_name("shell.sh")
 
-# What ends the machine at once, after what is on disk is safe.
+# busybox's init answers the signals of its own poweroff and reboot. It runs the shell as a program
+# in the foreground of nobody, so that Ctrl-C is not ignored as it is below a script's "&".
+INITTAB = b"""::once:/etc/shell
+::shutdown:umount /mnt 2>/dev/null
+"""
+
+# For scripts: what is on disk is safe, then the end at once.
 POWER = """#!/bin/busybox sh
 sync
 umount /mnt 2>/dev/null
@@ -44,7 +51,7 @@ def initrd(kernel):
     """The initrd for one kernel; made anew when kernel, busybox or our part of it changed."""
     program = busybox()
     ours = hashlib.sha256()
-    for source in (INIT, pathlib.Path(__file__), pathlib.Path(cpio.__file__)):
+    for source in (INIT, SHELL, pathlib.Path(__file__), pathlib.Path(cpio.__file__)):
         ours.update(source.read_bytes())
     key = f"{kernel.directory.name.split('_', 1)[1]}+{program.parent.name.split('_', 1)[1]}" \
           f"+{ours.hexdigest()[:12]}"
@@ -73,6 +80,8 @@ def _build(kernel, program, where):
                  "usr/sbin"):
         archive.directory(path)
     archive.file("init", INIT.read_bytes(), 0o755)
+    archive.file("etc/shell", SHELL.read_bytes(), 0o755)
+    archive.file("etc/inittab", INITTAB)
     archive.file("bin/busybox", program.read_bytes(), 0o755)
     applets = subprocess.run([program, "--list"], check=True, text=True,
                              stdout=subprocess.PIPE).stdout.split()
