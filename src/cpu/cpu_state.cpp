@@ -29,7 +29,7 @@ void set_initial_execution_state(CpuState& state) {
     state.dr = {};
     state.dr6 = x86::dr6::kReset;
     state.dr7 = x86::dr7::kReset;
-    state.interrupt_shadow = state.nmi_blocked = state.halted = false;
+    state.interrupt_shadow = state.debug_shadow = state.nmi_blocked = state.halted = false;
 }
 
 }  // namespace

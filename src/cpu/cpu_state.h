@@ -119,8 +119,10 @@ struct CpuState {
     std::array<uint64_t, 16> mtrr_variable{};  // base, mask pairs
     std::array<uint64_t, 11> mtrr_fixed{};
 
-    // What delays interrupts and debug traps for one instruction [SDM 3A 6.8.3].
+    // What delays interrupts for one instruction, after STI, MOV SS and POP SS, and debug traps as
+    // well, after the latter two [SDM 3A 6.8.3].
     bool interrupt_shadow = false;
+    bool debug_shadow = false;
     bool nmi_blocked = false;
     bool halted = false;
 
