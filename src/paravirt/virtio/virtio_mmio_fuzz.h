@@ -89,11 +89,12 @@ class VirtioMmioFuzzBoard {
             mmio_.write(kDeviceFeaturesSel, 4, half);
             mmio_.write(kDriverFeaturesSel, 4, half);
             const uint64_t offered = mmio_.read(kDeviceFeatures, 4);
-            mmio_.write(kDriverFeatures, 4, offered & ~uint64_t{feed.take<uint8_t>()} << 22);
+            mmio_.write(kDriverFeatures, 4, offered & ~(uint64_t{feed.take<uint8_t>()} << 22));
         }
         write_status(11);
         for (uint32_t queue = 0; queue < 2; ++queue) {
-            const uint64_t base = queue * uint64_t{0x4000} + feed.take<uint8_t>() % 4;
+            const uint64_t odd = feed.take<uint8_t>();
+            const uint64_t base = queue * uint64_t{0x4000} + (odd < 240 ? 0 : odd % 16);
             mmio_.write(kQueueSel, 4, queue);
             mmio_.write(kQueueNum, 4, uint64_t{1} << (feed.take<uint8_t>() % 10));
             mmio_.write(kQueueDescLow, 4, base);
@@ -104,20 +105,34 @@ class VirtioMmioFuzzBoard {
         write_status(15);
     }
 
-    // One request in queue 0 or 1 with the ring's indices as they should be.
+    // One request in queue 0 or 1: header, data, status, of which the feed spoils what it likes.
     void add_chain(testing::ByteFeed& feed) {
+        using namespace virtio;
         const uint64_t base = (feed.take<uint8_t>() & 1) * uint64_t{0x4000};
-        const unsigned count = feed.take<uint8_t>() % 6;
-        for (unsigned i = 0; i <= count; ++i) {
-            const uint8_t kind = feed.take<uint8_t>();
-            const virtio::Descriptor entry{feed.take<uint16_t>(), feed.take<uint16_t>() % 2048u,
-                                           static_cast<uint16_t>(kind & 7),
-                                           static_cast<uint16_t>((kind >> 3) % 8)};
-            CHECK(memory_->store(GuestPhys{base + 16 * i}, entry));
-        }
+        const block::RequestHeader header{feed.take<uint8_t>() % 15u, 0, feed.take<uint8_t>() % 70u};
+        const auto place = GuestPhys{0x8000 + feed.take<uint8_t>() * uint64_t{64}};
+        CHECK(memory_->store(place, header));
+        const uint16_t writable = header.type % 8 == 0 ? kDescWrite : 0;
+        const uint32_t length = feed.take<uint8_t>() % 12 * 256;
+        add_descriptor(feed, base, 0, {place.value, 16, kDescNext, 1});
+        add_descriptor(feed, base, 1, {place.value + 16, length,
+                                       static_cast<uint16_t>(kDescNext | writable), 2});
+        add_descriptor(feed, base, 2, {place.value + 0x2000, 1, kDescWrite, 0});
         const uint16_t index = memory_->load<uint16_t>(GuestPhys{base + 0x1002}).value();
         CHECK(memory_->store<uint16_t>(GuestPhys{base + 0x1002}, static_cast<uint16_t>(index + 1)));
-        mmio_.write(virtio::mmio::kQueueNotify, 4, base != 0 ? 1 : 0);
+        mmio_.write(mmio::kQueueNotify, 4, base != 0 ? 1 : 0);
+    }
+    void add_descriptor(testing::ByteFeed& feed, uint64_t base, uint64_t index,
+                        virtio::Descriptor entry) {
+        switch (feed.take<uint8_t>()) {
+            case 1: entry.address = feed.take<uint64_t>(); break;
+            case 2: entry.length = feed.take<uint32_t>(); break;
+            case 3: entry.flags = feed.take<uint16_t>(); break;
+            case 4: entry.next = feed.take<uint16_t>(); break;
+            case 5: entry = {base, 48, virtio::kDescIndirect, 0}; break;
+            default: break;
+        }
+        CHECK(memory_->store(GuestPhys{base + 16 * index}, entry));
     }
 
     std::unique_ptr<GuestMemory> memory_ = [] {
