@@ -96,9 +96,4 @@ void VirtioQueue::stop() {
     while (chains_out_ > 0) all_back_.wait(lock_);
 }
 
-bool VirtioQueue::running() const {
-    MutexLock hold(lock_);
-    return running_;
-}
-
 }  // namespace mynah

@@ -49,7 +49,6 @@ class VirtioQueue {
     [[nodiscard]] bool start(const RingLayout& layout, SplitRing::Features features);
     // No chain is handed out from now on; waits until all that are out are back.
     void stop();
-    bool running() const;
 
  private:
     // The error of a ring that has just broken, which stops the queue; else kNone.
