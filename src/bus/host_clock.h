@@ -3,8 +3,8 @@
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <memory>
+#include <set>
 #include <thread>
 #include <utility>
 
@@ -14,8 +14,9 @@
 namespace mynah {
 
 // The VmClock of a running machine: CLOCK_MONOTONIC since construction, and one thread that runs
-// the callbacks. Arming a timer wakes that thread only if the timer became the earliest.
-// Timers must be destroyed before the clock (CHECKed).
+// the callbacks, asleep in a timerfd. Arming a timer that becomes the earliest moves the timerfd
+// forward; it wakes nobody. Timers must be destroyed before the clock, and not from a callback of
+// this clock (CHECKed).
 class HostClock final : public VmClock {
  public:
     HostClock();
@@ -26,28 +27,36 @@ class HostClock final : public VmClock {
     uint64_t now_ns() const override;
     std::unique_ptr<VmTimer> create_timer(std::function<void()> callback) override;
 
-    // How often the thread was woken before its time, for tests and statistics.
-    uint64_t early_wakes() const EXCLUDES(mutex_);
+    // How often the thread woke up and how often arm() moved the host's timer: for tests and
+    // statistics.
+    struct Counts {
+        uint64_t wakes, moves;
+    };
+    Counts counts() const EXCLUDES(mutex_);
 
  private:
     class Timer;
     // Deadline and timer; the timer's identity breaks ties.
-    using Queue = std::map<std::pair<uint64_t, const Timer*>, Timer*>;
+    using Queue = std::set<std::pair<uint64_t, Timer*>>;
 
     void arm(Timer& timer, uint64_t deadline_ns) EXCLUDES(mutex_);
     void disarm(Timer& timer) EXCLUDES(mutex_);
     void forget(Timer& timer) EXCLUDES(mutex_);
     void remove(Timer& timer) REQUIRES(mutex_);
-    void run();
+    void program(uint64_t deadline_ns) REQUIRES(mutex_);
+    void run_due_callbacks() EXCLUDES(mutex_);
+    void run() EXCLUDES(mutex_);
 
-    uint64_t epoch_ns_;  // CLOCK_MONOTONIC when the clock was made
+    static constexpr uint64_t kNever = ~uint64_t{0};
+
+    const uint64_t epoch_ns_;  // CLOCK_MONOTONIC when the clock was made
+    const int timer_fd_;
     mutable Mutex mutex_;
-    std::condition_variable changed_;   // the earliest deadline, or stop_
-    std::condition_variable finished_;  // a callback has returned
+    std::condition_variable_any finished_;  // a callback has returned
     Queue queue_ GUARDED_BY(mutex_);
     Timer* running_ GUARDED_BY(mutex_) = nullptr;
-    uint64_t sleeping_until_ GUARDED_BY(mutex_) = 0;  // 0: the thread is awake
-    uint64_t early_wakes_ GUARDED_BY(mutex_) = 0;
+    uint64_t programmed_ GUARDED_BY(mutex_) = kNever;  // when the timerfd fires
+    Counts counts_ GUARDED_BY(mutex_) = {0, 0};
     unsigned timers_ GUARDED_BY(mutex_) = 0;
     bool stop_ GUARDED_BY(mutex_) = false;
     std::thread thread_;

@@ -31,9 +31,10 @@ class LineDriver {
 
  private:
     InterruptLine& line_;
-    bool wanted_ = false;              // the device's lock guards it
+    bool wanted_ = false;               // the device's lock guards it
     std::atomic<uint32_t> toggles_{0};  // level changes wanted and not yet driven
-    Mutex mutex_;                      // orders the calls; never taken inside a device lock
+    std::atomic<bool> busy_{false};     // somebody is inside flush()
+    Mutex mutex_;                       // orders the calls; never taken inside a device lock
     bool driven_ GUARDED_BY(mutex_) = false;
 };
 

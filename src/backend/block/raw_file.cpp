@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -126,29 +128,37 @@ void RawFile::submit(BlockRequest& request) {
     });
 }
 
+bool RawFile::wants_durable(const BlockRequest& request) const {
+    return cache_ == CacheMode::kWritethrough ||
+           (request.durable && cache_ != CacheMode::kUnsafe);
+}
+
 BlockStatus RawFile::transfer(const BlockRequest& request) {
     const bool writes = request.operation == BlockOperation::kWrite;
-    const bool durable =
-        writes && (cache_ == CacheMode::kWritethrough ||
-                   (request.durable && cache_ != CacheMode::kUnsafe));
+    const bool durable = writes && wants_durable(request);
     VectorCursor cursor(request.slices);
     uint64_t done = 0;
     while (done < request.size) {
         std::array<iovec, kMaxVectors> vectors;
         const int count = cursor.gather(vectors);
         const auto offset = static_cast<off_t>(request.offset + done);
+        const bool data_sync = durable && !data_sync_refused_.load(std::memory_order_relaxed);
         const ssize_t moved =
-            writes ? pwritev2(fd_, vectors.data(), count, offset, durable ? RWF_DSYNC : 0)
+            writes ? pwritev2(fd_, vectors.data(), count, offset, data_sync ? RWF_DSYNC : 0)
                    : preadv(fd_, vectors.data(), count, offset);
         if (moved < 0) {
             if (errno == EINTR) continue;
-            return status_of(errno);
+            if (!data_sync || errno != EOPNOTSUPP) return status_of(errno);
+            data_sync_refused_.store(true, std::memory_order_relaxed);
+            continue;
         }
         // The file has become shorter than the disk.
         if (moved == 0) return BlockStatus::kIoError;
         done += static_cast<uint64_t>(moved);
         cursor.advance(static_cast<uint64_t>(moved));
     }
+    // Where writes cannot be durable one by one, they are followed by a flush.
+    if (durable && data_sync_refused_.load(std::memory_order_relaxed)) return flush();
     return BlockStatus::kOk;
 }
 
@@ -158,9 +168,7 @@ BlockStatus RawFile::run_slow(const BlockRequest& request) {
         case BlockOperation::kDiscard: return discard(request);
         case BlockOperation::kWriteZeroes: {
             const BlockStatus status = write_zeroes(request);
-            const bool durable = cache_ == CacheMode::kWritethrough ||
-                                 (request.durable && cache_ != CacheMode::kUnsafe);
-            return status == BlockStatus::kOk && durable ? flush() : status;
+            return status == BlockStatus::kOk && wants_durable(request) ? flush() : status;
         }
         case BlockOperation::kRead:
         case BlockOperation::kWrite: break;
@@ -190,14 +198,23 @@ BlockStatus RawFile::discard(const BlockRequest& request) {
     const uint64_t start = align_up(request.offset, geometry_.discard_alignment);
     const uint64_t end = align_down(request.offset + request.size, geometry_.discard_alignment);
     if (start >= end) return BlockStatus::kOk;
-    while (fallocate(fd_, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(start),
-                     static_cast<off_t>(end - start)) != 0) {
+    while (!punch(start, end - start)) {
         if (errno == EINTR) continue;
         if (!not_supported(errno)) return status_of(errno);
         punch_refused_.store(true, std::memory_order_relaxed);
         break;
     }
     return BlockStatus::kOk;
+}
+
+bool RawFile::punch(uint64_t start, uint64_t size) {
+    if (block_device_) {
+        // Not fallocate: that promises zeroes, which few devices can discard to.
+        uint64_t range[2] = {start, size};
+        return ioctl(fd_, BLKDISCARD, range) == 0;
+    }
+    return fallocate(fd_, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(start),
+                     static_cast<off_t>(size)) == 0;
 }
 
 BlockStatus RawFile::write_zeroes(const BlockRequest& request) {
@@ -217,7 +234,7 @@ BlockStatus RawFile::write_zeroes(const BlockRequest& request) {
     // A punched hole reads as zeroes, on a file as on a block device, where the kernel
     // refuses to punch if it cannot promise that.
     if (request.may_unmap) {
-        if (const auto status = try_mode(FALLOC_FL_PUNCH_HOLE, punch_refused_)) return *status;
+        if (const auto status = try_mode(FALLOC_FL_PUNCH_HOLE, zero_punch_refused_)) return *status;
     }
     if (const auto status = try_mode(FALLOC_FL_ZERO_RANGE, zero_range_refused_)) return *status;
     return write_zero_bytes(request.offset, request.size);

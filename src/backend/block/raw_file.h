@@ -57,6 +57,8 @@ class RawFile final : public BlockBackend {
 
     BlockStatus transfer(const BlockRequest& request);
     BlockStatus run_slow(const BlockRequest& request);
+    bool wants_durable(const BlockRequest& request) const;
+    bool punch(uint64_t start, uint64_t size);
     BlockStatus discard(const BlockRequest& request);
     BlockStatus write_zeroes(const BlockRequest& request);
     BlockStatus write_zero_bytes(uint64_t offset, uint64_t size);
@@ -71,7 +73,9 @@ class RawFile final : public BlockBackend {
     uint32_t slow_in_flight_ GUARDED_BY(lock_) = 0;
     std::condition_variable_any idle_;
     // The host said that it cannot: not tried again.
+    std::atomic<bool> data_sync_refused_{false};
     std::atomic<bool> punch_refused_{false};
+    std::atomic<bool> zero_punch_refused_{false};
     std::atomic<bool> zero_range_refused_{false};
     // A failed fdatasync may have dropped the dirty pages and the error with them; the next one would
     // claim success. So the disk stays failed for flushes.

@@ -42,7 +42,7 @@ class ApicTimer {
     uint64_t counts_in(uint64_t ns) const;     // rounded down
     void start(uint32_t counts, uint64_t now_ns);
 
-    const uint64_t frequency_hz_;
+    uint64_t frequency_hz_;
     Mode mode_ = Mode::kOneShot;
     uint32_t initial_count_ = 0;
     uint32_t divide_ = 0;

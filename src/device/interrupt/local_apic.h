@@ -92,18 +92,21 @@ class LocalApic {
 
  private:
     enum class Mode : uint8_t { kDisabled, kXapic, kX2apic };
+    static constexpr uint64_t kNoPage = uint64_t{1} << 63;  // above every physical address
     Mode mode() const;
     void set_base(uint64_t value);
     bool write_base(uint64_t value);
 
-    // local_apic_registers_access.cpp: register files of the two modes.
-    uint32_t read_register(apic::Register reg);
-    void write_register(apic::Register reg, uint32_t value);
+    // local_apic_registers.cpp: the register files of the two modes.
+    uint32_t read_xapic(uint32_t reg);
+    void write_xapic(uint32_t reg, uint32_t value);
     std::optional<uint64_t> read_x2apic(uint32_t reg);
     bool write_x2apic(uint32_t reg, uint64_t value);
-    bool write_x2apic_icr(uint64_t value);
+    std::optional<uint32_t> read_shared(uint32_t reg);
+    bool write_shared(uint32_t reg, uint32_t value);
     void write_svr(uint32_t value);
     void write_lvt(unsigned entry, uint32_t value);
+    bool lvt_value_allowed(unsigned entry, uint64_t value) const;
     void clear_registers();
 
     // local_apic.cpp: taking and ending interrupts.
@@ -116,20 +119,24 @@ class LocalApic {
     void raise_if_deliverable();
     void accept_fixed(uint8_t vector, bool level);
     void signal_lvt(unsigned entry);
+    void signal_lint_level(unsigned entry);
     void report_error(uint32_t bits);
     uint32_t logical_id() const;
-    uint32_t lvt(apic::Register reg) const;
 
     // local_apic_ipi.cpp
     void send_ipi(uint64_t command, uint32_t destination);
+    void send_self_ipi(uint8_t vector);
 
     // local_apic_timer.cpp
-    void timer_fired();
-    void arm_timer() REQUIRES(timer_mutex_);
-    void write_timer_register(apic::Register reg, uint32_t value);
-    void update_timer_mode(uint32_t lvt_timer);
-    void write_tsc_deadline(uint64_t value);
-    uint64_t read_tsc_deadline();
+    void timer_fired() EXCLUDES(timer_mutex_);
+    // Arms the clock for the timer's next expiry; true: it is due already, call timer_fired().
+    [[nodiscard]] bool schedule(uint64_t now_ns) REQUIRES(timer_mutex_);
+    void write_initial_count(uint32_t value) EXCLUDES(timer_mutex_);
+    void write_divide(uint32_t value) EXCLUDES(timer_mutex_);
+    void set_timer_mode(uint32_t lvt_timer) EXCLUDES(timer_mutex_);
+    void write_tsc_deadline(uint64_t value) EXCLUDES(timer_mutex_);
+    void reset_timer() EXCLUDES(timer_mutex_);
+    uint32_t timer_register(apic::Register reg) EXCLUDES(timer_mutex_);
 
     const Config config_;
     CpuSignals& signals_;
@@ -137,7 +144,7 @@ class LocalApic {
     VmClock& clock_;
 
     std::atomic<uint64_t> base_msr_{0};
-    std::atomic<uint64_t> page_{~uint64_t{0}};  // of the register page; all ones: no page
+    std::atomic<uint64_t> page_{kNoPage};  // of the register page
     std::atomic<uint32_t> tpr_{0}, ppr_{0}, ldr_{0}, dfr_{0}, svr_{0};
     std::array<std::atomic<uint32_t>, apic::kLvtCount> lvt_{};
     VectorSet irr_, tmr_, isr_;

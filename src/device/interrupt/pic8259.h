@@ -9,12 +9,15 @@ namespace mynah {
 // Modelled: initialization (ICW1 to ICW4, single and cascade), masks, all end-of-interrupt and
 // rotation commands, automatic EOI, special mask mode, special fully nested mode, polling,
 // spurious interrupts, edge and level inputs by ELCR.
-// Left out: MCS-80/85 mode (ICW4 bit 0 is taken as set) and buffered mode (no effect here).
+// Left out: MCS-80/85 mode (ICW4 bit 0 is taken as set), buffered mode (no effect here), the level
+// bit of ICW1 (ELCR replaces it, as in the ICH). An edge stays requested until it is served even
+// if the input falls meanwhile: silicon would make a spurious interrupt of it.
 // Single-threaded; PicPair is the attachment.
 class Pic8259 {
  public:
-    // The inputs that ELCR can make level-triggered: the others are fixed to edges.
-    explicit Pic8259(uint8_t elcr_mask) : elcr_mask_(elcr_mask) {}
+    enum class Role : uint8_t { kMaster, kSlave };
+    // elcr_mask: the inputs that ELCR can make level-triggered; the others are fixed to edges.
+    Pic8259(Role role, uint8_t elcr_mask) : role_(role), elcr_mask_(elcr_mask) {}
 
     void reset();
 
@@ -52,7 +55,8 @@ class Pic8259 {
     void write_ocw3(uint8_t value);
     void begin_service(unsigned input);
 
-    const uint8_t elcr_mask_;
+    Role role_;
+    uint8_t elcr_mask_;
     uint8_t irr_ = 0, isr_ = 0, imr_ = 0;
     uint8_t levels_ = 0;  // the input pins
     uint8_t elcr_ = 0;    // ones: level-triggered
@@ -60,7 +64,7 @@ class Pic8259 {
     uint8_t cascade_ = 0;  // ICW3
     unsigned lowest_ = 7;  // the input with the lowest priority
     Init init_ = Init::kDone;
-    bool needs_icw4_ = false, single_ = false, all_level_ = false;
+    bool needs_icw4_ = false, single_ = false;
     bool auto_eoi_ = false, rotate_on_auto_eoi_ = false;
     bool special_mask_ = false, special_fully_nested_ = false;
     bool read_isr_ = false, poll_ = false;

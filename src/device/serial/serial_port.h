@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -16,7 +17,9 @@
 namespace mynah {
 
 // Puts a Uart16550 between a port range of eight bytes and a byte stream. Input is taken from the
-// stream only as fast as the guest reads it. Bytes leave one call each, in order. Any thread.
+// stream only as fast as the guest reads it. Output leaves in order, gathered up to the end of a
+// line, kOutputBytes or kOutputDelayNs, because a call of the host per character is too dear.
+// Any thread.
 class SerialPort final : public IoHandler, private CharacterSink {
  public:
     // All must outlive the port. Becomes the backend's sink.
@@ -27,22 +30,33 @@ class SerialPort final : public IoHandler, private CharacterSink {
     void write(uint64_t offset, unsigned size, uint64_t value) override EXCLUDES(mutex_);
     void reset() EXCLUDES(mutex_);
 
+    static constexpr size_t kOutputBytes = 256;
+    static constexpr uint64_t kOutputDelayNs = 1'000'000;
+
  private:
     size_t input_space() override EXCLUDES(mutex_);
     void input(std::span<const std::byte> bytes) override EXCLUDES(mutex_);
     uint8_t read_register(unsigned offset) EXCLUDES(mutex_);
     void write_register(unsigned offset, uint8_t value) EXCLUDES(mutex_);
+    void queue_output(uint8_t byte) EXCLUDES(mutex_);
+    void flush_output() EXCLUDES(output_mutex_, mutex_);
     void update() REQUIRES(mutex_);
+    bool take_want() REQUIRES(mutex_);
     void timed_out() EXCLUDES(mutex_);
 
     VmClock& clock_;
     CharacterBackend& backend_;
     LineDriver irq_;
+    Mutex output_mutex_;  // orders the calls of the backend; taken before mutex_
     Mutex mutex_;
     Uart16550 chip_ GUARDED_BY(mutex_);
-    bool starved_ GUARDED_BY(mutex_) = false;  // the backend was told there is no space
+    bool starved_ GUARDED_BY(mutex_) = false;  // the backend found no more space
     bool timeout_armed_ GUARDED_BY(mutex_) = false;
-    std::unique_ptr<VmTimer> timeout_;  // last: its callback uses everything above
+    std::array<std::byte, kOutputBytes> output_ GUARDED_BY(mutex_);
+    size_t output_count_ GUARDED_BY(mutex_) = 0;
+    // Last: their callbacks use everything above.
+    std::unique_ptr<VmTimer> timeout_;
+    std::unique_ptr<VmTimer> output_timer_;
 };
 
 }  // namespace mynah

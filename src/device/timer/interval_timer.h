@@ -33,7 +33,7 @@ class IntervalTimer {
     uint8_t read_port_b(unsigned offset) EXCLUDES(mutex_);
     void write_port_b(unsigned offset, uint8_t value) EXCLUDES(mutex_);
     uint64_t clocks() const { return Pit8254::clocks_at(clock_.now_ns()); }
-    void schedule() REQUIRES(mutex_);
+    void update() REQUIRES(mutex_);
     void fired() EXCLUDES(mutex_);
 
     VmClock& clock_;
@@ -41,7 +41,7 @@ class IntervalTimer {
     Mutex mutex_;
     Pit8254 chip_ GUARDED_BY(mutex_);
     TickPacer pacer_ GUARDED_BY(mutex_);  // runs in modes 2 and 3
-    uint64_t one_shot_ns_ GUARDED_BY(mutex_) = 0;
+    uint32_t generation_ GUARDED_BY(mutex_) = 0;  // of counter 0, as it is scheduled
     uint8_t port_b_bits_ GUARDED_BY(mutex_) = 0;
     ByteWindow<IntervalTimer> ports_, port_b_;
     std::unique_ptr<VmTimer> wake_;  // last: its callback uses everything above

@@ -10,7 +10,8 @@ namespace mynah {
 // century in byte 32h as PC firmware places it.
 // Modelled: time and calendar in BCD and binary, 12 and 24 hours, alarm with wildcards, periodic,
 // alarm and update-ended interrupt, update-in-progress, SET, divider reset.
-// Left out: daylight saving, square-wave output, other crystals than 32.768 kHz.
+// Left out: daylight saving, square-wave output, other crystals than 32.768 kHz. The weekday follows
+// the date, whatever is written to it.
 // The time of day is computed from the time that went by, so a clock that is read late is right.
 // Single-threaded; RealTimeClock is the attachment.
 class Mc146818 {
@@ -32,7 +33,7 @@ class Mc146818 {
     bool interrupt() const { return (c_ & 0x80) != 0; }
     // When an enabled interrupt is due next; nothing if none is enabled.
     std::optional<uint64_t> next_event_ns(uint64_t now_ns) const;
-    // Period of the periodic interrupt: kPeriodUnits counts of 1/32768 s; 0: off.
+    // Period of the periodic interrupt in 1/32768 s; 0: off.
     uint32_t periodic_clocks() const;
 
     int64_t unix_seconds(uint64_t now_ns) const;
@@ -41,18 +42,18 @@ class Mc146818 {
     struct Calendar {
         int second, minute, hour, weekday, day, month, year;  // weekday 1 is Sunday
     };
-    bool running() const;
+    bool stopped_by_registers() const;
+    void stop_or_start(bool divider_was_reset, uint64_t now_ns);
+    void start_from(const Calendar& from, int64_t base_ns);
+    int64_t second_start(uint64_t now_ns) const;
     Calendar calendar(uint64_t now_ns) const;
-    void set_calendar_byte(uint8_t index, uint8_t value, uint64_t now_ns);
+    std::optional<uint8_t> read_calendar(uint8_t index, uint64_t now_ns) const;
+    bool write_calendar(uint8_t index, uint8_t value, uint64_t now_ns);
     uint8_t encode(int value) const;
     int decode(uint8_t value) const;
     uint8_t encode_hour(int hour) const;
     int decode_hour(uint8_t value) const;
-    std::optional<int64_t> next_alarm(int64_t after_seconds) const;
-    bool alarm_matches(int64_t seconds) const;
-    void write_a(uint8_t value, uint64_t now_ns);
-    void write_b(uint8_t value, uint64_t now_ns);
-    void store_held(uint64_t now_ns);
+    std::optional<int64_t> next_alarm(int64_t after) const;
     void raise(uint8_t flag);
 
     std::array<uint8_t, kBytes> memory_{};
@@ -62,7 +63,6 @@ class Mc146818 {
     Calendar held_{};           // the time of day while SET or the divider reset stops it
     bool stopped_ = false;
     uint64_t advanced_ns_ = 0;  // flags are right up to here
-    uint64_t periodic_start_ns_ = 0;
 };
 
 }  // namespace mynah

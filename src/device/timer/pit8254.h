@@ -8,7 +8,8 @@ namespace mynah {
 
 // One counter of an 8254, computed from the number of input clocks that went by instead of
 // counted: what it shows is right no matter when it is asked. Modes 0 to 5, binary and BCD.
-// Differences from silicon below one input clock are not modelled.
+// Differs from silicon: a count written in mode 3 takes effect at the end of the whole period,
+// not of the half.
 class Pit8254Counter {
  public:
     // All times are in input clocks since power-up and never decrease.
@@ -20,14 +21,17 @@ class Pit8254Counter {
     void set_gate(bool level, uint64_t now);
     bool gate() const { return gate_; }
 
-    bool output(uint64_t now) const;
+    bool output(uint64_t now);
     // When the output next rises after `now`; nothing if it will not without being touched.
-    std::optional<uint64_t> next_rise(uint64_t now) const;
+    std::optional<uint64_t> next_rise(uint64_t now);
     // Input clocks from one rise to the next in modes 2 and 3; nothing in other modes or
     // while not counting.
-    std::optional<uint64_t> period() const;
-    uint32_t count(uint64_t now) const;  // the counting element, binary
+    std::optional<uint64_t> period(uint64_t now);
+    uint32_t count(uint64_t now);  // the counting element, binary
     unsigned mode() const { return mode_; }
+    bool periodic() const { return mode_ == 2 || mode_ == 3; }
+    // Changes whenever the times that next_rise() and period() told no longer hold.
+    uint32_t generation() const { return generation_; }
 
  private:
     enum class Access : uint8_t { kLow = 1, kHigh = 2, kLowHigh = 3 };
@@ -36,27 +40,29 @@ class Pit8254Counter {
     uint32_t reload_count() const { return reload_ == 0 ? modulus() : reload_; }
     uint16_t encode(uint32_t count) const;  // BCD if the counter is
     uint32_t decode(uint16_t value) const;
-    void loaded(uint16_t value, uint64_t now);
+    void write_count(uint16_t value, uint64_t now);
+    void load(uint64_t now);
     void settle(uint64_t now);
     uint64_t elapsed(uint64_t now) const;
-    bool counting_is_stopped_by_gate() const { return mode_ != 1 && mode_ != 5; }
+    // In modes 1 and 5 the gate only triggers.
+    bool stopped_by_gate() const { return !gate_ && mode_ != 1 && mode_ != 5; }
 
     unsigned mode_ = 0;
     Access access_ = Access::kLowHigh;
     bool bcd_ = false;
     bool gate_ = true;
-    bool null_count_ = true;   // a count was written and is not in the counting element
-    bool counting_ = false;    // the counting element was loaded
-    bool loaded_once_ = false; // a count was written since the control word
-    uint32_t reload_ = 0;      // CR, 0 stands for the modulus
-    uint32_t current_ = 0;     // the count the element was loaded with
-    uint64_t start_ = 0;       // when it was loaded, moved on by the time the gate was low
-    uint64_t stopped_ = 0;     // when the gate went low
-    std::optional<uint32_t> next_reload_;  // takes effect at the end of the period
-    std::optional<uint8_t> low_byte_;      // first byte of a two-byte write
-    bool second_byte_ = false;             // of a two-byte read
+    bool counting_ = false;  // the counting element was loaded since the control word
+    bool written_ = false;   // a count was written since the control word
+    uint32_t reload_ = 0;    // the count register; 0 stands for the modulus
+    uint32_t current_ = 0x10000;  // the count the element was loaded with
+    uint64_t start_ = 0;     // when it was loaded, moved on by the time the gate was low
+    uint64_t stopped_ = 0;   // when the gate went low
+    std::optional<uint64_t> switch_at_;  // when a count written meanwhile takes effect
+    std::optional<uint8_t> low_byte_;    // first byte of a two-byte write
+    bool second_byte_ = false;           // of a two-byte read
     std::optional<uint16_t> latched_;
     std::optional<uint8_t> status_;
+    uint32_t generation_ = 0;
 };
 
 // The programmable interval timer of a PC, after Intel 8254 [8254]: three counters on a clock of
@@ -75,7 +81,6 @@ class Pit8254 {
     void write(unsigned offset, uint8_t value, uint64_t now);
 
     Pit8254Counter& counter(unsigned index) { return counters_[index]; }
-    const Pit8254Counter& counter(unsigned index) const { return counters_[index]; }
 
  private:
     void read_back(uint8_t command, uint64_t now);

@@ -36,7 +36,7 @@ VirtioBlock::~VirtioBlock() = default;
 uint32_t VirtioBlock::device_id() const { return virtio::kDeviceBlock; }
 
 uint64_t VirtioBlock::features() const {
-    uint64_t bits = kFeatureSegMax | kFeatureBlkSize | kFeatureTopology | kFeatureFlush |
+    uint64_t bits = kFeatureSizeMax | kFeatureSegMax | kFeatureBlkSize | kFeatureTopology | kFeatureFlush |
                     kFeatureConfigWce;
     if (geometry_.read_only) bits |= kFeatureReadOnly;
     if (options_.queues > 1) bits |= kFeatureMq;
@@ -52,6 +52,7 @@ void VirtioBlock::read_config(uint64_t offset, std::span<std::byte> to) const {
         return static_cast<uint32_t>(std::min<uint64_t>(bytes / kSectorSize, ~uint32_t{0}));
     };
     config.capacity = geometry_.size / kSectorSize;
+    config.size_max = kMaxBuffer;
     config.seg_max = kQueueSize - 2;  // beside header and status
     config.blk_size = block;
     const uint32_t per_physical = std::max<uint32_t>(geometry_.physical_block_size / block, 1);

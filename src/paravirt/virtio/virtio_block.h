@@ -33,6 +33,7 @@ class VirtioBlock final : public VirtioDevice, private BlockCompletion {
  public:
     static constexpr uint16_t kMaxQueues = 64;
     static constexpr uint16_t kQueueSize = 256;
+    static constexpr uint32_t kMaxBuffer = 1 << 20;  // size_max, in bytes: advice, not enforced
     static constexpr uint32_t kMaxSegments = 32;  // ranges in one discard or write zeroes
 
     // The backend must outlive the device.
