@@ -106,7 +106,7 @@ Outcome far_return(Core& core, const Op& op) {
 
 }  // namespace
 
-bool build_far_return(Build& b) {
+bool build_far_ret(Build& b) {
     b.op.imm = b.instruction.visible_operands() > 0 && b.is_imm(0) ? b.imm(0) & 0xffff : 0;
     b.op.segment = Segment::kSs;
     b.ends_block = true;

@@ -165,33 +165,12 @@ bool build_far_to(Build& b) {
            });
 }
 
-// Near forms are control_flow.cpp's; its builders are kept for them.
-BuildFunction near_call = nullptr, near_jump = nullptr, near_return = nullptr;
-
-bool is_far(const Build& b) { return b.instruction.info.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR; }
-
-bool build_call(Build& b) {
-    if (is_far(b)) return build_far_to<FarKind::kCall>(b);
-    return near_call != nullptr && near_call(b);
-}
-bool build_jump(Build& b) {
-    if (is_far(b)) return build_far_to<FarKind::kJump>(b);
-    return near_jump != nullptr && near_jump(b);
-}
-bool build_return(Build& b) {
-    if (is_far(b)) return build_far_return(b);
-    return near_return != nullptr && near_return(b);
-}
-
 }  // namespace
 
+bool build_far_call(Build& b) { return build_far_to<FarKind::kCall>(b); }
+bool build_far_jmp(Build& b) { return build_far_to<FarKind::kJump>(b); }
+
 void add_far_transfer(BuilderTable& table) {
-    near_call = table[ZYDIS_MNEMONIC_CALL];
-    near_jump = table[ZYDIS_MNEMONIC_JMP];
-    near_return = table[ZYDIS_MNEMONIC_RET];
-    table[ZYDIS_MNEMONIC_CALL] = build_call;
-    table[ZYDIS_MNEMONIC_JMP] = build_jump;
-    table[ZYDIS_MNEMONIC_RET] = build_return;
     add_interrupt_return(table);
     add_interrupt_instructions(table);
 }

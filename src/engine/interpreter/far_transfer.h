@@ -51,6 +51,5 @@ void finish_outer_return(Core& core, const ReturnTarget& target, const SegmentRe
 
 void add_interrupt_return(BuilderTable& table);
 void add_interrupt_instructions(BuilderTable& table);
-bool build_far_return(Build& b);
 
 }  // namespace mynah::interpreter

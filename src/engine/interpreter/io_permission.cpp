@@ -1,10 +1,13 @@
 #include "engine/interpreter/io_permission.h"
 
 #include "engine/interpreter/core.h"
+#include "engine/interpreter/debug.h"
 
 namespace mynah::interpreter {
 
-bool io_permitted(Core& core, uint16_t port, unsigned size) {
+namespace {
+
+bool allowed(Core& core, uint16_t port, unsigned size) {
     const CpuState& s = core.s;
     if (!s.protected_mode()) return true;
     if (!s.virtual_8086() && s.cpl() <= s.iopl()) return true;
@@ -23,6 +26,15 @@ bool io_permitted(Core& core, uint16_t port, unsigned size) {
     if (!core.load_implicit(s.tr.base + at, map)) return false;
     const unsigned mask = ((1u << size) - 1) << (port % 8);
     return (map & mask) == 0 || core.raised(Exception::gp());
+}
+
+}  // namespace
+
+bool io_permitted(Core& core, uint16_t port, unsigned size) {
+    if (!allowed(core, port, size)) return false;
+    // Every port access comes by here, so breakpoints on ports are noticed here too.
+    if (debug_active(core.s)) core.pending_debug |= io_breakpoint_hits(core.s, port, size);
+    return true;
 }
 
 }  // namespace mynah::interpreter
