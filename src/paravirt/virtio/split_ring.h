@@ -35,7 +35,7 @@ class SplitRing {
     enum class RingError : uint8_t {
         kNone,
         kNotMemory,    // a ring, table or buffer is not wholly in RAM, or a ring is misaligned
-        kIndexJump,    // avail idx runs more than the queue's size ahead [2.7.13.3.1]
+        kIndexJump,    // avail idx runs more than the queue's size ahead, or back [2.7.6]
         kBadHead,      // an entry of the available ring is no descriptor
         kBadNext,      // a chain goes on beyond its table
         kLoop,         // a chain is longer than any queue of the device [2.7.5.2, 2.7.5.3.1]
