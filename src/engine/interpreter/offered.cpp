@@ -79,7 +79,6 @@ std::string_view feature_of(ZydisISASet set) {
         case ZYDIS_ISA_SET_XSAVEOPT: return "xsaveopt";
         case ZYDIS_ISA_SET_XSAVEC: return "xsavec";
         case ZYDIS_ISA_SET_XSAVES: return "xsaves";
-        case ZYDIS_ISA_SET_SERIALIZE: return "serialize";
         case ZYDIS_ISA_SET_VTX: return kAlways;  // VMCALL; its builder refuses the others
         case ZYDIS_ISA_SET_SVM: return kAlways;  // VMMCALL likewise
         default: return kNever;
