@@ -1,0 +1,103 @@
+#include "device/interrupt/apic_bus.h"
+
+#include "base/check.h"
+#include "device/interrupt/local_apic.h"
+
+namespace mynah {
+namespace {
+
+// Address and data of a message [SDM 3A 10.11.1, 10.11.2].
+constexpr uint64_t kMsiLogical = 1u << 2, kMsiRedirectionHint = 1u << 3;
+constexpr unsigned kMsiDestinationShift = 12;
+constexpr uint32_t kMsiDeliveryMask = 7, kMsiAssert = 1u << 14, kMsiLevel = 1u << 15;
+constexpr unsigned kMsiDeliveryShift = 8;
+
+}  // namespace
+
+ApicBus::ApicBus(StartupSink& startup) : startup_(startup) {}
+ApicBus::~ApicBus() = default;
+
+void ApicBus::attach(LocalApic& apic) {
+    const uint32_t id = apic.apic_id();
+    // An id of eight bits is what xAPIC, MSI and I/O APIC can name; FFh is broadcast.
+    CHECK(id < 0xffff);
+    if (by_id_.size() <= id) by_id_.resize(id + 1, nullptr);
+    CHECK(by_id_[id] == nullptr);
+    by_id_[id] = &apic;
+    apics_.push_back(&apic);
+}
+
+void ApicBus::Lint::set(bool level) {
+    for (LocalApic* apic : bus_.apics_) apic->set_lint(pin_, level);
+}
+
+void ApicBus::send(MsiMessage message) {
+    if (message.address - kMsiBase >= kMsiSize) return;
+    ApicMessage out;
+    out.destination = static_cast<uint32_t>(message.address >> kMsiDestinationShift) & 0xff;
+    if (out.destination == 0xff) out.destination = ApicMessage::kBroadcast;
+    out.logical = (message.address & kMsiLogical) != 0;
+    out.mode = static_cast<DeliveryMode>(message.data >> kMsiDeliveryShift & kMsiDeliveryMask);
+    out.vector = static_cast<uint8_t>(message.data);
+    out.level_triggered = (message.data & kMsiLevel) != 0;
+    if (out.level_triggered && (message.data & kMsiAssert) == 0) return;
+    if (out.mode == DeliveryMode::kStartup || static_cast<uint8_t>(out.mode) == 3) return;
+    if ((message.address & kMsiRedirectionHint) != 0 && out.mode == DeliveryMode::kFixed) {
+        out.mode = DeliveryMode::kLowestPriority;
+    }
+    deliver(out);
+}
+
+void ApicBus::accept(LocalApic& apic, const ApicMessage& message) {
+    if (message.mode == DeliveryMode::kStartup) {
+        startup_.startup(apic.vcpu(), message.vector);
+    } else {
+        apic.accept(message);
+    }
+}
+
+void ApicBus::deliver(const ApicMessage& message) {
+    if (message.mode == DeliveryMode::kLowestPriority) {
+        deliver_lowest_priority(message);
+        return;
+    }
+    if (!message.logical && message.destination != ApicMessage::kBroadcast) {
+        if (message.destination >= by_id_.size()) return;
+        LocalApic* apic = by_id_[message.destination];
+        if (apic != nullptr && apic->matches(message.destination, false)) accept(*apic, message);
+        return;
+    }
+    for (LocalApic* apic : apics_) {
+        if (apic->matches(message.destination, message.logical)) accept(*apic, message);
+    }
+}
+
+void ApicBus::deliver_to_all(const ApicMessage& message, const LocalApic* except) {
+    ApicMessage everyone = message;
+    everyone.destination = ApicMessage::kBroadcast;
+    for (LocalApic* apic : apics_) {
+        if (apic != except && apic->matches(ApicMessage::kBroadcast, false)) accept(*apic, everyone);
+    }
+}
+
+// The one with the lowest processor priority; among equals each in turn [SDM 3A 10.6.2.4].
+void ApicBus::deliver_lowest_priority(const ApicMessage& message) {
+    if (apics_.empty()) return;
+    const size_t first = next_arbiter_.fetch_add(1, std::memory_order_relaxed) % apics_.size();
+    LocalApic* chosen = nullptr;
+    for (size_t i = 0; i < apics_.size(); ++i) {
+        LocalApic* apic = apics_[(first + i) % apics_.size()];
+        if (!apic->enabled_by_software()) continue;
+        if (!apic->matches(message.destination, message.logical)) continue;
+        if (chosen == nullptr || apic->processor_priority() < chosen->processor_priority()) {
+            chosen = apic;
+        }
+    }
+    if (chosen != nullptr) accept(*chosen, message);
+}
+
+void ApicBus::end_of_interrupt(uint8_t vector) {
+    for (EoiSink* sink : eoi_sinks_) sink->end_of_interrupt(vector);
+}
+
+}  // namespace mynah

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <array>
+#include <memory>
+
+#include "bus/interrupt_line.h"
+#include "device/interrupt/io_apic.h"
+#include "device/interrupt/pic_pair.h"
+
+namespace mynah {
+
+// Wires the interrupt inputs of a PC to both controllers: ISA request n goes to input n of the
+// 8259 pair and to the I/O APIC's pin of the same number, except request 0, whose pin is 2 (the
+// MADT says so by an interrupt source override). Pins from 16 on have no 8259. Which controller
+// is listened to is the guest's choice, by their masks. Any thread.
+class InterruptRouter {
+ public:
+    InterruptRouter(PicPair& pics, IoApic& io_apic);
+    ~InterruptRouter();
+
+    static constexpr uint32_t kTimerGsi = 2;
+
+    // The wire of ISA request 0 to 15 (not 2), as the chips of a PC are connected.
+    InterruptLine& isa(unsigned irq);
+    // The wire of a global system interrupt 0 to 23. Gsi{2} is isa(0).
+    InterruptLine& gsi(Gsi gsi);
+
+ private:
+    class Wire;
+    std::array<std::unique_ptr<Wire>, IoApic82093::kPins> wires_;  // by GSI; null where none
+};
+
+}  // namespace mynah

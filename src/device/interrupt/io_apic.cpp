@@ -1,0 +1,75 @@
+#include "device/interrupt/io_apic.h"
+
+#include "base/check.h"
+
+namespace mynah {
+
+class IoApic::Pin final : public InterruptLine {
+ public:
+    Pin(IoApic& owner, unsigned number) : owner_(owner), number_(number) {}
+    void set(bool level) override { owner_.set_pin(number_, level); }
+
+ private:
+    IoApic& owner_;
+    unsigned number_;
+};
+
+IoApic::IoApic(ApicBus& bus) : bus_(bus) {
+    chip_.reset();
+    for (unsigned i = 0; i < pins_.size(); ++i) pins_[i] = std::make_unique<Pin>(*this, i);
+    bus_.attach(*this);
+}
+
+IoApic::~IoApic() = default;
+
+InterruptLine& IoApic::pin(unsigned number) {
+    CHECK(number < pins_.size());
+    return *pins_[number];
+}
+
+void IoApic::reset() {
+    MutexLock lock(mutex_);
+    chip_.reset();
+}
+
+void IoApic::send(const IoApic82093::Messages& messages) {
+    for (const ApicMessage& message : messages) bus_.deliver(message);
+}
+
+void IoApic::set_pin(unsigned number, bool level) {
+    IoApic82093::Messages messages;
+    {
+        MutexLock lock(mutex_);
+        chip_.set_pin(number, level, messages);
+    }
+    send(messages);
+}
+
+void IoApic::end_of_interrupt(uint8_t vector) {
+    IoApic82093::Messages messages;
+    {
+        MutexLock lock(mutex_);
+        chip_.end_of_interrupt(vector, messages);
+    }
+    send(messages);
+}
+
+// Registers are 32 bits wide and read as such; narrower reads give their part.
+uint64_t IoApic::read(uint64_t offset, unsigned) {
+    MutexLock lock(mutex_);
+    const uint32_t value = chip_.read(static_cast<uint32_t>(offset & ~uint64_t{3}));
+    return value >> (8 * (offset & 3));
+}
+
+// A write takes effect as 32 bits; one that is not aligned goes nowhere.
+void IoApic::write(uint64_t offset, unsigned, uint64_t value) {
+    if ((offset & 3) != 0) return;
+    IoApic82093::Messages messages;
+    {
+        MutexLock lock(mutex_);
+        chip_.write(static_cast<uint32_t>(offset), static_cast<uint32_t>(value), messages);
+    }
+    send(messages);
+}
+
+}  // namespace mynah

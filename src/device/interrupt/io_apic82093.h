@@ -1,0 +1,54 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "device/interrupt/apic_message.h"
+
+namespace mynah {
+
+// The I/O APIC, after Intel 82093AA [82093AA] with the EOI register and version of its
+// successors [ICH10 13.5.7]. 24 pins. A change answers with the messages to send.
+// Left out: the APIC bus arbitration id (reads as the id). Remote IRR and delivery status are
+// read-only; SMI is passed on. Single-threaded; IoApic is the attachment.
+class IoApic82093 {
+ public:
+    static constexpr unsigned kPins = 24;
+
+    // At most one message per pin.
+    struct Messages {
+        std::array<ApicMessage, kPins> items;
+        unsigned count = 0;
+        void add(const ApicMessage& message) { items[count++] = message; }
+        const ApicMessage* begin() const { return items.data(); }
+        const ApicMessage* end() const { return items.data() + count; }
+    };
+
+    void reset();
+
+    // `level` is the wire's electrical activity: true is asserted, whatever the polarity says (the
+    // platform's lines are active when true; INTPOL is storage, as it is for other monitors).
+    void set_pin(unsigned pin, bool level, Messages& out);
+    // The EOI of a level-triggered interrupt with this vector.
+    void end_of_interrupt(uint8_t vector, Messages& out);
+
+    // The register window: select at 0, data at 10h, EOI at 40h. Other offsets read 0.
+    uint32_t read(uint32_t offset) const;
+    void write(uint32_t offset, uint32_t value, Messages& out);
+
+    uint64_t entry(unsigned pin) const { return entries_[pin]; }
+
+ private:
+    uint32_t read_register(uint8_t index) const;
+    void write_register(uint8_t index, uint32_t value, Messages& out);
+    void evaluate(unsigned pin, Messages& out);
+    ApicMessage message_of(unsigned pin) const;
+
+    std::array<uint64_t, kPins> entries_{};
+    uint32_t levels_ = 0;   // pins that are asserted
+    uint32_t edges_ = 0;    // edges not yet sent, because the pin was masked
+    uint8_t select_ = 0;
+    uint8_t id_ = 0;
+};
+
+}  // namespace mynah
