@@ -70,6 +70,7 @@ std::string_view feature_of(ZydisISASet set) {
         case ZYDIS_ISA_SET_RDWRFSGS: return "fsgsbase";
         case ZYDIS_ISA_SET_SMAP: return "smap";
         case ZYDIS_ISA_SET_INVPCID: return "invpcid";
+        case ZYDIS_ISA_SET_SERIALIZE: return "serialize";
         case ZYDIS_ISA_SET_MONITOR: return "monitor";
         case ZYDIS_ISA_SET_CLFSH: return "clflush";
         case ZYDIS_ISA_SET_CLFLUSHOPT: return "clflushopt";
@@ -78,7 +79,6 @@ std::string_view feature_of(ZydisISASet set) {
         case ZYDIS_ISA_SET_XSAVEOPT: return "xsaveopt";
         case ZYDIS_ISA_SET_XSAVEC: return "xsavec";
         case ZYDIS_ISA_SET_XSAVES: return "xsaves";
-        case ZYDIS_ISA_SET_SERIALIZE: return "serialize";
         case ZYDIS_ISA_SET_VTX: return kAlways;  // VMCALL; its builder refuses the others
         case ZYDIS_ISA_SET_SVM: return kAlways;  // VMMCALL likewise
         default: return kNever;
