@@ -29,7 +29,7 @@ void set_initial_execution_state(CpuState& state) {
     state.dr = {};
     state.dr6 = x86::dr6::kReset;
     state.dr7 = x86::dr7::kReset;
-    state.interrupt_shadow = state.nmi_blocked = state.halted = false;
+    state.interrupt_shadow = state.debug_shadow = state.nmi_blocked = state.halted = false;
 }
 
 }  // namespace
@@ -39,7 +39,7 @@ CpuState reset_state() {
     set_initial_execution_state(state);
     state.cr0 = 0x60000010;
     state.x87.fcw = 0x40;
-    state.x87.ftw = 0x5555;
+    state.x87.tags = 0xff;  // every register holds +0.0
     return state;
 }
 

@@ -54,23 +54,30 @@ struct Flags {
     bool has(uint64_t system_bits) const { return (system & system_bits) != 0; }
 };
 
-// x87 state; its registers in stack order ST(0) to ST(7), as FXSAVE stores them [SDM 1 10.5.1].
-struct X87State {
+// x87 and MMX state as FXSAVE64 stores it [SDM 1 10.5.1], so that the host's own FXRSTOR64 and
+// FXSAVE64 work on it in place. FCS and FDS read as zero, as on all processors that announce so
+// (CPUID.7.0:EBX[13]), which therefore must be announced.
+struct alignas(16) X87State {
     uint16_t fcw = 0x37f;
     uint16_t fsw = 0;
-    uint16_t ftw = 0xffff;  // the full tag word, two bits a register, by physical number
-    uint16_t fop = 0;       // 11 bits
+    uint8_t tags = 0;  // one bit a register, by physical number; clear: empty
+    uint8_t reserved = 0;
+    uint16_t fop = 0;  // 11 bits
     uint64_t fip = 0;
     uint64_t fdp = 0;
-    uint16_t fcs = 0;
-    uint16_t fds = 0;
+    uint32_t host_mxcsr = 0x1f80;  // engines' own, not the guest's; always valid for FXRSTOR
+    uint32_t host_mxcsr_mask = 0;
     struct Register {
         uint64_t significand = 0;
         uint16_t sign_exponent = 0;
-        uint16_t unused[3] = {};
+        uint16_t reserved[3] = {};
     };
-    alignas(16) std::array<Register, 8> st{};
+    std::array<Register, 8> st{};  // ST(0) to ST(7)
+    std::array<std::byte, 352> scratch{};  // FXSAVE's XMM area; engines' own
+
+    unsigned top() const { return (fsw >> 11) & 7; }
 };
+static_assert(sizeof(X87State) == 512);
 
 struct alignas(32) VectorRegister {
     std::array<std::byte, 32> bytes{};  // XMM is the low half
@@ -108,12 +115,16 @@ struct CpuState {
     uint64_t tsc_adjust = 0;
     uint64_t pat = 0x0007040600070406;
     uint64_t misc_enable = 1;  // fast strings
+    uint64_t spec_ctrl = 0;
+    uint64_t mcg_status = 0;
     uint64_t mtrr_def_type = 0;
     std::array<uint64_t, 16> mtrr_variable{};  // base, mask pairs
     std::array<uint64_t, 11> mtrr_fixed{};
 
-    // What delays interrupts and debug traps for one instruction [SDM 3A 6.8.3].
+    // What delays interrupts for one instruction, after STI, MOV SS and POP SS, and debug traps as
+    // well, after the latter two [SDM 3A 6.8.3].
     bool interrupt_shadow = false;
+    bool debug_shadow = false;
     bool nmi_blocked = false;
     bool halted = false;
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "cpu/cpuid_features.h"
 
 namespace mynah {
 
@@ -44,12 +45,18 @@ class CpuidPolicy {
     bool has(std::string_view feature) const;
 
     unsigned physical_bits() const { return physical_bits_; }
-    uint64_t valid_cr4() const;   // CR4 bits that may be set
-    uint64_t valid_efer() const;
-    uint64_t valid_xcr0() const;  // 1 if there is no XSAVE
+    uint64_t valid_cr4() const { return valid_cr4_; }  // CR4 bits that may be set
+    uint64_t valid_efer() const { return valid_efer_; }
+    uint64_t valid_xcr0() const { return valid_xcr0_; }  // 1 if there is no XSAVE
     uint32_t valid_mxcsr() const { return 0xffff; }
-    uint32_t signature() const;   // leaf 1 EAX; also RDX after reset
+    uint32_t signature() const { return signature_; }  // leaf 1 EAX; also RDX after reset
     CpuTopology topology() const { return topology_; }
+
+    // Frequency of the crystal that leaf 15h tells, in Hz. Guests take it for the frequency that
+    // drives the local APIC's timer, so that timer must run with it.
+    uint64_t apic_timer_hz() const;
+    // APIC id of a processor by its number: thread, core and socket fields padded to powers of two.
+    uint32_t apic_id(uint32_t vcpu) const;
 
  private:
     // The leaves with the static content, in registers as CPUID returns them.
@@ -57,9 +64,32 @@ class CpuidPolicy {
         uint32_t leaf, subleaf;
         CpuidLeaf value;
     };
+    // Crystal * numerator / denominator is the TSC's frequency [SDM 2A CPUID leaf 15h].
+    struct TscRatio {
+        uint32_t denominator = 1, numerator = 0;
+    };
+
+    CpuidPolicy() = default;
+    void put(uint32_t leaf, uint32_t subleaf, CpuidLeaf value) { entries_.push_back({leaf, subleaf, value}); }
+    uint32_t word(FeatureWord word) const { return features_[static_cast<unsigned>(word)]; }
+    void fill_valid_bits();
+    void fill_basic_leaves();
+    void fill_cache_leaves();
+    void fill_state_leaves();
+    void fill_frequency_leaves(uint64_t tsc_hz);
+    void fill_hypervisor_leaves(uint64_t tsc_hz);
+    void fill_extended_leaves(std::string_view model);
+    CpuidLeaf topology_leaf(uint32_t subleaf, uint32_t apic_id) const;
+    static TscRatio ratio_for(uint64_t tsc_hz);
+
     std::vector<Entry> entries_;
+    FeatureSet features_{};
     CpuTopology topology_;
+    uint32_t signature_ = 0;
+    uint64_t valid_cr4_ = 0, valid_efer_ = 0, valid_xcr0_ = 1;
     unsigned physical_bits_ = 46;
+    unsigned thread_bits_ = 0;  // width of the thread field of an APIC id
+    unsigned core_bits_ = 0;
 };
 
 }  // namespace mynah

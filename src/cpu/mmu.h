@@ -31,8 +31,10 @@ struct Translation {
 // Paging structures outside RAM read as all ones.
 class Mmu {
  public:
-    // physical_bits: MAXPHYADDR; higher bits of entries are reserved.
-    Mmu(GuestMemory& memory, unsigned physical_bits) : memory_(memory), physical_bits_(physical_bits) {}
+    // physical_bits: MAXPHYADDR; higher bits of entries are reserved. gigabyte_pages: whether
+    // CPUID offers them; otherwise bit 7 of a PDPTE is reserved too.
+    Mmu(GuestMemory& memory, unsigned physical_bits, bool gigabyte_pages = true)
+        : memory_(memory), physical_bits_(physical_bits), gigabyte_pages_(gigabyte_pages) {}
 
     // `linear` must be canonical for the current mode (checked by the caller: that is #GP or #SS).
     // A fault has the error code of the access; nothing but A bits was changed.
@@ -48,6 +50,7 @@ class Mmu {
  private:
     GuestMemory& memory_;
     unsigned physical_bits_;
+    bool gigabyte_pages_;
 };
 
 }  // namespace mynah

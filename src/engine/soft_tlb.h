@@ -57,7 +57,6 @@ class SoftTlb {
     };
     std::array<PcidTag, 8> pcids_{};
     unsigned next_pcid_ = 0;
-    uint16_t current_pcid_ = 0;
     std::array<uint64_t, 64> large_regions_{};  // bloom filter over linear >> 21 and >> 30
     bool huge_pages_ = false;
 };

@@ -1,10 +1,13 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <span>
 
 #include "base/bits.h"
+#include "base/mutex.h"
 #include "cpu/cpu_ports.h"
 #include "cpu/cpu_signals.h"
 #include "cpu/cpu_state.h"
@@ -22,15 +25,17 @@ namespace mynah::interpreter {
 class BlockCache;
 struct Block;
 class HostVectorUnit;
-class SplitAccess;
 
 // What the cores of one machine share.
 struct Shared {
     GuestMemory& memory;
     const CpuidPolicy& cpuid;
     HostVectorUnit& vectors;
-    SplitAccess& split;
+    Mutex& split_lock;  // held for locked accesses that the host cannot do as one
 };
+
+// The handler behind a block's last instruction: goes on at its own address.
+Outcome end_of_block(Core& core, const Op& op);
 
 // One processor on the interpreter: fetches blocks of decoded ops and calls their handlers.
 // Handlers are free functions in one file per instruction category; this class is what they work
@@ -132,8 +137,15 @@ class Core final : public Vcpu {
     bool operand_linear(const Op& op, unsigned size, AccessKind kind, uint64_t& linear) {
         return segment_linear(op.segment, effective_address(op), size, kind, linear);
     }
+    // The same in 64-bit mode with 64-bit addresses, without the canonical check: no translation
+    // of a non-canonical address is ever found, so that the access itself faults.
+    uint64_t operand_linear64(const Op& op) const {
+        return segment_base_[static_cast<unsigned>(op.segment)] + s.gpr[op.base] +
+               (s.gpr[op.index] << op.scale_shift) + static_cast<uint64_t>(static_cast<int64_t>(op.disp));
+    }
 
-    // Loads and stores at linear addresses with the current privileges. T: unsigned integer of 1 to 8 bytes.
+    // Loads and stores at linear addresses with the current privileges. T: unsigned integer of 1
+    // to 8 bytes.
     template <typename T>
     bool load(uint64_t linear, T& value) {
         const SoftTlb::Entry& entry = slot(linear);
@@ -153,29 +165,58 @@ class Core final : public Vcpu {
         return store_slow(linear, &value, sizeof(T));
     }
     // Any number of bytes up to a page; all or nothing.
-    bool load_bytes(uint64_t linear, void* to, unsigned size);
-    bool store_bytes(uint64_t linear, const void* from, unsigned size);
+    bool load_bytes(uint64_t linear, void* to, unsigned size) {
+        const SoftTlb::Entry& entry = slot(linear);
+        if (entry.read_tag == last_byte_tag(linear, size)) [[likely]] {
+            std::memcpy(to, reinterpret_cast<const void*>(linear + entry.addend), size);
+            return true;
+        }
+        return load_slow(linear, to, size);
+    }
+    bool store_bytes(uint64_t linear, const void* from, unsigned size) {
+        const SoftTlb::Entry& entry = slot(linear);
+        if (entry.write_tag == last_byte_tag(linear, size)) [[likely]] {
+            std::memcpy(reinterpret_cast<void*>(linear + entry.addend), from, size);
+            return true;
+        }
+        return store_slow(linear, from, size);
+    }
     // Checks that a store would succeed (faulting now), without storing.
     bool probe_store(uint64_t linear, unsigned size);
 
-    // Host address for a locked or read-modify-write access of `size` bytes, or null: then either
-    // a fault is recorded (`faulted`), or the operand is not plain RAM of one page.
-    void* host_for_modify(uint64_t linear, unsigned size, bool& faulted);
+    // Host address for a locked, read-modify-write or block access of `size` bytes, or null: then
+    // either a fault is recorded (`faulted`), or the operand is not plain RAM of one page.
+    void* host_for_modify(uint64_t linear, unsigned size, bool& faulted) {
+        const SoftTlb::Entry& entry = slot(linear);
+        if (entry.write_tag == last_byte_tag(linear, size)) [[likely]] {
+            return reinterpret_cast<void*>(linear + entry.addend);
+        }
+        return host_for_modify_slow(linear, size, faulted);
+    }
+    // The same for reading.
+    const void* host_for_read(uint64_t linear, unsigned size, bool& faulted);
 
     // The processor's own accesses to descriptor tables, TSS and the like (AccessMode::kImplicit).
     template <typename T>
     bool load_implicit(uint64_t linear, T& value) {
-        return implicit_bytes(linear, &value, sizeof(T), AccessKind::kRead);
+        return access_as(AccessMode::kImplicit, linear, &value, sizeof(T), AccessKind::kRead);
     }
     template <typename T>
     bool store_implicit(uint64_t linear, T value) {
-        return implicit_bytes(linear, &value, sizeof(T), AccessKind::kWrite);
+        return access_as(AccessMode::kImplicit, linear, &value, sizeof(T), AccessKind::kWrite);
     }
-    bool implicit_bytes(uint64_t linear, void* data, unsigned size, AccessKind kind);
-    // The same with an explicit privilege, for pushes to a more or less privileged stack.
+    // With an explicit privilege, for pushes to a more or less privileged stack. `data` is read
+    // for kWrite and written otherwise. Does not go through the TLB.
     bool access_as(AccessMode access_mode, uint64_t linear, void* data, unsigned size, AccessKind kind);
+    // Checks for access_as that a write of `size` bytes would succeed.
+    bool probe_as(AccessMode access_mode, uint64_t linear, unsigned size);
 
-    bool canonical(uint64_t linear) const { return sign_extend(linear, 48) == linear; }
+    // In fault.address of a #GP: the address was not canonical. The run loop makes it #SS if the
+    // op's segment is SS.
+    static constexpr uint64_t kNonCanonicalMark = 0x6e6f6e63616e6f6e;
+
+    // Four-level paging: bits 63 to 47 are equal. Outside 64-bit mode every address below 4 GiB is.
+    static bool canonical(uint64_t linear) { return sign_extend(linear, 48) == linear; }
 
     // --- control state ------------------------------------------------------------------------
 
@@ -184,26 +225,77 @@ class Core final : public Vcpu {
     SoftTlb& tlb() { return tlb_; }
     // Guest TSC.
     uint64_t read_tsc() const;
-    bool interrupts_signalled() const { return (signals_.pending() & signal_mask_) != 0; }
+    // Something wants this vCPU's attention: long instructions give way (Outcome::kRepeat).
+    bool signalled() const { return (signals_.pending() & signal_mask_) != 0; }
+    // Traps may be due after every iteration of a repeated string instruction.
+    bool single_iterations() const { return attention_; }
+    void mask_interrupts() { signal_mask_ &= ~CpuSignals::kInterrupt; }
+    // Debug conditions met by the current instruction, as bits of DR6; #DB follows it.
+    uint64_t pending_debug = 0;
+    // Set by INT n and its kin: no single-step trap behind this instruction.
+    bool skip_single_step = false;
 
  private:
+    friend class LockedOperandBase;
+
+    // Where one piece of an access, within a page, is.
+    struct Piece {
+        std::byte* host = nullptr;  // null: not RAM
+        GuestPhys physical{0};
+    };
+
     SoftTlb::Entry& slot(uint64_t linear) const {
-        return tlb_slots_[(linear >> 12) & (SoftTlb::kSlots - 1)];
+        return data_slots_[(linear >> 12) & (SoftTlb::kSlots - 1)];
     }
     uint64_t last_byte_tag(uint64_t linear, unsigned size) const {
         return ((linear + size - 1) & ~kPageMask) | tlb_asid_;
     }
     bool load_slow(uint64_t linear, void* to, unsigned size);
     bool store_slow(uint64_t linear, const void* from, unsigned size);
+    void* host_for_modify_slow(uint64_t linear, unsigned size, bool& faulted);
+
+    // Translates the page of `linear` and remembers the translation if it is for current privileges.
+    bool resolve(uint64_t linear, AccessKind kind, AccessMode access_mode, Piece& piece);
+    bool resolve_range(uint64_t linear, unsigned size, AccessKind kind, AccessMode access_mode,
+                       Piece (&pieces)[2], unsigned& first_size);
+    bool check_access(uint64_t linear, unsigned size, AccessKind kind);
+    void read_piece(const Piece& piece, void* to, unsigned size);
+    void write_piece(const Piece& piece, const void* from, unsigned size);
+    void note_code_write(uintptr_t host, unsigned size);
+
+    // The run loop (run_loop.cpp).
+    bool attend(VcpuExit& exit);
+    bool deliver_interrupt(uint8_t vector);
+    Block* find_block();
+    Block* find_uncached_block(uint64_t linear);
+    bool step();
+    bool finish(Outcome outcome, const Op& op);
+
+    // Decoding (decode_block.cpp).
+    Block* decode_block(uint64_t linear, const std::byte* host);
+    unsigned decode_ops(std::span<const std::byte> bytes, unsigned max_ops, std::span<Op> ops,
+                        unsigned& byte_count);
+    Block* decode_crossing(uint64_t linear, const std::byte* host, unsigned in_page);
 
     SoftTlb tlb_;
-    SoftTlb::Entry* tlb_slots_ = nullptr;
+    SoftTlb::Entry* data_slots_ = nullptr;  // no_slots_ while every access must take the slow path
+    SoftTlb::Entry* code_slots_ = nullptr;
+    std::unique_ptr<SoftTlb::Entry[]> no_slots_;
+    SoftTlb::Set tlb_set_ = SoftTlb::kSupervisor;
     uint64_t tlb_asid_ = 0;
+    AccessMode access_mode_ = AccessMode::kSupervisor;
+    bool alignment_check_ = false;
+    bool data_breakpoints_ = false;
+    std::array<uint64_t, x86::kSegmentCount> segment_base_{};  // 0 where 64-bit mode ignores it
     CpuSignals signals_;
     uint32_t signal_mask_ = 0;
+    bool attention_ = false;  // run one instruction at a time, and look before and after it
     bool stop_ = false;
     VcpuExit stop_reason_ = VcpuExit::kKicked;
+    const Block* running_ = nullptr;
+    bool running_discarded_ = false;
     std::unique_ptr<BlockCache> blocks_;
+    Block* previous_;  // the block that was found last; never null
 };
 
 }  // namespace mynah::interpreter

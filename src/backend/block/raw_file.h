@@ -1,0 +1,87 @@
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "backend/block/block_backend.h"
+#include "base/executor.h"
+#include "base/mutex.h"
+#include "base/result.h"
+
+namespace mynah {
+
+// When the host's page cache is emptied onto the medium.
+enum class CacheMode : uint8_t {
+    kWriteback,     // when the guest flushes, as a disk with a volatile cache does
+    kWritethrough,  // at every write
+    kUnsafe,        // when the host likes; a power cut may ruin the disk. For throw-away machines
+};
+
+struct RawFileOptions {
+    std::string path;
+    bool read_only = false;
+    CacheMode cache = CacheMode::kWriteback;
+    // The operator said that the bytes are the disk (format=raw). Otherwise a file that bears
+    // the signature of another disk format is refused: a guest must not see, and so be able to
+    // write, the header of an image format.
+    bool format_given = false;
+    // How the operator named the disk, for messages.
+    std::string option = "--disk path=";
+};
+
+// A file or block device whose bytes are the disk.
+//
+// Reads and writes run at once on the submitting thread (preadv, pwritev through the page cache).
+// Flushing, discarding and zeroing can take long and go to the executor. The size is what
+// the file has when it is opened, rounded down to whole blocks of 512 bytes; a file that shrinks
+// later gives I/O errors at its former end. While open, the file carries an advisory lock (open
+// file description lock over the whole file): writers exclude everyone, readers exclude writers.
+// Left out: O_DIRECT, growing while in use.
+class RawFile final : public BlockBackend {
+  public:
+    // Error: names option and path and says what was expected. The executor must outlive the disk
+    // and must run what it was given.
+    static Result<std::unique_ptr<RawFile>> open(const RawFileOptions& options,
+                                                 Executor& slow_work);
+    ~RawFile() override;
+    RawFile(const RawFile&) = delete;
+    RawFile& operator=(const RawFile&) = delete;
+
+    const BlockGeometry& geometry() const override { return geometry_; }
+    void submit(BlockRequest& request) override;
+
+  private:
+    RawFile(int fd, BlockGeometry geometry, bool block_device, CacheMode cache,
+            Executor& slow_work);
+
+    BlockStatus transfer(const BlockRequest& request);
+    BlockStatus run_slow(const BlockRequest& request);
+    bool wants_durable(const BlockRequest& request) const;
+    bool punch(uint64_t start, uint64_t size);
+    BlockStatus discard(const BlockRequest& request);
+    BlockStatus write_zeroes(const BlockRequest& request);
+    BlockStatus write_zero_bytes(uint64_t offset, uint64_t size);
+    BlockStatus flush();
+
+    const int fd_;
+    const BlockGeometry geometry_;
+    const bool block_device_;
+    const CacheMode cache_;
+    Executor& slow_work_;
+    Mutex lock_;
+    uint32_t slow_in_flight_ GUARDED_BY(lock_) = 0;
+    std::condition_variable_any idle_;
+    // The host said that it cannot: not tried again.
+    std::atomic<bool> data_sync_refused_{false};
+    std::atomic<bool> punch_refused_{false};
+    std::atomic<bool> zero_punch_refused_{false};
+    std::atomic<bool> zero_range_refused_{false};
+    // A failed fdatasync may have dropped the dirty pages and the error with them; the next one
+    // would claim success. So the disk stays failed for flushes.
+    std::atomic<bool> flush_failed_{false};
+};
+
+}  // namespace mynah

@@ -1,0 +1,178 @@
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <string_view>
+
+#include "backend/block/raw_file.h"
+#include "base/bits.h"
+#include "base/log.h"
+
+// Finding out whether a path is a disk that can be used, before anything is written to it.
+namespace mynah {
+
+namespace {
+
+constexpr uint64_t kBlock = 512;
+// Limits of one request that keep the host's call within seconds.
+constexpr uint64_t kMaxDiscard = uint64_t{1} << 30;
+constexpr uint64_t kMaxZeroes = uint64_t{256} << 20;
+
+struct OpenFile {
+    int fd = -1;
+    ~OpenFile() {
+        if (fd >= 0) close(fd);
+    }
+};
+
+Error complaint(const RawFileOptions& options, std::string_view what) {
+    return Error(options.option + options.path + ": " + std::string(what));
+}
+
+// The signature of a disk format that is not raw, at the start of a file.
+const char* image_format(std::span<const std::byte> start) {
+    const std::string_view text(reinterpret_cast<const char*>(start.data()), start.size());
+    if (text.starts_with(std::string_view("QFI\xfb", 4))) return "qcow2";
+    if (text.starts_with("KDMV") || text.starts_with("# Disk DescriptorFile")) return "vmdk";
+    if (text.starts_with("vhdxfile")) return "vhdx";
+    if (text.starts_with("<<< ")) return "vdi";
+    if (text.starts_with("conectix")) return "vpc";
+    return nullptr;
+}
+
+std::string reason(int error, bool read_only) {
+    switch (error) {
+        case ENOENT:
+            return "no such file; expected a disk image or block device";
+        case EACCES:
+        case EPERM:
+            return read_only
+                       ? "may not be read by this user"
+                       : "may not be written by this user; with readonly=on reading is enough";
+        case EROFS:
+            return "lies on a read-only file system; expected a writable disk, or readonly=on";
+        case EBUSY:
+            return "is in use by the host (mounted?); expected a disk nobody uses";
+        case EISDIR:
+            return "is a directory; expected a disk image or block device";
+        case ETXTBSY:
+            return "is being run as a program or used as swap; expected a disk nobody uses";
+        default:
+            return std::string("cannot be opened: ") + std::strerror(error);
+    }
+}
+
+Result<void> check_kind(const RawFileOptions& options, const struct stat& info) {
+    if (S_ISREG(info.st_mode) || S_ISBLK(info.st_mode)) return {};
+    const char* kind = S_ISDIR(info.st_mode)    ? "a directory"
+                       : S_ISCHR(info.st_mode)  ? "a character device"
+                       : S_ISFIFO(info.st_mode) ? "a pipe"
+                       : S_ISSOCK(info.st_mode) ? "a socket"
+                                                : "no file";
+    return complaint(options,
+                     std::string("is ") + kind + "; expected a disk image or block device");
+}
+
+// Writers exclude everyone, readers exclude writers. Open file description locks belong to this
+// opening of the file, so they hold between processes and between two disks of one process.
+Result<void> lock(const RawFileOptions& options, int fd) {
+    struct flock range {};
+    range.l_type = options.read_only ? F_RDLCK : F_WRLCK;
+    range.l_whence = SEEK_SET;  // from 0 to whatever the end becomes
+    if (fcntl(fd, F_OFD_SETLK, &range) == 0) return {};
+    if (errno == EAGAIN || errno == EACCES) {
+        return complaint(options, options.read_only
+                                      ? "is being written by another machine; expected a disk "
+                                        "nobody else writes"
+                                      : "is in use by another machine; expected a disk nobody "
+                                        "else uses, or readonly=on for all of them");
+    }
+    // Some network file systems have no locks. The operator can know; we cannot refuse for that.
+    log(LogLevel::kWarning, "{}{}: cannot be locked ({}): do not give it to two machines",
+        options.option, options.path, std::strerror(errno));
+    return {};
+}
+
+Result<BlockGeometry> measure(const RawFileOptions& options, int fd, const struct stat& info) {
+    BlockGeometry geometry;
+    geometry.read_only = options.read_only;
+    uint64_t bytes = static_cast<uint64_t>(info.st_size);
+    geometry.physical_block_size = 4096;  // what file systems on the host work in
+    geometry.discard_alignment = 4096;
+    if (S_ISBLK(info.st_mode)) {
+        int logical = 512;
+        unsigned physical = 512;
+        if (ioctl(fd, BLKGETSIZE64, &bytes) != 0 || ioctl(fd, BLKSSZGET, &logical) != 0) {
+            return complaint(options, std::string("cannot be measured: ") + std::strerror(errno));
+        }
+        if (ioctl(fd, BLKPBSZGET, &physical) != 0) physical = static_cast<unsigned>(logical);
+        geometry.logical_block_size = static_cast<uint32_t>(logical);
+        geometry.physical_block_size = physical;
+        geometry.discard_alignment = static_cast<uint64_t>(logical);
+    }
+    // A tail that is no whole block cannot be addressed.
+    geometry.size = align_down(bytes, geometry.logical_block_size);
+    if (geometry.size == 0) {
+        return complaint(options, bytes == 0 ? "is empty; expected a disk of at least 512 bytes"
+                                             : "has only " + std::to_string(bytes) +
+                                                   " bytes; expected a disk of at least 512");
+    }
+    geometry.can_discard = !options.read_only;
+    geometry.can_write_zeroes = !options.read_only;
+    geometry.max_discard_size = kMaxDiscard;
+    geometry.max_write_zeroes_size = kMaxZeroes;
+    return geometry;
+}
+
+Result<void> check_format(const RawFileOptions& options, int fd) {
+    if (options.format_given) return {};
+    std::array<std::byte, kBlock> start{};
+    const ssize_t got = pread(fd, start.data(), start.size(), 0);
+    if (got < 0) {
+        return complaint(options, std::string("cannot be read: ") + std::strerror(errno));
+    }
+    const char* format = image_format(std::span(start).first(static_cast<size_t>(got)));
+    if (format == nullptr) return {};
+    return complaint(options, std::string("is a ") + format +
+                                  " image; expected a raw disk (format=raw takes its bytes as "
+                                  "they are)");
+}
+
+}  // namespace
+
+Result<std::unique_ptr<RawFile>> RawFile::open(const RawFileOptions& options, Executor& slow_work) {
+    if (options.path.empty()) return complaint(options, "names no file; expected a disk image");
+    // The kind is looked at first: opening a pipe would wait, opening a device can do things.
+    struct stat info {};
+    if (stat(options.path.c_str(), &info) != 0) {
+        return complaint(options, reason(errno, options.read_only));
+    }
+    TRY(check_kind(options, info));
+
+    int flags = (options.read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+    // Without O_CREAT this means, for block devices: fail if the host has it mounted.
+    if (S_ISBLK(info.st_mode) && !options.read_only) flags |= O_EXCL;
+    OpenFile file{::open(options.path.c_str(), flags)};
+    if (file.fd < 0) return complaint(options, reason(errno, options.read_only));
+    // Again: the name may have come to mean something else.
+    if (fstat(file.fd, &info) != 0) return complaint(options, reason(errno, options.read_only));
+    TRY(check_kind(options, info));
+    TRY(lock(options, file.fd));
+    TRY(check_format(options, file.fd));
+    const BlockGeometry geometry = TRY(measure(options, file.fd, info));
+    if (static_cast<uint64_t>(info.st_size) % kBlock != 0 && S_ISREG(info.st_mode)) {
+        log(LogLevel::kWarning,
+            "{}{}: the last {} bytes are no whole block and not part of the disk", options.option,
+            options.path, static_cast<uint64_t>(info.st_size) % kBlock);
+    }
+    const int fd = std::exchange(file.fd, -1);
+    return std::unique_ptr<RawFile>(
+        new RawFile(fd, geometry, S_ISBLK(info.st_mode), options.cache, slow_work));
+}
+
+}  // namespace mynah

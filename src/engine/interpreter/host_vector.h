@@ -1,0 +1,86 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <unordered_map>
+
+#include "base/mutex.h"
+#include "base/result.h"
+#include "cpu/cpu_state.h"
+#include "engine/interpreter/host_vector_arena.h"
+#include "engine/interpreter/host_vector_code.h"
+
+namespace mynah::interpreter {
+
+// Code that runs one vector instruction on the host. The pointers are to the operands encoded in
+// ModRM.reg, ModRM.rm, VEX.vvvv and imm8[7:4]: registers of the guest, or a copy of the memory
+// operand; those that the instruction does not have may be anything. Returns 0, or 1 for an
+// unmasked SIMD floating-point exception, in which case nothing was stored. The host's MXCSR must
+// be the guest's if the instruction looks at it.
+using VectorStub = uint64_t (*)(void* reg, void* rm, void* vvvv, void* is4, CpuState* state);
+// The same for x87 instructions; `memory` is the staged operand.
+using X87Stub = uint64_t (*)(X87State* x87, void* memory, void*, void*, CpuState* state);
+
+// What besides its code there is to know about a vector instruction when it runs.
+struct VectorForm {
+    VectorStub stub = nullptr;
+    uint8_t memory_bytes = 0;
+    uint8_t alignment = 1;    // of the memory operand, else #GP(0)
+    bool mmx_gate = false;    // checked, and has the effects of, an MMX instruction
+    bool sse_gate = false;    // needs CR4.OSFXSR
+    uint8_t mmx_written = 0;  // 1: the register of ModRM.reg, 2: of ModRM.rm
+};
+
+struct X87Form {
+    X87Stub stub = nullptr;
+    uint64_t instruction_address = 0;  // what FIP is when the host has run it
+    uint16_t host_opcode = 0;          // what FOP is then
+    uint8_t memory_bytes = 0;
+    bool store = false;
+};
+
+// The host's x87, MMX, SSE and AVX units at the guests' service: each instruction that a guest has
+// is re-encoded once, into a stub, and run by the silicon, so that results and exception flags are
+// the processor's own.
+//
+// Stubs and forms are kept for good. Their number is bounded because register numbers are not part
+// of them: some 1,100 opcodes in up to six variants, of which about 60 take an 8-bit immediate,
+// come to less than 120,000 stubs; kArenaBytes is room for all of them at once. Memory is
+// used as they come. Should the room be used up nevertheless, there is no stub (null).
+//
+// Any thread may call; one per machine.
+class HostVectorUnit {
+ public:
+    static constexpr size_t kArenaBytes = 24u << 20;
+
+    static Result<std::unique_ptr<HostVectorUnit>> create();
+
+    // The form for an instruction; `rest` is everything but the stub. Valid as long as this object.
+    const VectorForm* form(const HostInstruction& instruction, VectorForm rest) EXCLUDES(mutex_);
+    const X87Form* x87_form(const X87Code& instruction, X87Form rest) EXCLUDES(mutex_);
+
+    struct Usage {
+        size_t stubs, code_bytes;
+    };
+    Usage usage() EXCLUDES(mutex_);
+
+ private:
+    explicit HostVectorUnit(std::unique_ptr<StubArena> arena) : arena_(std::move(arena)) {}
+
+    // What tells one form from another, in three words.
+    struct Key {
+        uint64_t words[3];
+        friend bool operator==(const Key&, const Key&) = default;
+    };
+    struct KeyHash {
+        size_t operator()(const Key& key) const;
+    };
+    static Key key_of(const HostInstruction& instruction, const VectorForm& rest);
+
+    Mutex mutex_;
+    const std::unique_ptr<StubArena> arena_;
+    std::unordered_map<Key, VectorForm, KeyHash> forms_ GUARDED_BY(mutex_);
+    std::unordered_map<uint32_t, X87Form> x87_forms_ GUARDED_BY(mutex_);
+};
+
+}  // namespace mynah::interpreter

@@ -1,0 +1,172 @@
+#include "engine/interpreter/vector.h"
+
+#include <xmmintrin.h>
+
+#include <algorithm>
+
+#include "engine/interpreter/host_vector.h"
+#include "engine/interpreter/vector_handlers.h"
+
+namespace mynah::interpreter {
+namespace {
+
+// MXCSR with every exception masked, rounding to nearest, denormals kept: what our own code expects.
+constexpr uint32_t kHostMxcsr = 0x1f80, kMxcsrFlags = 0x3f;
+
+// Lends the host's MXCSR to the guest for one instruction. Loading it is slow, so it is left
+// in place afterwards where it differs from the host's own only in sticky flags, which nobody
+// here looks at.
+class GuestMxcsr {
+ public:
+    explicit GuestMxcsr(CpuState& state) : state_(state) {
+        if (_mm_getcsr() != state.mxcsr) _mm_setcsr(state.mxcsr);
+    }
+    ~GuestMxcsr() {
+        state_.mxcsr = _mm_getcsr();
+        if ((state_.mxcsr & ~kMxcsrFlags) != kHostMxcsr) _mm_setcsr(kHostMxcsr);
+    }
+    GuestMxcsr(const GuestMxcsr&) = delete;
+    GuestMxcsr& operator=(const GuestMxcsr&) = delete;
+
+ private:
+    CpuState& state_;
+};
+
+bool allowed(Core& core, Gate gate, const VectorForm& form) {
+    switch (gate) {
+        case Gate::kSse: return sse_allowed(core);
+        case Gate::kVex: return vex_allowed(core);
+        case Gate::kMmx: return (!form.sse_gate || sse_allowed(core)) && mmx_allowed(core);
+    }
+    return false;
+}
+
+// Loads the memory operand into `staged`.
+template <unsigned bytes>
+bool load_operand(Core& core, uint64_t linear, unsigned any_size, void* staged) {
+    if constexpr (bytes == 4) {
+        return core.load(linear, *static_cast<uint32_t*>(staged));
+    } else if constexpr (bytes == 8) {
+        return core.load(linear, *static_cast<uint64_t*>(staged));
+    } else if constexpr (bytes == 16) {
+        return core.load(linear, *static_cast<Bytes16*>(staged));
+    } else if constexpr (bytes == 32) {
+        return core.load(linear, *static_cast<Bytes32*>(staged));
+    } else {
+        return core.load_bytes(linear, staged, any_size);
+    }
+}
+
+void rotate_to_top_zero(X87State& x87) {
+    std::rotate(x87.st.begin(), x87.st.begin() + ((8 - x87.top()) & 7), x87.st.end());
+    x87.fsw &= static_cast<uint16_t>(~(7u << 11));
+}
+
+// The stub of an MMX instruction, with what such an instruction does to the x87 state; none of it
+// happens if the instruction faults.
+uint64_t run_mmx(Core& core, const VectorForm& form, void* reg, void* rm, void* vvvv, void* is4) {
+    X87State& x87 = core.s.x87;
+    const unsigned top = x87.top();
+    const uint16_t fsw = x87.fsw;
+    if (top != 0) rotate_to_top_zero(x87);
+    const uint64_t fault = form.stub(reg, rm, vvvv, is4, &core.s);
+    if (fault != 0) {
+        std::rotate(x87.st.begin(), x87.st.begin() + top, x87.st.end());
+        x87.fsw = fsw;
+        return fault;
+    }
+    begin_mmx(x87);
+    // The exponent of a written register is all ones [SDM 1 9.2.1]; it lies behind the significand.
+    if (form.mmx_written != 0) {
+        auto* written = static_cast<X87State::Register*>(form.mmx_written == 1 ? reg : rm);
+        written->sign_exponent = 0xffff;
+    }
+    return 0;
+}
+
+// The general handler: checks, stages the memory operand, runs the stub. op.imm is the form;
+// dst, src and the halves of aux are the places of the registers in ModRM.reg, ModRM.rm, VEX.vvvv
+// and imm8[7:4].
+template <Gate gate, MemoryUse use, unsigned bytes, bool floating>
+Outcome run_vector(Core& core, const Op& op) {
+    const auto& form = *reinterpret_cast<const VectorForm*>(op.imm);
+    if (!allowed(core, gate, form)) return Outcome::kFault;
+    CpuState& s = core.s;
+    alignas(64) std::byte staged[64];
+    void* rm = at_place(s, op.src);
+    uint64_t linear = 0;
+    if constexpr (use != MemoryUse::kNone) {
+        const AccessKind kind = use == MemoryUse::kStore ? AccessKind::kWrite : AccessKind::kRead;
+        if (!core.operand_linear(op, form.memory_bytes, kind, linear)) return Outcome::kFault;
+        if ((linear & (form.alignment - 1u)) != 0) return core.raise(Exception::gp());
+        rm = staged;
+        if constexpr (use == MemoryUse::kLoad) {
+            if (!load_operand<bytes>(core, linear, form.memory_bytes, staged)) return Outcome::kFault;
+        } else if (floating || gate == Gate::kMmx) {
+            if (!core.probe_store(linear, form.memory_bytes)) return Outcome::kFault;
+        }
+    }
+    void* reg = at_place(s, op.dst);
+    void* vvvv = at_place(s, op.aux & 0xff);
+    void* is4 = at_place(s, op.aux >> 8);
+    uint64_t fault = 0;
+    if constexpr (floating) {
+        const GuestMxcsr lend(s);
+        fault = gate == Gate::kMmx ? run_mmx(core, form, reg, rm, vvvv, is4)
+                                   : form.stub(reg, rm, vvvv, is4, &s);
+    } else {
+        fault = gate == Gate::kMmx ? run_mmx(core, form, reg, rm, vvvv, is4)
+                                   : form.stub(reg, rm, vvvv, is4, &s);
+    }
+    if (fault != 0) [[unlikely]] {
+        // [SDM 3A 2.5] CR4.OSXMMEXCPT
+        return core.raise((s.cr4 & x86::cr4::kOsxmmexcpt) != 0 ? Exception::xm() : Exception::ud());
+    }
+    if constexpr (use == MemoryUse::kStore) {
+        const bool stored = bytes == 16 ? core.store(linear, *reinterpret_cast<Bytes16*>(staged))
+                                        : core.store_bytes(linear, staged, form.memory_bytes);
+        if (!stored) return Outcome::kFault;
+    }
+    return Outcome::kNext;
+}
+
+template <Gate gate, bool floating>
+Handler handler_for(MemoryUse use, unsigned bytes) {
+    switch (use) {
+        case MemoryUse::kNone: return run_vector<gate, MemoryUse::kNone, 0, floating>;
+        case MemoryUse::kStore:
+            return bytes == 16 ? run_vector<gate, MemoryUse::kStore, 16, floating>
+                               : run_vector<gate, MemoryUse::kStore, 0, floating>;
+        case MemoryUse::kLoad: break;
+    }
+    switch (bytes) {
+        case 4: return run_vector<gate, MemoryUse::kLoad, 4, floating>;
+        case 8: return run_vector<gate, MemoryUse::kLoad, 8, floating>;
+        case 16: return run_vector<gate, MemoryUse::kLoad, 16, floating>;
+        case 32: return run_vector<gate, MemoryUse::kLoad, 32, floating>;
+        default: return run_vector<gate, MemoryUse::kLoad, 0, floating>;
+    }
+}
+
+}  // namespace
+
+Handler vector_handler(Gate gate, MemoryUse use, unsigned bytes, bool floating) {
+    switch (gate) {
+        case Gate::kSse: return floating ? handler_for<Gate::kSse, true>(use, bytes)
+                                         : handler_for<Gate::kSse, false>(use, bytes);
+        case Gate::kVex: return floating ? handler_for<Gate::kVex, true>(use, bytes)
+                                         : handler_for<Gate::kVex, false>(use, bytes);
+        case Gate::kMmx: return floating ? handler_for<Gate::kMmx, true>(use, bytes)
+                                         : handler_for<Gate::kMmx, false>(use, bytes);
+    }
+    return nullptr;
+}
+
+void begin_mmx(X87State& x87) {
+    if (x87.top() != 0) rotate_to_top_zero(x87);
+    x87.tags = 0xff;
+}
+
+Outcome raise_undefined(Core& core, const Op&) { return core.raise(Exception::ud()); }
+
+}  // namespace mynah::interpreter

@@ -1,0 +1,210 @@
+#include "firmware/acpi_tables.h"
+
+#include <algorithm>
+#include <cstring>
+#include <numeric>
+#include <span>
+
+#include "base/bits.h"
+#include "firmware/dsdt.h"
+#include "firmware/low_memory.h"
+#include "spec/acpi/tables.h"
+
+namespace mynah {
+namespace {
+
+constexpr std::array<char, 6> kOemId{'M', 'Y', 'N', 'A', 'H', ' '};
+constexpr std::array<char, 8> kOemTableId{'M', 'Y', 'N', 'A', 'H', 'V', 'M', ' '};
+constexpr std::array<char, 4> kCreator{'M', 'Y', 'N', 'H'};
+
+uint8_t checksum_of(std::span<const std::byte> bytes) {
+    unsigned sum = 0;
+    for (const std::byte byte : bytes) sum += std::to_integer<unsigned>(byte);
+    return static_cast<uint8_t>(0u - sum);
+}
+
+// Tables one behind the other, each knowing its address as soon as it is added.
+class TableBlock {
+ public:
+    explicit TableBlock(GuestPhys base) : base_(base) {}
+
+    template <typename T>
+    uint64_t add(const T& content, uint64_t alignment = 16) {
+        return add_bytes(std::as_bytes(std::span(&content, 1)), alignment);
+    }
+    // A table: header, rest; length and checksum are filled in here.
+    uint64_t add_table(std::vector<std::byte> table) {
+        auto header = load_unaligned<acpi::TableHeader>(table.data());
+        header.length = static_cast<uint32_t>(table.size());
+        header.checksum = 0;
+        store_unaligned(table.data(), header);
+        header.checksum = checksum_of(table);
+        store_unaligned(table.data(), header);
+        return add_bytes(table, 16);
+    }
+    std::vector<std::byte>& bytes() { return bytes_; }
+
+ private:
+    uint64_t add_bytes(std::span<const std::byte> content, uint64_t alignment) {
+        bytes_.resize(align_up(base_.value + bytes_.size(), alignment) - base_.value);
+        const uint64_t address = base_.value + bytes_.size();
+        bytes_.insert(bytes_.end(), content.begin(), content.end());
+        return address;
+    }
+
+    GuestPhys base_;
+    std::vector<std::byte> bytes_;
+};
+
+acpi::TableHeader make_header(std::string_view signature, uint8_t revision) {
+    acpi::TableHeader header{};
+    header.signature = acpi::signature(signature);
+    header.revision = revision;
+    header.oem_id = kOemId;
+    header.oem_table_id = kOemTableId;
+    header.oem_revision = 1;
+    header.creator_id = kCreator;
+    header.creator_revision = 1;
+    return header;
+}
+
+template <typename T>
+void append(std::vector<std::byte>& to, const T& part) {
+    const auto bytes = std::as_bytes(std::span(&part, 1));
+    to.insert(to.end(), bytes.begin(), bytes.end());
+}
+
+std::vector<std::byte> make_madt(const AcpiBoard& board) {
+    std::vector<std::byte> table;
+    acpi::Madt madt{};
+    madt.header = make_header("APIC", 4);
+    madt.local_apic_address = board.local_apic_address;
+    madt.flags = acpi::madt_flags::kPcatCompatible;
+    append(table, madt);
+
+    bool has_x2apic = false;
+    for (uint32_t uid = 0; uid < board.apic_ids.size(); ++uid) {
+        const uint32_t id = board.apic_ids[uid];
+        if (id < acpi::kFirstX2ApicOnlyId) {
+            append(table, acpi::MadtLocalApic{.processor_uid = static_cast<uint8_t>(uid),
+                                              .apic_id = static_cast<uint8_t>(id),
+                                              .flags = acpi::madt_flags::kProcessorEnabled});
+        } else {
+            has_x2apic = true;
+            append(table, acpi::MadtX2Apic{.x2apic_id = id,
+                                           .flags = acpi::madt_flags::kProcessorEnabled,
+                                           .processor_uid = uid});
+        }
+    }
+    append(table, acpi::MadtIoApic{.id = board.io_apic_id, .address = board.io_apic_address, .gsi_base = 0});
+    append(table, acpi::MadtSourceOverride{.source = 0, .gsi = board.timer_gsi, .flags = 0});
+    append(table, acpi::MadtSourceOverride{
+                      .source = board.sci_irq,
+                      .gsi = board.sci_irq,
+                      .flags = acpi::madt_flags::kActiveHigh | acpi::madt_flags::kLevelTriggered});
+    append(table, acpi::MadtLocalNmi{.processor_uid = acpi::kAllProcessors8, .flags = 0, .lint = 1});
+    if (has_x2apic) {
+        append(table, acpi::MadtX2ApicNmi{.flags = 0, .processor_uid = acpi::kAllProcessors32, .lint = 1});
+    }
+    return table;
+}
+
+acpi::GenericAddress port(uint16_t address, uint8_t bytes, acpi::GenericAddress::AccessSize access) {
+    if (address == 0) return {};
+    return {.space = acpi::GenericAddress::kIo,
+            .bit_width = static_cast<uint8_t>(bytes * 8),
+            .bit_offset = 0,
+            .access_size = access,
+            .address = address};
+}
+
+std::vector<std::byte> make_fadt(const AcpiBoard& board, uint64_t facs, uint64_t dsdt) {
+    using acpi::GenericAddress;
+    acpi::Fadt fadt{};
+    fadt.header = make_header("FACP", 5);
+    fadt.firmware_ctrl = static_cast<uint32_t>(facs);
+    fadt.dsdt = fadt.x_dsdt = static_cast<uint32_t>(dsdt);
+    fadt.sci_int = board.sci_irq;
+    // SMI_CMD 0: the machine is in ACPI mode from the start [ACPI 5.2.9].
+    fadt.pm1a_evt_blk = board.pm1_event_port;
+    fadt.pm1a_cnt_blk = board.pm1_control_port;
+    fadt.pm_tmr_blk = board.pm_timer_port;
+    fadt.gpe0_blk = board.gpe0_port;
+    fadt.pm1_evt_len = 4;
+    fadt.pm1_cnt_len = 2;
+    fadt.pm_tmr_len = 4;
+    fadt.gpe0_blk_len = board.gpe0_bytes;
+    fadt.p_lvl2_lat = 0xfff;  // above 100 and 1000: no C2 and C3 [ACPI 5.2.9]
+    fadt.p_lvl3_lat = 0xfff;
+    fadt.century = 0x32;      // CMOS index
+    fadt.iapc_boot_arch = acpi::boot_architecture::kLegacyDevices | acpi::boot_architecture::kNoVga;
+    if (board.keyboard) fadt.iapc_boot_arch |= acpi::boot_architecture::k8042;
+    fadt.flags = acpi::fadt_flags::kWbinvd | acpi::fadt_flags::kProcC1 |
+                 acpi::fadt_flags::kSleepButtonMethod | acpi::fadt_flags::kResetRegister;
+    if (board.pm_timer_32bit) fadt.flags |= acpi::fadt_flags::kTimer32;
+    fadt.reset_reg = port(board.reset_port, 1, GenericAddress::kByte);
+    fadt.reset_value = board.reset_value;
+    fadt.x_pm1a_evt_blk = port(board.pm1_event_port, 4, GenericAddress::kWord);
+    fadt.x_pm1a_cnt_blk = port(board.pm1_control_port, 2, GenericAddress::kWord);
+    fadt.x_pm_tmr_blk = port(board.pm_timer_port, 4, GenericAddress::kDword);
+    fadt.x_gpe0_blk = port(board.gpe0_port, board.gpe0_bytes, GenericAddress::kByte);
+    std::vector<std::byte> table;
+    append(table, fadt);
+    return table;
+}
+
+acpi::Rsdp make_rsdp(uint64_t xsdt) {
+    acpi::Rsdp rsdp{};
+    rsdp.signature = {'R', 'S', 'D', ' ', 'P', 'T', 'R', ' '};
+    rsdp.oem_id = kOemId;
+    rsdp.revision = 2;
+    rsdp.length = sizeof rsdp;
+    rsdp.xsdt_address = xsdt;
+    const auto bytes = std::as_bytes(std::span(&rsdp, 1));
+    rsdp.checksum = checksum_of(bytes.first(offsetof(acpi::Rsdp, length)));
+    rsdp.extended_checksum = checksum_of(bytes);
+    return rsdp;
+}
+
+}  // namespace
+
+std::vector<std::byte> make_acpi_tables(const AcpiBoard& board, GuestPhys base) {
+    TableBlock block(base);
+    block.add(acpi::Rsdp{});  // its place; the content needs the XSDT's address
+
+    acpi::Facs facs{};
+    facs.signature = acpi::signature("FACS");
+    facs.length = sizeof facs;
+    facs.version = 2;
+    const uint64_t facs_address = block.add(facs, 64);  // [ACPI 5.2.10]
+
+    std::vector<std::byte> dsdt;
+    append(dsdt, make_header("DSDT", 2));  // 2: integers have 64 bits
+    const aml::Bytes code = make_dsdt(board);
+    const auto code_bytes = std::as_bytes(std::span(code));
+    dsdt.insert(dsdt.end(), code_bytes.begin(), code_bytes.end());
+    const uint64_t dsdt_address = block.add_table(std::move(dsdt));
+
+    const std::array<uint64_t, 2> listed{
+        block.add_table(make_fadt(board, facs_address, dsdt_address)),
+        block.add_table(make_madt(board)),
+    };
+    std::vector<std::byte> xsdt;
+    append(xsdt, make_header("XSDT", 1));
+    for (const uint64_t address : listed) append(xsdt, address);
+    const acpi::Rsdp rsdp = make_rsdp(block.add_table(std::move(xsdt)));
+    store_unaligned(block.bytes().data(), rsdp);
+    return std::move(block.bytes());
+}
+
+Result<GuestPhys> write_acpi_tables(GuestMemory& memory, const AcpiBoard& board) {
+    const GuestPhys base(low_memory::kBiosArea);
+    const std::vector<std::byte> tables = make_acpi_tables(board, base);
+    if (tables.size() > low_memory::kMegabyte - low_memory::kBiosArea ||
+        !memory.write(base, tables)) {
+        return Error("the ACPI tables of so many processors and devices do not fit below 1 MiB");
+    }
+    return base;
+}
+
+}  // namespace mynah

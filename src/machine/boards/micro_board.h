@@ -1,0 +1,84 @@
+#pragma once
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "backend/character/character_backend.h"
+#include "base/result.h"
+#include "bus/io_space.h"
+#include "bus/vm_clock.h"
+#include "device/chipset/a20_gate.h"
+#include "device/chipset/acpi_power_management.h"
+#include "device/chipset/post_code_port.h"
+#include "device/chipset/reset_control.h"
+#include "device/input/keyboard_controller.h"
+#include "device/interrupt/apic_bus.h"
+#include "device/interrupt/interrupt_router.h"
+#include "device/interrupt/io_apic.h"
+#include "device/interrupt/pic_pair.h"
+#include "device/serial/serial_port.h"
+#include "device/timer/interval_timer.h"
+#include "device/timer/real_time_clock.h"
+#include "firmware/acpi_board.h"
+#include "machine/boards/virtio_slots.h"
+#include "memory/dma_view.h"
+
+namespace mynah {
+
+// What a board is plugged into. All outlive it.
+struct BoardContext {
+    GuestMemory& memory;
+    IoSpace& ports;
+    IoSpace& memory_space;
+    VmClock& clock;
+    ApicBus& apic_bus;
+    PicPair& pics;  // made first, as the local APICs take its interrupts
+    PowerSink& power;
+};
+
+// The board `--machine micro`: the chips that every PC kernel expects, no firmware, no PCI, devices on
+// virtio-mmio. The processors with their local APICs are the machine's.
+class MicroBoard {
+ public:
+    // A backend for each serial port, COM1 first; null: the port is not there. All outlive the board.
+    // disks: in the order of their slots, behind the entropy device.
+    static Result<std::unique_ptr<MicroBoard>> create(
+        const BoardContext& context, std::span<CharacterBackend* const> serial_backends,
+        std::vector<std::unique_ptr<VirtioDevice>> virtio_devices);
+
+    // As the board tells ACPI about itself; the processors are left empty.
+    AcpiBoard describe() const;
+
+    // The reset wire. No vCPU runs.
+    void reset();
+    void press_power_button() { power_management_.press_power_button(); }
+
+ private:
+    explicit MicroBoard(const BoardContext& context);
+    Result<void> map_chips(const BoardContext& context);
+    Result<void> add_serial_ports(const BoardContext& context,
+                                  std::span<CharacterBackend* const> backends);
+    void write_cmos(uint64_t memory_bytes);
+
+    PicPair& pics_;
+    IoApic io_apic_;
+    InterruptRouter router_;
+    IntervalTimer timer_;
+    RealTimeClock rtc_;
+    A20Gate a20_;
+    KeyboardController keyboard_;
+    SystemControlPortA port_a_;
+    PostCodePort post_code_;
+    ResetControl reset_control_;
+    AcpiPowerManagement power_management_;
+    struct Com {
+        unsigned number;  // from 0
+        std::unique_ptr<SerialPort> port;
+    };
+    std::vector<Com> serial_ports_;
+    DmaView dma_;
+    VirtioSlots virtio_;
+};
+
+}  // namespace mynah

@@ -1,0 +1,43 @@
+#include "machine/kernel_files.h"
+
+#include "firmware/e820.h"
+#include "firmware/linux_loader.h"
+
+namespace mynah {
+namespace {
+
+constexpr uint64_t kLargestKernelFile = 1u << 30, kLargestInitrd = uint64_t{2} << 30;
+
+}  // namespace
+
+Result<KernelFiles> KernelFiles::open(const MachineConfig& config) {
+    if (config.kernel.empty()) {
+        return Error("--kernel: missing; expected a Linux bzImage or vmlinux to boot");
+    }
+    InputFile kernel =
+        TRY(InputFile::open(config.kernel, "--kernel " + config.kernel, kLargestKernelFile));
+    std::optional<InputFile> initrd;
+    if (config.initrd) {
+        initrd = TRY(InputFile::open(*config.initrd, "--initrd " + *config.initrd, kLargestInitrd));
+    }
+    return KernelFiles(std::move(kernel), std::move(initrd));
+}
+
+Result<EntryPoint> KernelFiles::load(GuestMemory& memory, const MachineConfig& config,
+                                     GuestPhys rsdp) const {
+    const FileContent kernel = TRY(kernel_.read());
+    FileContent initrd;
+    if (initrd_) initrd = TRY(initrd_->read());
+    const std::vector<E820Entry> map = make_e820(memory.ranges());
+
+    KernelBoot boot;
+    boot.kernel = {kernel.bytes(), kernel_.origin()};
+    if (initrd_) boot.initrd = BootFile{initrd.bytes(), initrd_->origin()};
+    boot.command_line = config.command_line;
+    boot.memory_map = map;
+    boot.rsdp = rsdp;
+    boot.unpack = config.unpack_kernel;
+    return load_kernel(memory, boot);
+}
+
+}  // namespace mynah

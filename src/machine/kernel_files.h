@@ -1,0 +1,31 @@
+#pragma once
+
+#include <optional>
+#include <span>
+
+#include "base/result.h"
+#include "firmware/entry_point.h"
+#include "host/input_file.h"
+#include "machine/machine_config.h"
+#include "memory/guest_memory.h"
+
+namespace mynah {
+
+// The kernel and initrd of a machine, held open for as long as it may reboot.
+class KernelFiles {
+ public:
+    // Error: no kernel given, or a file that cannot be opened.
+    static Result<KernelFiles> open(const MachineConfig& config);
+
+    // Reads them into guest memory. Error: one line that names option and file.
+    Result<EntryPoint> load(GuestMemory& memory, const MachineConfig& config, GuestPhys rsdp) const;
+
+ private:
+    KernelFiles(InputFile kernel, std::optional<InputFile> initrd)
+        : kernel_(std::move(kernel)), initrd_(std::move(initrd)) {}
+
+    InputFile kernel_;
+    std::optional<InputFile> initrd_;
+};
+
+}  // namespace mynah

@@ -1,0 +1,218 @@
+#include "machine/machine.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "firmware/acpi_tables.h"
+#include "firmware/bios_data_area.h"
+#include "host/tsc.h"
+#include "machine/boards/micro_layout.h"
+#include "machine/disks.h"
+#include "machine/register_dump.h"
+#include "machine/serial_backends.h"
+#include "paravirt/virtio/virtio_block.h"
+#include "paravirt/virtio/virtio_entropy.h"
+
+namespace mynah {
+namespace {
+
+// APIC id 255 is everybody, and an I/O APIC cannot address more.
+constexpr uint32_t kLargestApicId = 254;
+
+Result<void> check_config(const MachineConfig& config) {
+    const uint64_t memory = config.memory_bytes;
+    if (memory < MachineConfig::kMinMemory || memory > MachineConfig::kMaxMemory ||
+        memory % kMebibyte != 0) {
+        return Error(fmt::format("--memory: {} bytes; expected a multiple of 1 MiB from 16M to 1T", memory));
+    }
+    if (config.topology.vcpus() == 0 || config.topology.vcpus() > MachineConfig::kMaxVcpus) {
+        return Error(fmt::format("--vcpus: {}; expected 1 to {}", config.topology.vcpus(),
+                                 MachineConfig::kMaxVcpus));
+    }
+    if (config.disks.size() > MachineConfig::kMaxDisks) {
+        return Error(fmt::format("--disk: given {} times; expected at most {}", config.disks.size(),
+                                 MachineConfig::kMaxDisks));
+    }
+    if (config.serial_ports.size() > MachineConfig::kMaxSerialPorts) {
+        return Error(fmt::format("--serial: given {} times; expected at most {}",
+                                 config.serial_ports.size(), MachineConfig::kMaxSerialPorts));
+    }
+    return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Machine>> Machine::create(const MachineConfig& config) {
+    TRY(check_config(config));
+    std::unique_ptr<Machine> machine(new Machine(config));
+    TRY(machine->build());
+    return machine;
+}
+
+Machine::Machine(const MachineConfig& config)
+    : config_(config), apic_bus_(static_cast<StartupSink&>(*this)), pics_(apic_bus_.lint0()) {}
+
+Machine::~Machine() {
+    control_.request_stop(StopReason::kQuit);
+    for (auto& processor : processors_) processor->thread().join();
+}
+
+Result<void> Machine::build() {
+    // What the operator named comes first, then what changes something on the host: a mistake in the
+    // command line leaves nothing behind.
+    kernel_ = TRY(KernelFiles::open(config_));
+    const uint64_t tsc_hz = host_tsc_hz();
+    cpuid_ = TRY(CpuidPolicy::create(config_.cpu, config_.topology, tsc_hz));
+    const uint32_t vcpus = config_.topology.vcpus();
+    if (cpuid_->apic_id(vcpus - 1) > kLargestApicId) {
+        return Error("--vcpus: so many sockets, cores and threads need APIC ids above 254");
+    }
+    disks_ = TRY(open_disks(config_.disks, slow_work_));
+    memory_ = TRY(GuestMemory::create(micro::ram_ranges(config_.memory_bytes)));
+    engine_ = TRY(make_interpreter(*memory_, *cpuid_));
+    build_processors(tsc_hz);
+    control_.set_kick([this] {
+        for (auto& processor : processors_) processor->vcpu().signals().raise(CpuSignals::kKick);
+    });
+    return build_board();
+}
+
+void Machine::build_processors(uint64_t tsc_hz) {
+    const ProcessorContext context{.engine = *engine_,
+                                   .cpuid = *cpuid_,
+                                   .ports = ports_,
+                                   .memory_space = memory_space_,
+                                   .apic_bus = apic_bus_,
+                                   .external_interrupts = pics_,
+                                   .clock = clock_,
+                                   .control = control_,
+                                   .events = *this,
+                                   .tsc_hz = tsc_hz,
+                                   .instruction_limit = config_.instruction_limit};
+    for (uint32_t i = 0; i < config_.topology.vcpus(); ++i) {
+        processors_.push_back(std::make_unique<Processor>(context, VcpuIndex(i)));
+    }
+}
+
+Result<void> Machine::build_board() {
+    std::vector<std::unique_ptr<VirtioDevice>> devices;
+    devices.push_back(std::make_unique<VirtioEntropy>(entropy_));
+    for (size_t i = 0; i < disks_.size(); ++i) {
+        VirtioBlockOptions options;
+        options.queues = static_cast<uint16_t>(
+            std::min<size_t>(processors_.size(), VirtioBlock::kMaxQueues));
+        options.id = fmt::format("{}-disk{}", config_.name, i);
+        options.writeback = config_.disks[i].cache != CacheMode::kWritethrough;
+        devices.push_back(std::make_unique<VirtioBlock>(*disks_[i], options));
+    }
+    serial_backends_ = TRY(open_serial_backends(config_.serial_ports,
+                                                [this] { stop(StopReason::kQuit); }));
+    std::vector<CharacterBackend*> serial;
+    for (const auto& backend : serial_backends_) serial.push_back(backend.get());
+    const BoardContext context{*memory_, ports_, memory_space_, clock_, apic_bus_, pics_, *this};
+    board_ = TRY(MicroBoard::create(context, serial, std::move(devices)));
+    return {};
+}
+
+// Everything a guest finds at its start; again after every reset.
+Result<void> Machine::boot() {
+    AcpiBoard acpi = board_->describe();
+    for (uint32_t i = 0; i < processors_.size(); ++i) acpi.apic_ids.push_back(cpuid_->apic_id(i));
+    const GuestPhys rsdp = TRY(write_acpi_tables(*memory_, acpi));
+    if (!write_bios_data_area(*memory_)) return Error("--memory: too little");
+    const EntryPoint entry = TRY(kernel_->load(*memory_, config_, rsdp));
+
+    CpuState state = reset_state();
+    state.gpr[kRdx] = cpuid_->signature();
+    state.tsc_offset = 0 - read_host_tsc();  // one for all: their TSCs count as one
+    for (uint32_t i = 1; i < processors_.size(); ++i) {
+        processors_[i]->reset(state, VcpuThread::Begin::kWaitForStartup);
+    }
+    apply_entry(entry, state);
+    processors_[0]->reset(state, VcpuThread::Begin::kRunning);
+    return {};
+}
+
+Result<void> Machine::start() {
+    TRY(boot());
+    started_ns_ = clock_.now_ns();
+    for (auto& processor : processors_) processor->thread().start();
+    return {};
+}
+
+Result<StopReason> Machine::wait() {
+    RunControl::Deadline deadline;
+    if (config_.time_limit_ns) {
+        deadline = std::chrono::steady_clock::now() + std::chrono::nanoseconds(*config_.time_limit_ns);
+    }
+    Result<void> booted;
+    bool running = true;
+    while (running) {
+        switch (control_.wait(static_cast<unsigned>(processors_.size()), deadline)) {
+            case RunControl::Event::kStop: running = false; break;
+            case RunControl::Event::kDeadline: stop(StopReason::kTimeLimit); break;
+            case RunControl::Event::kReset:
+                ++reboots_;
+                board_->reset();
+                booted = boot();
+                if (!booted) stop(StopReason::kHostError);
+                control_.resume();
+        }
+    }
+    for (auto& processor : processors_) processor->thread().join();
+    if (!booted) return booted.take_error();
+    return *control_.stop_reason();
+}
+
+void Machine::reset() {
+    if (config_.reboot) {
+        control_.request_reset();
+    } else {
+        control_.request_stop(StopReason::kReset);
+    }
+}
+
+void Machine::startup(VcpuIndex vcpu, uint8_t vector) {
+    processors_[vcpu.value]->thread().startup(vector);
+}
+
+void Machine::vcpu_init(VcpuIndex vcpu) {
+    processors_[vcpu.value]->apic().init();
+    // The bootstrap processor would go on in firmware, and there is none: what INIT does to it on a PC
+    // ends in a reset all the same [SDM 3A 8.4.2].
+    if (vcpu.value == 0) reset();
+}
+
+void Machine::vcpu_paused(VcpuIndex vcpu) { processors_[vcpu.value]->note_tsc(); }
+
+void Machine::vcpu_shut_down(VcpuIndex) {
+    control_.request_stop(StopReason::kCrashed);
+}
+
+MachineSummary Machine::summary() const {
+    MachineSummary summary;
+    summary.seconds = static_cast<double>(clock_.now_ns() - started_ns_) / 1e9;
+    summary.vcpus = static_cast<unsigned>(processors_.size());
+    summary.reboots = reboots_;
+    for (const auto& processor : processors_) {
+        const VcpuStatistics statistics = processor->vcpu().statistics();
+        summary.instructions += statistics.instructions;
+        summary.exceptions += statistics.exceptions;
+        summary.interrupts += statistics.interrupts;
+        for (const auto& [name, count] : statistics.undefined) summary.undefined[name] += count;
+        for (const auto& [name, count] : statistics.counters) summary.counters[name] += count;
+    }
+    return summary;
+}
+
+std::string Machine::register_dump() const {
+    std::string out;
+    for (uint32_t i = 0; i < processors_.size(); ++i) {
+        out += format_registers(i, processors_[i]->vcpu().state());
+    }
+    return out;
+}
+
+}  // namespace mynah

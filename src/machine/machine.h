@@ -1,0 +1,85 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "backend/entropy/entropy_source.h"
+#include "base/result.h"
+#include "base/worker_executor.h"
+#include "bus/host_clock.h"
+#include "bus/io_space.h"
+#include "device/chipset/power_sink.h"
+#include "device/interrupt/apic_bus.h"
+#include "device/interrupt/pic_pair.h"
+#include "engine/engine.h"
+#include "machine/boards/micro_board.h"
+#include "machine/kernel_files.h"
+#include "machine/machine_config.h"
+#include "machine/machine_summary.h"
+#include "machine/processor.h"
+#include "machine/run_control.h"
+
+namespace mynah {
+
+// A whole machine: it is its members, in the order in which they are made; they go in reverse. Made and
+// looked after by one thread; the processors have threads of their own.
+class Machine final : private PowerSink, private StartupSink, private VcpuEvents {
+ public:
+    // Error: one line that names the option and says what was expected; nothing was written then.
+    static Result<std::unique_ptr<Machine>> create(const MachineConfig& config);
+    ~Machine() override;
+    Machine(const Machine&) = delete;
+    Machine& operator=(const Machine&) = delete;
+
+    // Loads the kernel and lets the processors run.
+    Result<void> start();
+    // Looks after the machine, reboots included, until it ends; all processors have stopped then.
+    // Error: the host could not go on (a kernel that cannot be read again for a reboot).
+    Result<StopReason> wait();
+    // Ends it. Any thread.
+    void stop(StopReason reason) { control_.request_stop(reason); }
+
+    // After wait().
+    MachineSummary summary() const;
+    std::string register_dump() const;
+
+ private:
+    explicit Machine(const MachineConfig& config);
+    Result<void> build();
+    Result<void> build_board();
+    void build_processors(uint64_t tsc_hz);
+    Result<void> boot();
+
+    // PowerSink
+    void power_off() override { control_.request_stop(StopReason::kPoweredOff); }
+    void reset() override;
+    // StartupSink
+    void startup(VcpuIndex vcpu, uint8_t vector) override;
+    // VcpuEvents
+    void vcpu_init(VcpuIndex vcpu) override;
+    void vcpu_paused(VcpuIndex vcpu) override;
+    void vcpu_shut_down(VcpuIndex vcpu) override;
+
+    const MachineConfig config_;
+    uint64_t started_ns_ = 0;
+    unsigned reboots_ = 0;
+    RunControl control_;
+    WorkerExecutor slow_work_;
+    std::vector<std::unique_ptr<BlockBackend>> disks_;
+    HostEntropy entropy_;
+    std::optional<KernelFiles> kernel_;
+    std::unique_ptr<GuestMemory> memory_;
+    std::optional<CpuidPolicy> cpuid_;
+    std::unique_ptr<Engine> engine_;
+    IoSpace ports_, memory_space_;
+    HostClock clock_;
+    ApicBus apic_bus_;
+    PicPair pics_;
+    std::vector<std::unique_ptr<Processor>> processors_;
+    std::vector<std::unique_ptr<CharacterBackend>> serial_backends_;
+    // Behind the processors: its devices must fall silent before the local APICs go.
+    std::unique_ptr<MicroBoard> board_;
+};
+
+}  // namespace mynah

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "backend/block/raw_file.h"
+#include "cpu/cpuid_policy.h"
+
+namespace mynah {
+
+inline constexpr uint64_t kMebibyte = uint64_t{1} << 20;
+
+struct DiskConfig {
+    std::string path;
+    bool read_only = false;
+    bool format_given = false;  // the operator said format=raw
+    CacheMode cache = CacheMode::kWriteback;
+};
+
+struct SerialConfig {
+    enum class Kind { kNone, kStdio, kFile, kSocket, kPty };
+    Kind kind = Kind::kNone;
+    std::string path;  // kFile, kSocket
+};
+
+// Everything a machine is made from: plain data, checked for sense where it is used.
+struct MachineConfig {
+    static constexpr uint64_t kMinMemory = 16 * kMebibyte, kMaxMemory = kMebibyte << 20;  // 1 TiB
+    static constexpr uint32_t kMaxVcpus = 128;
+    static constexpr unsigned kMaxSerialPorts = 4, kMaxDisks = 31;
+
+    enum class Accelerator { kAuto, kInterpreter };
+
+    std::string name = "mynah";
+    uint64_t memory_bytes = 512 * kMebibyte;  // a multiple of 1 MiB
+    CpuTopology topology;
+    std::string cpu = "max";  // MODEL[,+feature,-feature]
+    Accelerator accelerator = Accelerator::kAuto;
+
+    std::string kernel;  // path
+    std::optional<std::string> initrd;
+    std::string command_line;
+    bool unpack_kernel = true;  // see KernelBoot::unpack
+
+    std::vector<DiskConfig> disks;
+    std::vector<SerialConfig> serial_ports;  // COM1 first
+
+    bool reboot = true;  // a guest's reset starts it anew; false: it ends the machine
+    std::optional<uint64_t> instruction_limit;  // of each processor
+    std::optional<uint64_t> time_limit_ns;
+};
+
+}  // namespace mynah

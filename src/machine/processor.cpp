@@ -1,0 +1,60 @@
+#include "machine/processor.h"
+
+#include "host/tsc.h"
+
+namespace mynah {
+namespace {
+
+// When the guest's TSC will be at `guest_tsc`. The counters are compared at the moment of asking, so that
+// what host TSC and host clock drift apart by cannot add up.
+uint64_t clock_ns_at(uint64_t guest_tsc, uint64_t tsc_offset, uint64_t tsc_hz, const VmClock& clock) {
+    const uint64_t now_ns = clock.now_ns();
+    const uint64_t ticks = guest_tsc - (read_host_tsc() + tsc_offset);
+    if (static_cast<int64_t>(ticks) <= 0) return 0;
+    constexpr uint64_t kNsPerSecond = 1'000'000'000;
+    using Wide = unsigned __int128;
+    const Wide ns = (Wide{ticks} * kNsPerSecond + tsc_hz - 1) / tsc_hz + now_ns;
+    return ns > ~uint64_t{0} ? ~uint64_t{0} : static_cast<uint64_t>(ns);
+}
+
+}  // namespace
+
+Processor::Processor(const ProcessorContext& context, VcpuIndex index)
+    : ports_(context.ports, context.memory_space),
+      vcpu_(context.engine.create_vcpu(ports_, index)),
+      apic_(apic_config(context, index), vcpu_->signals(), context.apic_bus, context.clock),
+      thread_(index, *vcpu_, context.control, context.events, context.instruction_limit) {
+    ports_.connect(apic_);
+}
+
+LocalApic::Config Processor::apic_config(const ProcessorContext& context, VcpuIndex index) {
+    LocalApic::Config config;
+    config.vcpu = index;
+    config.apic_id = context.cpuid.apic_id(index.value);
+    config.bootstrap = index.value == 0;
+    config.timer_hz = context.cpuid.apic_timer_hz();
+    config.physical_bits = context.cpuid.physical_bits();
+    config.has_x2apic = context.cpuid.has("x2apic");
+    config.has_tsc_deadline = context.cpuid.has("tsc-deadline");
+    config.external = &context.external_interrupts;
+    config.clock_ns_at_tsc = [this, hz = context.tsc_hz, &clock = context.clock](uint64_t guest_tsc) {
+        return clock_ns_at(guest_tsc, vcpu_->state().tsc_offset, hz, clock);
+    };
+    return config;
+}
+
+void Processor::reset(const CpuState& state, VcpuThread::Begin begin) {
+    apic_.reset();
+    tsc_offset_seen_ = state.tsc_offset;
+    thread_.prepare(state, begin);
+    if (begin == VcpuThread::Begin::kRunning) apic_.enter_virtual_wire_mode();
+}
+
+void Processor::note_tsc() {
+    const uint64_t offset = vcpu_->state().tsc_offset;
+    if (offset == tsc_offset_seen_) return;
+    tsc_offset_seen_ = offset;
+    apic_.tsc_changed();
+}
+
+}  // namespace mynah

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <memory>
+
+#include "cpu/cpuid_policy.h"
+#include "device/interrupt/local_apic.h"
+#include "engine/engine.h"
+#include "machine/vcpu_ports.h"
+#include "machine/vcpu_thread.h"
+
+namespace mynah {
+
+// What processors of one machine share. All outlive them.
+struct ProcessorContext {
+    Engine& engine;
+    const CpuidPolicy& cpuid;
+    IoSpace& ports;
+    IoSpace& memory_space;
+    ApicBus& apic_bus;
+    ExternalInterrupts& external_interrupts;
+    VmClock& clock;
+    RunControl& control;
+    VcpuEvents& events;
+    uint64_t tsc_hz;
+    std::optional<uint64_t> instruction_limit;
+};
+
+// One virtual processor: the vCPU on its engine, its local APIC, what it reaches, and its host thread.
+class Processor {
+ public:
+    Processor(const ProcessorContext& context, VcpuIndex index);
+
+    VcpuThread& thread() { return thread_; }
+    Vcpu& vcpu() { return *vcpu_; }
+    LocalApic& apic() { return apic_; }
+
+    // Power-up and reset, while the thread is parked or not started. `state`: what it begins with.
+    void reset(const CpuState& state, VcpuThread::Begin begin);
+    // The guest may have written its TSC: the APIC's deadline moves along. Own thread.
+    void note_tsc();
+
+ private:
+    LocalApic::Config apic_config(const ProcessorContext& context, VcpuIndex index);
+
+    uint64_t tsc_offset_seen_ = 0;
+    VcpuPorts ports_;
+    std::unique_ptr<Vcpu> vcpu_;
+    LocalApic apic_;
+    VcpuThread thread_;  // last: it uses the rest
+};
+
+}  // namespace mynah

@@ -1,0 +1,59 @@
+#include "machine/run_control.h"
+
+namespace mynah {
+
+void RunControl::request_stop(StopReason reason) {
+    {
+        MutexLock lock(mutex_);
+        if (!stop_) stop_ = reason;
+    }
+    changed_.notify_all();
+    if (kick_) kick_();
+}
+
+void RunControl::request_reset() {
+    {
+        MutexLock lock(mutex_);
+        reset_ = true;
+    }
+    changed_.notify_all();
+    if (kick_) kick_();
+}
+
+bool RunControl::proceed() {
+    MutexLock lock(mutex_);
+    if (!stop_ && !reset_) return true;
+    ++parked_;
+    changed_.notify_all();
+    while (!stop_ && reset_) changed_.wait(mutex_);
+    --parked_;
+    return !stop_;
+}
+
+RunControl::Event RunControl::wait(unsigned vcpus, const Deadline& deadline) {
+    MutexLock lock(mutex_);
+    while (!stop_) {
+        if (reset_ && parked_ == vcpus) return Event::kReset;
+        if (!deadline) {
+            changed_.wait(mutex_);
+        } else if (changed_.wait_until(mutex_, *deadline) == std::cv_status::timeout) {
+            return Event::kDeadline;
+        }
+    }
+    return Event::kStop;
+}
+
+void RunControl::resume() {
+    {
+        MutexLock lock(mutex_);
+        reset_ = false;
+    }
+    changed_.notify_all();
+}
+
+std::optional<StopReason> RunControl::stop_reason() const {
+    MutexLock lock(mutex_);
+    return stop_;
+}
+
+}  // namespace mynah

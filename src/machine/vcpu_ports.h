@@ -1,0 +1,33 @@
+#pragma once
+
+#include "bus/io_space.h"
+#include "cpu/cpu_ports.h"
+#include "device/interrupt/local_apic.h"
+
+namespace mynah {
+
+// What a processor reaches, on the machine's buses and in its own local APIC.
+class VcpuPorts final : public CpuPorts {
+ public:
+    VcpuPorts(IoSpace& ports, IoSpace& memory) : ports_(ports), memory_(memory) {}
+
+    // The APIC needs the vCPU's signals, and the vCPU needs this: hence after both are made.
+    void connect(LocalApic& apic) { apic_ = &apic; }
+
+    uint32_t io_read(IoPort port, unsigned size) override;
+    void io_write(IoPort port, unsigned size, uint32_t value) override;
+    uint64_t mmio_read(GuestPhys address, unsigned size) override;
+    void mmio_write(GuestPhys address, unsigned size, uint64_t value) override;
+    std::optional<uint8_t> acknowledge_interrupt() override;
+    uint8_t read_cr8() override;
+    void write_cr8(uint8_t value) override;
+    std::optional<uint64_t> read_msr(uint32_t index) override;
+    bool write_msr(uint32_t index, uint64_t value) override;
+
+ private:
+    IoSpace& ports_;
+    IoSpace& memory_;
+    LocalApic* apic_ = nullptr;
+};
+
+}  // namespace mynah

@@ -1,0 +1,146 @@
+#include "machine/vcpu_thread.h"
+
+#include <pthread.h>
+
+#include <string>
+
+namespace mynah {
+
+VcpuThread::VcpuThread(VcpuIndex index, Vcpu& vcpu, RunControl& control, VcpuEvents& events,
+                       std::optional<uint64_t> instruction_limit)
+    : index_(index),
+      vcpu_(vcpu),
+      control_(control),
+      events_(events),
+      instruction_limit_(instruction_limit) {
+    vcpu_.signals().set_wake([this] { wake(); });
+}
+
+VcpuThread::~VcpuThread() { join(); }
+
+void VcpuThread::prepare(const CpuState& state, Begin begin) {
+    vcpu_.state() = state;
+    vcpu_.state_changed();
+    vcpu_.signals().lower(~uint32_t{0});
+    waiting_for_startup_ = begin == Begin::kWaitForStartup;
+    startup_vector_ = kNoStartup;
+    accepts_startup_ = waiting_for_startup_;
+}
+
+void VcpuThread::start() {
+    thread_ = std::thread([this] { run(); });
+    pthread_setname_np(thread_.native_handle(), ("vcpu" + std::to_string(index_.value)).c_str());
+}
+
+void VcpuThread::join() {
+    if (thread_.joinable()) thread_.join();
+}
+
+void VcpuThread::run() {
+    while (control_.proceed()) {
+        if (waiting_for_startup_ && !take_startup()) continue;
+        if (!step()) {
+            events_.vcpu_shut_down(index_);
+            // Nothing runs after a shutdown but what INIT or reset would begin.
+            sleep(CpuSignals::kKick | CpuSignals::kInit);
+        }
+    }
+}
+
+bool VcpuThread::step() {
+    uint64_t limit = ~uint64_t{0};
+    if (instruction_limit_) {
+        const uint64_t done = vcpu_.statistics().instructions;
+        limit = done < *instruction_limit_ ? *instruction_limit_ - done : 0;
+        if (limit == 0) {
+            control_.request_stop(StopReason::kInstructionLimit);
+            return true;
+        }
+    }
+    const VcpuExit exit = vcpu_.run(limit);
+    events_.vcpu_paused(index_);
+    switch (exit) {
+        case VcpuExit::kHalted: sleep(signals_that_end_halt()); return true;
+        case VcpuExit::kKicked: return true;
+        case VcpuExit::kInit: take_init(); return true;
+        case VcpuExit::kShutdown: return false;
+        case VcpuExit::kInstructionLimit:
+            if (instruction_limit_) control_.request_stop(StopReason::kInstructionLimit);
+            return true;
+    }
+    return true;
+}
+
+// What a halted processor wakes up for [SDM 2A HLT]; a masked interrupt stays pending and must not
+// keep the thread busy.
+uint32_t VcpuThread::signals_that_end_halt() const {
+    uint32_t signals = CpuSignals::kInit | CpuSignals::kKick | CpuSignals::kSmi;
+    const CpuState& state = vcpu_.state();
+    if (state.flags.has(x86::rflags::kIf)) signals |= CpuSignals::kInterrupt;
+    if (!state.nmi_blocked) signals |= CpuSignals::kNmi;
+    return signals;
+}
+
+void VcpuThread::take_init() {
+    events_.vcpu_init(index_);
+    reset_by_init(vcpu_.state());
+    vcpu_.state_changed();
+    waiting_for_startup_ = true;
+}
+
+// Waits for a start-up IPI or for whatever RunControl wants. True: the processor starts.
+bool VcpuThread::take_startup() {
+    sleep(CpuSignals::kKick | CpuSignals::kInit);
+    CpuSignals& signals = vcpu_.signals();
+    signals.lower(CpuSignals::kKick);
+    if ((signals.pending() & CpuSignals::kInit) != 0) {
+        signals.lower(CpuSignals::kInit);
+        take_init();
+    }
+    const uint32_t vector = startup_vector_.exchange(kNoStartup);
+    if (vector == kNoStartup) return false;
+    accepts_startup_ = false;
+    // An INIT that came in between is newer than this start-up.
+    if ((signals.pending() & CpuSignals::kInit) != 0) accepts_startup_ = true;
+
+    // [SDM 3A 8.4.4.1]: real mode at vector:0000.
+    constexpr unsigned kSelectorShift = 8, kBaseShift = 12;
+    CpuState& state = vcpu_.state();
+    SegmentRegister& cs = state.segment(x86::Segment::kCs);
+    cs.selector = static_cast<uint16_t>(vector << kSelectorShift);
+    cs.base = uint64_t{vector} << kBaseShift;
+    state.rip = 0;
+    vcpu_.state_changed();
+    waiting_for_startup_ = false;
+    return true;
+}
+
+void VcpuThread::startup(uint8_t vector) {
+    if (!accepts_startup_) return;
+    startup_vector_ = vector;
+    wake();
+}
+
+void VcpuThread::sleep(uint32_t wake_signals) {
+    const auto must_wake = [&] {
+        return (vcpu_.signals().pending() & wake_signals) != 0 ||
+               (waiting_for_startup_ && startup_vector_.load() != kNoStartup);
+    };
+    if (must_wake()) return;
+    MutexLock lock(mutex_);
+    // Pairs with wake(): either it sees that we sleep, or we see its signal.
+    asleep_.store(true, std::memory_order_seq_cst);
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    while (!must_wake()) woken_.wait(mutex_);
+    asleep_.store(false, std::memory_order_seq_cst);
+}
+
+void VcpuThread::wake() {
+    if ((vcpu_.signals().pending() & CpuSignals::kInit) != 0) accepts_startup_ = true;
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    if (!asleep_.load(std::memory_order_seq_cst)) return;
+    MutexLock lock(mutex_);
+    woken_.notify_one();
+}
+
+}  // namespace mynah

@@ -1,0 +1,77 @@
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <thread>
+
+#include "base/mutex.h"
+#include "cpu/address.h"
+#include "cpu/vcpu.h"
+#include "machine/run_control.h"
+
+namespace mynah {
+
+// What a vCPU thread tells the machine. On the vCPU's thread.
+class VcpuEvents {
+ public:
+    virtual ~VcpuEvents() = default;
+    // INIT arrived: the processor's local APIC is to be put back [SDM 3A 10.4.7.3].
+    virtual void vcpu_init(VcpuIndex vcpu) = 0;
+    // The processor is about to sleep, or came from running: for clocks that hang on its TSC.
+    virtual void vcpu_paused(VcpuIndex vcpu) = 0;
+    virtual void vcpu_shut_down(VcpuIndex vcpu) = 0;
+};
+
+// The host thread of one virtual processor: runs it, sleeps while it is halted or waits for a start-up
+// IPI, and obeys RunControl. A sleeping processor costs no host time.
+class VcpuThread {
+ public:
+    VcpuThread(VcpuIndex index, Vcpu& vcpu, RunControl& control, VcpuEvents& events,
+               std::optional<uint64_t> instruction_limit);
+    ~VcpuThread();
+    VcpuThread(const VcpuThread&) = delete;
+    VcpuThread& operator=(const VcpuThread&) = delete;
+
+    // While the thread is not started or parked in RunControl: the state to go on from.
+    enum class Begin { kRunning, kWaitForStartup };
+    void prepare(const CpuState& state, Begin begin);
+
+    void start();
+    void join();
+
+    // A start-up IPI. Ignored unless the processor waits for one [SDM 3A 8.4.3]. Any thread.
+    void startup(uint8_t vector);
+
+ private:
+    void run();
+    bool step();  // false: the processor shut down
+    void take_init();
+    bool take_startup();
+    void sleep(uint32_t wake_signals);
+    void wake() EXCLUDES(mutex_);
+    uint32_t signals_that_end_halt() const;
+
+    static constexpr uint32_t kNoStartup = ~uint32_t{0};
+
+    const VcpuIndex index_;
+    Vcpu& vcpu_;
+    RunControl& control_;
+    VcpuEvents& events_;
+    const std::optional<uint64_t> instruction_limit_;
+
+    bool waiting_for_startup_ = false;  // own thread
+    // An INIT was sent since the processor last started: start-up IPIs count. The INIT itself may still
+    // be pending, as senders may follow it up at once.
+    std::atomic<bool> accepts_startup_{false};
+    std::atomic<uint32_t> startup_vector_{kNoStartup};
+
+    std::atomic<bool> asleep_{false};
+    Mutex mutex_;
+    std::condition_variable_any woken_;
+    std::thread thread_;
+};
+
+}  // namespace mynah

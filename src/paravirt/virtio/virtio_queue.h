@@ -1,0 +1,67 @@
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+
+#include "base/mutex.h"
+#include "paravirt/virtio/split_ring.h"
+
+namespace mynah {
+
+// Told by queues, with no lock held. Any thread.
+class QueueEvents {
+  public:
+    virtual ~QueueEvents() = default;
+    // The driver wants to hear that buffers of this queue were used.
+    virtual void queue_used(uint16_t index) = 0;
+    // The driver broke a rule of the ring; the queue has stopped.
+    virtual void queue_broken(uint16_t index, SplitRing::RingError error) = 0;
+};
+
+// One virtqueue as a device uses it: a ring, its lock, and the count of chains that are out.
+// Every function from any thread. Several threads may take from one queue at once.
+class VirtioQueue {
+  public:
+    VirtioQueue(const DmaView& memory, uint16_t index, QueueEvents& events);
+
+    uint16_t index() const { return index_; }
+
+    // --- for devices ---
+
+    // One bell's worth of work: opens with what is available now, and take() gives no more than
+    // that, so that one processor is not kept at work for what others add; their bells will ring.
+    struct Batch {
+        uint16_t left = 0;
+    };
+    Batch open_batch();
+    // The next chain; false if the batch is done or the queue was stopped. A chain taken must be
+    // given back, always, and soon: stop() waits for it.
+    [[nodiscard]] bool take(Batch& batch, DescriptorChain& chain);
+    // Returns a chain. `written`: bytes of the writable part that are new, from its start.
+    void give_back(uint16_t head, uint32_t written);
+    // The device found the chain itself to break its rules: the driver must reset the device.
+    // The chain counts as given back.
+    void reject();
+
+    // --- for the session ---
+
+    // False: the layout breaks a rule of [virtio-1.2 2.7].
+    [[nodiscard]] bool start(const RingLayout& layout, SplitRing::Features features);
+    // No chain is handed out from now on; waits until all that are out are back.
+    void stop();
+
+  private:
+    // The error of a ring that has just broken, which stops the queue; else kNone.
+    SplitRing::RingError note_broken() REQUIRES(lock_);
+    void chain_is_back() REQUIRES(lock_);
+
+    const uint16_t index_;
+    QueueEvents& events_;
+    mutable Mutex lock_;
+    SplitRing ring_ GUARDED_BY(lock_);
+    bool running_ GUARDED_BY(lock_) = false;
+    uint32_t chains_out_ GUARDED_BY(lock_) = 0;
+    std::condition_variable_any all_back_;
+};
+
+}  // namespace mynah

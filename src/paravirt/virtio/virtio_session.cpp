@@ -1,0 +1,210 @@
+#include "paravirt/virtio/virtio_session.h"
+
+namespace mynah {
+
+using namespace virtio;
+
+VirtioSession::VirtioSession(VirtioDevice& device, const DmaView& memory,
+                             VirtioInterrupts& interrupts)
+    : device_(device), interrupts_(interrupts) {
+    QueueEvents& events = *this;
+    for (uint16_t i = 0; i < device.queue_count(); ++i) {
+        QueueSlot slot;
+        slot.queue = std::make_unique<VirtioQueue>(memory, i, events);
+        queues_.push_back(std::move(slot));
+    }
+}
+
+VirtioSession::~VirtioSession() {
+    for (QueueSlot& slot : queues_) slot.queue->stop();
+}
+
+uint64_t VirtioSession::offered_features() const {
+    return device_.features() | kFeatureVersion1 | kFeatureIndirectDesc | kFeatureEventIdx |
+           kFeatureRingReset;
+}
+
+uint64_t VirtioSession::driver_features() const {
+    MutexLock hold(lock_);
+    return driver_features_;
+}
+
+void VirtioSession::set_driver_features(uint64_t features) {
+    MutexLock hold(lock_);
+    if ((status() & kStatusFeaturesOk) != 0) return;
+    driver_features_ = features;
+}
+
+void VirtioSession::write_status(uint32_t value) {
+    if (value == 0) {
+        reset();
+        return;
+    }
+    std::vector<VirtioQueue*> started;
+    bool broken = false;
+    {
+        MutexLock hold(lock_);
+        const uint32_t before = status();
+        // The driver only adds bits [virtio-1.2 2.1.1], and never this one.
+        uint32_t added = value & ~before & ~kStatusNeedsReset;
+        if ((added & kStatusFeaturesOk) != 0 && !accept_features()) added &= ~kStatusFeaturesOk;
+        if ((added & kStatusDriverOk) != 0 && ((before | added) & kStatusFeaturesOk) == 0) {
+            if (complaints_.allow()) {
+                log(LogLevel::kWarning, "virtio device {}: DRIVER_OK before FEATURES_OK ignored",
+                    device_.device_id());
+            }
+            added &= ~kStatusDriverOk;
+        }
+        status_.fetch_or(added, std::memory_order_acq_rel);
+        if ((added & kStatusDriverOk) != 0 && serving()) {
+            for (QueueSlot& slot : queues_) {
+                if (!slot.ready) continue;
+                if (start_queue(slot))
+                    started.push_back(slot.queue.get());
+                else
+                    broken = true;
+            }
+        }
+    }
+    if (broken) needs_reset();
+    // A driver should not have rung before DRIVER_OK, but may have added buffers.
+    for (VirtioQueue* queue : started) device_.serve(*queue);
+}
+
+bool VirtioSession::accept_features() {
+    // [virtio-1.2 2.2.2]: a set that the device cannot work with is refused by not setting the
+    // bit; without VERSION_1 the driver would be a legacy one [6.1].
+    const uint64_t device_bits = device_.features();
+    if ((driver_features_ & ~offered_features()) != 0 ||
+        (driver_features_ & kFeatureVersion1) == 0) {
+        if (complaints_.allow()) {
+            log(LogLevel::kWarning, "virtio device {}: driver's features {:#x} refused",
+                device_.device_id(), driver_features_);
+        }
+        return false;
+    }
+    device_.negotiated(driver_features_ & device_bits);
+    return true;
+}
+
+bool VirtioSession::start_queue(QueueSlot& slot) {
+    SplitRing::Features features;
+    features.indirect = (driver_features_ & kFeatureIndirectDesc) != 0;
+    features.event_index = (driver_features_ & kFeatureEventIdx) != 0;
+    // Drivers take limits such as seg_max at their word even where they chose a smaller queue.
+    features.max_chain = device_.queue_size_max(slot.queue->index());
+    if (slot.layout.size <= device_.queue_size_max(slot.queue->index()) &&
+        slot.queue->start(slot.layout, features)) {
+        return true;
+    }
+    slot.ready = false;
+    if (complaints_.allow()) {
+        log(LogLevel::kWarning,
+            "virtio device {}: queue {} of {} entries at {:#x}, {:#x}, {:#x} refused",
+            device_.device_id(), slot.queue->index(), slot.layout.size,
+            slot.layout.descriptors.value, slot.layout.available.value, slot.layout.used.value);
+    }
+    return false;
+}
+
+void VirtioSession::reset() {
+    {
+        MutexLock hold(lock_);
+        // Bells find no running queue from here on. What is in flight may still write to guest
+        // memory, so the status reads 0 only when all of it is back [virtio-1.2 2.4.1].
+        for (QueueSlot& slot : queues_) {
+            slot.queue->stop();
+            slot.layout = {};
+            slot.ready = false;
+        }
+        driver_features_ = 0;
+        device_.reset();
+        status_.store(0, std::memory_order_release);
+    }
+    interrupts_.forget();
+}
+
+uint16_t VirtioSession::queue_size_max(uint16_t queue) const {
+    return queue < queue_count() ? device_.queue_size_max(queue) : 0;
+}
+
+RingLayout VirtioSession::queue_layout(uint16_t queue) const {
+    if (queue >= queue_count()) return {};
+    MutexLock hold(lock_);
+    return queues_[queue].layout;
+}
+
+void VirtioSession::set_queue_layout(uint16_t queue, const RingLayout& layout) {
+    if (queue >= queue_count()) return;
+    MutexLock hold(lock_);
+    if (!queues_[queue].ready) queues_[queue].layout = layout;
+}
+
+bool VirtioSession::queue_ready(uint16_t queue) const {
+    if (queue >= queue_count()) return false;
+    MutexLock hold(lock_);
+    return queues_[queue].ready;
+}
+
+void VirtioSession::set_queue_ready(uint16_t queue, bool ready) {
+    if (queue >= queue_count()) return;
+    VirtioQueue* started = nullptr;
+    bool broken = false;
+    {
+        MutexLock hold(lock_);
+        QueueSlot& slot = queues_[queue];
+        if (ready == slot.ready) return;
+        slot.ready = ready;
+        if (!ready) {
+            // Stops the queue; its place in the ring is lost [virtio-1.2 4.2.2.1, QueueReady].
+            slot.queue->stop();
+        } else if (serving()) {
+            if (start_queue(slot))
+                started = slot.queue.get();
+            else
+                broken = true;
+        }
+    }
+    if (broken) needs_reset();
+    if (started != nullptr) device_.serve(*started);
+}
+
+void VirtioSession::reset_queue(uint16_t queue) {
+    if (queue >= queue_count()) return;
+    MutexLock hold(lock_);
+    if ((driver_features_ & kFeatureRingReset) == 0) return;
+    QueueSlot& slot = queues_[queue];
+    slot.queue->stop();
+    slot.layout = {};
+    slot.ready = false;
+}
+
+bool VirtioSession::serving() const {
+    return (status() & (kStatusDriverOk | kStatusNeedsReset)) == kStatusDriverOk;
+}
+
+void VirtioSession::notify(uint16_t queue) {
+    if (queue >= queue_count() || !serving()) return;
+    // No lock: the list of queues is constant, and a queue that does not run has nothing to serve.
+    device_.serve(*queues_[queue].queue);
+}
+
+void VirtioSession::queue_used(uint16_t index) { interrupts_.used_buffers(index); }
+
+void VirtioSession::queue_broken(uint16_t index, SplitRing::RingError error) {
+    if (complaints_.allow()) {
+        log(LogLevel::kWarning, "virtio device {}: queue {} stopped: {}", device_.device_id(),
+            index, ring_error_name(error));
+    }
+    needs_reset();
+}
+
+void VirtioSession::needs_reset() {
+    const uint32_t before = status_.fetch_or(kStatusNeedsReset, std::memory_order_acq_rel);
+    // [virtio-1.2 2.1.2]: told once DRIVER_OK is set.
+    if ((before & kStatusNeedsReset) == 0 && (before & kStatusDriverOk) != 0) {
+        interrupts_.configuration_changed();
+    }
+}
+
+}  // namespace mynah

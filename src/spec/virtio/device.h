@@ -1,0 +1,29 @@
+#pragma once
+
+#include <cstdint>
+
+#include "base/bits.h"
+
+// What all virtio devices share, whatever the transport. [virtio-1.2] is "Virtual I/O Device
+// (VIRTIO) Version 1.2", OASIS Committee Specification 01, 1 July 2022.
+namespace mynah::virtio {
+
+// Device types [virtio-1.2 5].
+inline constexpr uint32_t kDeviceBlock = 2;
+inline constexpr uint32_t kDeviceEntropy = 4;
+
+// The device status field [virtio-1.2 2.1].
+inline constexpr uint32_t kStatusAcknowledge = 1;
+inline constexpr uint32_t kStatusDriver = 2;
+inline constexpr uint32_t kStatusDriverOk = 4;
+inline constexpr uint32_t kStatusFeaturesOk = 8;
+inline constexpr uint32_t kStatusNeedsReset = 64;
+inline constexpr uint32_t kStatusFailed = 128;
+
+// Feature bits that belong to no device type [virtio-1.2 6].
+inline constexpr uint64_t kFeatureIndirectDesc = bit(28);
+inline constexpr uint64_t kFeatureEventIdx = bit(29);
+inline constexpr uint64_t kFeatureVersion1 = bit(32);
+inline constexpr uint64_t kFeatureRingReset = bit(40);
+
+}  // namespace mynah::virtio

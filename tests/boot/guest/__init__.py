@@ -1,0 +1,1 @@
+"""Guest artefacts made from Debian packages at test time and kept outside the tree."""

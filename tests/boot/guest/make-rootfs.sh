@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Make root.img in directory $1: Debian suite $3 from archive $2 with packages $4, ext4 of size $5.
+# Runs as root, or under fakechroot and fakeroot; then ownership lives only in this one session,
+# so the image is made in it too.
+set -euo pipefail
+where=$1 archive=$2 suite=$3 packages=$4 size=$5
+tree=$where/tree
+variant=minbase
+if [ -n "${FAKECHROOT:-}" ]; then variant=fakechroot; fi
+
+debootstrap --variant="$variant" --include="$packages" "$suite" "$tree" "$archive"
+
+# Root has no password: the console is the only way in.
+sed -i 's/^root:[^:]*:/root::/' "$tree/etc/shadow"
+echo guest >"$tree/etc/hostname"
+echo '/dev/vda / ext4 defaults 0 1' >"$tree/etc/fstab"
+mkdir -p "$tree/etc/systemd/system/getty.target.wants"
+ln -sf /lib/systemd/system/serial-getty@.service \
+  "$tree/etc/systemd/system/getty.target.wants/serial-getty@ttyS0.service"
+# Daily jobs would make the machine busy at a time no test can foresee.
+for unit in apt-daily.timer apt-daily-upgrade.timer e2scrub_all.timer fstrim.timer; do
+  ln -sf /dev/null "$tree/etc/systemd/system/$unit"
+done
+rm -rf "$tree"/var/cache/apt/archives/*.deb "$tree"/var/lib/apt/lists/*
+rm -rf "$tree"/usr/share/doc/* "$tree"/usr/share/man/* "$tree"/usr/share/locale/*
+mkdir -p "$tree/var/lib/apt/lists"
+
+truncate -s "$size" "$where/root.img.part"
+mke2fs -q -F -t ext4 -L mynah-root -E no_copy_xattrs,lazy_itable_init=1 -d "$tree" "$where/root.img.part"
+mv "$where/root.img.part" "$where/root.img"
+rm -rf "$tree"

@@ -1,0 +1,192 @@
+#include "silicon/host_runner.h"
+
+#include <immintrin.h>
+#include <sys/mman.h>
+#include <sys/ucontext.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include <asm/prctl.h>
+#include <sys/syscall.h>
+
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include "base/check.h"
+#include "spec/x86/control_registers.h"
+
+namespace mynah::silicon {
+namespace {
+
+struct HostFrame {
+    uint64_t gpr[16];
+    uint64_t rip, rflags;      // 128, 136
+    uint64_t unused[2];
+    uint64_t cs, ss, ds;       // 160, 168, 176
+    uint64_t unused2;
+    uint64_t host_rsp;         // 192
+    const std::byte* xsave;    // 200
+};
+static_assert(offsetof(HostFrame, rip) == 128 && offsetof(HostFrame, cs) == 160 &&
+              offsetof(HostFrame, ds) == 176 && offsetof(HostFrame, host_rsp) == 192 &&
+              offsetof(HostFrame, xsave) == 200);
+
+extern "C" void silicon_enter(HostFrame* frame);
+extern "C" void silicon_exit();
+
+// What the signal handler works with; there is one runner.
+struct Running {
+    HostFrame frame;
+    const Case* test = nullptr;
+    Ending* result = nullptr;
+    unsigned repeats = 0;
+};
+Running running;
+
+constexpr unsigned kMaxRepeats = 100000;
+constexpr int kGregOf[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
+                             REG_R8,  REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15};
+
+bool repeats(const Case& test) {
+    return test.instruction.has_prefix(ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE |
+                                       ZYDIS_ATTRIB_HAS_REPNE);
+}
+
+void capture_selectors(Registers& to, uint64_t csgsfs) {
+    uint16_t es, ds;
+    asm volatile("mov %%es, %0" : "=r"(es));
+    asm volatile("mov %%ds, %0" : "=r"(ds));
+    to.selectors = {es, static_cast<uint16_t>(csgsfs), static_cast<uint16_t>(csgsfs >> 48), ds,
+                    static_cast<uint16_t>(csgsfs >> 32), static_cast<uint16_t>(csgsfs >> 16)};
+}
+
+void on_signal(int signal, siginfo_t*, void* context) {
+    mcontext_t& machine = static_cast<ucontext_t*>(context)->uc_mcontext;
+    if (running.test == nullptr) {  // our own fault
+        std::signal(signal, SIG_DFL);
+        return;
+    }
+    const Case& test = *running.test;
+    auto& gregs = machine.gregs;
+    const int trap = static_cast<int>(gregs[REG_TRAPNO]);
+    constexpr int kDebugTrap = 1, kBreakpoint = 3, kPageFault = 14;
+    if (signal == SIGTRAP && trap == kDebugTrap && repeats(test) &&
+        static_cast<uint64_t>(gregs[REG_RIP]) == test.address() && ++running.repeats < kMaxRepeats) {
+        return;  // between two iterations
+    }
+    Ending& result = *running.result;
+    result.vector = signal == SIGTRAP ? Ending::kCompleted : trap;
+    if (signal == SIGTRAP && trap == kBreakpoint) {
+        // The landing behind an instruction that delays the debug trap.
+        gregs[REG_RIP] -= 1;
+    }
+    result.error_code = result.vector > 0 ? static_cast<uint32_t>(gregs[REG_ERR]) : 0;
+    result.fault_address = result.vector == kPageFault ? static_cast<uint64_t>(gregs[REG_CR2]) : 0;
+    Registers& after = result.after;
+    for (unsigned i = 0; i < 16; ++i) after.gpr[i] = static_cast<uint64_t>(gregs[kGregOf[i]]);
+    after.rip = static_cast<uint64_t>(gregs[REG_RIP]);
+    after.rflags = static_cast<uint64_t>(gregs[REG_EFL]);
+    after.gs_base = _readgsbase_u64();
+    capture_selectors(after, static_cast<uint64_t>(gregs[REG_CSGSFS]));
+    std::memcpy(after.xsave.data(), machine.fpregs, kXsaveBytes);
+
+    running.test = nullptr;
+    gregs[REG_RIP] = static_cast<greg_t>(reinterpret_cast<uintptr_t>(&silicon_exit));
+    gregs[REG_RSP] = static_cast<greg_t>(running.frame.host_rsp);
+    gregs[REG_EFL] = 0x202;
+    gregs[REG_CSGSFS] = static_cast<greg_t>((static_cast<uint64_t>(gregs[REG_CSGSFS]) & 0x0000ffffffff0000) |
+                                            uint64_t{0x2b} << 48 | 0x33);
+    machine.fpregs->cwd = 0x37f;
+    machine.fpregs->swd = 0;
+    machine.fpregs->ftw = 0;
+    machine.fpregs->mxcsr = 0x1f80;
+}
+
+void map_at(uint64_t address, uint64_t size, int protection, int fd, off_t offset) {
+    void* wanted = reinterpret_cast<void*>(address);
+    void* got = mmap(wanted, size, protection, MAP_SHARED | MAP_FIXED_NOREPLACE, fd, offset);
+    if (got != wanted) {
+        std::perror("mynah-silicon: mapping the test area");
+        std::exit(1);
+    }
+}
+
+class HostRunner final : public Runner {
+ public:
+    HostRunner() {
+        const int fd = memfd_create("silicon", MFD_CLOEXEC);
+        constexpr uint64_t kAll = kCodeBytes + kMemoryBytes;
+        CHECK(fd >= 0 && ftruncate(fd, kAll) == 0);
+        map_at(kCodeAddress, kCodeBytes, PROT_READ | PROT_EXEC, fd, 0);
+        map_at(kDataAddress, kDataBytes, PROT_READ | PROT_WRITE, fd, kCodeBytes);
+        map_at(kReadOnlyAddress, kReadOnlyBytes, PROT_READ, fd, kCodeBytes + kDataBytes);
+        void* alias = mmap(nullptr, kAll, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        CHECK(alias != MAP_FAILED);
+        close(fd);
+        code_ = static_cast<std::byte*>(alias);
+        memory_ = code_ + kCodeBytes;
+        std::memset(code_, 0xcc, kCodeBytes);
+        install_handlers();
+        saved_gs_base_ = _readgsbase_u64();
+    }
+
+    void run(const Case& test, Ending& result) override {
+        prepare_memory(test);
+        HostFrame& frame = running.frame;
+        const Registers& before = test.before;
+        std::memcpy(frame.gpr, before.gpr.data(), sizeof frame.gpr);
+        frame.rip = before.rip;
+        frame.rflags = before.rflags | x86::rflags::kTf;
+        frame.cs = before.selectors[1];
+        frame.ss = before.selectors[2];
+        frame.ds = before.selectors[3];
+        frame.xsave = before.xsave.data();
+        running.test = &test;
+        running.result = &result;
+        running.repeats = 0;
+        _writegsbase_u64(before.gs_base);
+        silicon_enter(&frame);
+        _writegsbase_u64(saved_gs_base_);
+        result.after.rflags &= ~x86::rflags::kTf;
+        std::memcpy(result.memory.data(), memory_, kMemoryBytes);
+        std::memset(code_ + test.code_offset, 0xcc, sizeof test.code);
+    }
+
+ private:
+    void prepare_memory(const Case& test) {
+        std::memcpy(code_ + test.code_offset, test.code.data(), test.instruction.length());
+        std::memcpy(memory_, common_memory().data(), kMemoryBytes);
+        for (const Case::Patch& patch : test.memory) {
+            std::memcpy(memory_ + (patch.address - kDataAddress), patch.bytes.data(), patch.bytes.size());
+        }
+        // So that faults on it say "protection", not "not present".
+        static_cast<void>(*reinterpret_cast<volatile char*>(kReadOnlyAddress));
+    }
+
+    static void install_handlers() {
+        static std::array<std::byte, 65536> stack;
+        const stack_t alternate{.ss_sp = stack.data(), .ss_flags = 0, .ss_size = stack.size()};
+        CHECK(sigaltstack(&alternate, nullptr) == 0);
+        struct sigaction action {};
+        action.sa_sigaction = on_signal;
+        action.sa_flags = SA_SIGINFO | SA_ONSTACK;
+        sigfillset(&action.sa_mask);
+        for (const int signal : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP}) {
+            CHECK(sigaction(signal, &action, nullptr) == 0);
+        }
+    }
+
+    std::byte* code_ = nullptr;
+    std::byte* memory_ = nullptr;
+    uint64_t saved_gs_base_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<Runner> make_host_runner() { return std::make_unique<HostRunner>(); }
+
+uint64_t host_fs_base() { return _readfsbase_u64(); }
+
+}  // namespace mynah::silicon
