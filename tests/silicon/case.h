@@ -49,7 +49,7 @@ struct Case {
 };
 
 // What became of it.
-struct Result {
+struct Ending {
     static constexpr int kCompleted = -1, kLost = -2;  // kLost: the runner could not tell
     int vector = kCompleted;                           // exception, if any
     uint32_t error_code = 0;
@@ -63,7 +63,7 @@ class Runner {
  public:
     virtual ~Runner() = default;
     // Fills `result`, which is reused from case to case.
-    virtual void run(const Case& test, Result& result) = 0;
+    virtual void run(const Case& test, Ending& result) = 0;
 };
 
 // Contents of the data area that cases start from.

@@ -40,7 +40,7 @@ extern "C" void silicon_exit();
 struct Running {
     HostFrame frame;
     const Case* test = nullptr;
-    Result* result = nullptr;
+    Ending* result = nullptr;
     unsigned repeats = 0;
 };
 Running running;
@@ -76,8 +76,8 @@ void on_signal(int signal, siginfo_t*, void* context) {
         static_cast<uint64_t>(gregs[REG_RIP]) == test.address() && ++running.repeats < kMaxRepeats) {
         return;  // between two iterations
     }
-    Result& result = *running.result;
-    result.vector = signal == SIGTRAP ? Result::kCompleted : trap;
+    Ending& result = *running.result;
+    result.vector = signal == SIGTRAP ? Ending::kCompleted : trap;
     if (signal == SIGTRAP && trap == kBreakpoint) {
         // The landing behind an instruction that delays the debug trap.
         gregs[REG_RIP] -= 1;
@@ -132,7 +132,7 @@ class HostRunner final : public Runner {
         saved_gs_base_ = _readgsbase_u64();
     }
 
-    void run(const Case& test, Result& result) override {
+    void run(const Case& test, Ending& result) override {
         prepare_memory(test);
         HostFrame& frame = running.frame;
         const Registers& before = test.before;

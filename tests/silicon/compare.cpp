@@ -1,0 +1,147 @@
+#include "silicon/compare.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/bits.h"
+#include "cpu/cpu_state.h"
+#include "spec/x86/control_registers.h"
+
+namespace mynah::silicon {
+namespace {
+
+namespace rflags = x86::rflags;
+
+constexpr const char* kGprNames[] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
+                                     "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
+constexpr const char* kSegmentNames[] = {"es", "cs", "ss", "ds", "fs", "gs"};
+
+// Components that the header says are in their initial state are given it [SDM 1 13.6].
+void normalise_xsave(std::span<std::byte, kXsaveBytes> area) {
+    const auto components = load_unaligned<uint64_t>(area.data() + kHeaderOffset);
+    if ((components & 1) == 0) {
+        std::memset(area.data(), 0, kMxcsrOffset);
+        std::memset(area.data() + 32, 0, 128);
+        store_unaligned(area.data(), uint16_t{0x37f});
+    }
+    if ((components & 2) == 0) std::memset(area.data() + kXmmOffset, 0, 256);
+    if ((components & 4) == 0) std::memset(area.data() + kAvxOffset, 0, 256);
+    std::memset(area.data() + 5, 0, 1);
+    for (unsigned i = 0; i < 8; ++i) std::memset(area.data() + 32 + 16 * i + 10, 0, 6);
+}
+
+// The host is single-stepped, which PUSHF shows.
+void hide_trap_flag(const Case& test, Ending& ending) {
+    switch (test.instruction.mnemonic()) {
+        case ZYDIS_MNEMONIC_PUSHF:
+        case ZYDIS_MNEMONIC_PUSHFD:
+        case ZYDIS_MNEMONIC_PUSHFQ: break;
+        default: return;
+    }
+    const uint64_t at = ending.after.gpr[kRsp] + 1;
+    if (ending.vector != Ending::kCompleted || at < kDataAddress || at >= kDataAddress + kMemoryBytes) return;
+    ending.memory[at - kDataAddress] &= std::byte{0xfe};
+}
+
+std::string hex(std::span<const std::byte> bytes) {
+    std::string text;
+    for (size_t i = bytes.size(); i-- > 0;) text += fmt::format("{:02x}", std::to_integer<unsigned>(bytes[i]));
+    return text;
+}
+
+class Comparison {
+ public:
+    Comparison(const Case& test, const Ending& host, const Ending& guest)
+        : test_(test), host_(host), guest_(guest) {}
+
+    std::vector<std::string> run() {
+        number("exception", static_cast<unsigned>(host_.vector), static_cast<unsigned>(guest_.vector));
+        if (host_.vector == guest_.vector) {
+            number("error code", host_.error_code, guest_.error_code);
+            number("fault address", host_.fault_address, guest_.fault_address);
+        }
+        const Registers& h = host_.after;
+        const Registers& g = guest_.after;
+        const unsigned gprs = test_.mode == CodeSize::k64 || h.selectors[1] == 0x33 ? 16 : 8;
+        for (unsigned i = 0; i < gprs; ++i) number(kGprNames[i], h.gpr[i], g.gpr[i]);
+        number("rip", h.rip, g.rip);
+        constexpr uint64_t kCompared =
+            rflags::kArithmetic | rflags::kDf | rflags::kNt | rflags::kAc | rflags::kId | rflags::kIf;
+        const uint64_t mask = kCompared & ~(host_.vector == Ending::kCompleted ? undefined_flags(test_) : 0);
+        number("rflags", h.rflags & mask, g.rflags & mask);
+        number("gs base", h.gs_base, g.gs_base);
+        for (unsigned i = 0; i < 6; ++i) number(kSegmentNames[i], h.selectors[i], g.selectors[i]);
+        x87();
+        vectors();
+        memory();
+        return std::move(lines_);
+    }
+
+ private:
+    void number(const char* what, uint64_t host, uint64_t guest) {
+        if (host != guest) lines_.push_back(fmt::format("{}: host {:x}, guest {:x}", what, host, guest));
+    }
+    void bytes(const std::string& what, std::span<const std::byte> host, std::span<const std::byte> guest) {
+        if (!std::ranges::equal(host, guest)) {
+            lines_.push_back(fmt::format("{}: host {}, guest {}", what, hex(host), hex(guest)));
+        }
+    }
+    std::span<const std::byte> host_area(unsigned offset, unsigned size) const {
+        return std::span(host_.after.xsave).subspan(offset, size);
+    }
+    std::span<const std::byte> guest_area(unsigned offset, unsigned size) const {
+        return std::span(guest_.after.xsave).subspan(offset, size);
+    }
+    void area(const std::string& what, unsigned offset, unsigned size) {
+        bytes(what, host_area(offset, size), guest_area(offset, size));
+    }
+
+    void x87() {
+        area("fcw", 0, 2);
+        area("fsw", 2, 2);
+        area("x87 tags", 4, 1);
+        area("fop", 6, 2);
+        area("fip", 8, 8);
+        area("fdp", 16, 8);
+        for (unsigned i = 0; i < 8; ++i) area(fmt::format("st{}", i), 32 + 16 * i, 10);
+    }
+    void vectors() {
+        area("mxcsr", kMxcsrOffset, 4);
+        for (unsigned i = 0; i < 16; ++i) {
+            area(fmt::format("xmm{}", i), kXmmOffset + 16 * i, 16);
+            area(fmt::format("ymm{} high", i), kAvxOffset + 16 * i, 16);
+        }
+    }
+    void memory() {
+        if (host_.memory == guest_.memory) return;
+        const auto [h, g] = std::ranges::mismatch(host_.memory, guest_.memory);
+        const auto at = static_cast<size_t>(h - host_.memory.begin());
+        const size_t size = std::min<size_t>(16, kMemoryBytes - at);
+        bytes(fmt::format("memory at {:x}", kDataAddress + at), std::span(host_.memory).subspan(at, size),
+              std::span(guest_.memory).subspan(at, size));
+    }
+
+    const Case& test_;
+    const Ending& host_;
+    const Ending& guest_;
+    std::vector<std::string> lines_;
+};
+
+}  // namespace
+
+uint64_t undefined_flags(const Case& test) {
+    const ZydisAccessedFlags* flags = test.instruction.info.cpu_flags;
+    return flags == nullptr ? 0 : flags->undefined;
+}
+
+std::vector<std::string> differences(const Case& test, Ending& host, Ending& guest) {
+    normalise_xsave(host.after.xsave);
+    normalise_xsave(guest.after.xsave);
+    hide_trap_flag(test, host);
+    hide_trap_flag(test, guest);
+    return Comparison(test, host, guest).run();
+}
+
+}  // namespace mynah::silicon

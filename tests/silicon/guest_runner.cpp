@@ -1,0 +1,173 @@
+#include "silicon/guest_runner.h"
+
+#include <cstring>
+
+#include "base/bits.h"
+#include "base/check.h"
+#include "silicon/guest_layout.h"
+
+namespace mynah::silicon {
+namespace {
+
+using x86::Segment;
+namespace attr = x86::segment_attribute;
+namespace rflags = x86::rflags;
+
+// No ports, no devices, no interrupts.
+class NoPorts final : public CpuPorts {
+ public:
+    uint32_t io_read(IoPort, unsigned) override { return ~0u; }
+    void io_write(IoPort, unsigned, uint32_t) override {}
+    uint64_t mmio_read(GuestPhys, unsigned) override { return ~uint64_t{0}; }
+    void mmio_write(GuestPhys, unsigned, uint64_t) override {}
+    std::optional<uint8_t> acknowledge_interrupt() override { return std::nullopt; }
+    uint8_t read_cr8() override { return 0; }
+    void write_cr8(uint8_t) override {}
+    std::optional<uint64_t> read_msr(uint32_t) override { return std::nullopt; }
+    bool write_msr(uint32_t, uint64_t) override { return false; }
+};
+
+constexpr int kDebug = 1, kBreakpoint = 3, kPageFault = 14;
+
+bool pushes_error_code(int vector) {
+    return vector == 8 || (vector >= 10 && vector <= 14) || vector == 17;
+}
+
+void load_xsave(CpuState& state, std::span<const std::byte, kXsaveBytes> area) {
+    std::memcpy(static_cast<void*>(&state.x87), area.data(), kMxcsrOffset);
+    std::memcpy(state.x87.st.data(), area.data() + 32, 128);
+    state.mxcsr = load_unaligned<uint32_t>(area.data() + kMxcsrOffset);
+    for (unsigned i = 0; i < 16; ++i) {
+        std::memcpy(state.vector[i].bytes.data(), area.data() + kXmmOffset + 16 * i, 16);
+        std::memcpy(state.vector[i].bytes.data() + 16, area.data() + kAvxOffset + 16 * i, 16);
+    }
+}
+
+void store_xsave(const CpuState& state, std::span<std::byte, kXsaveBytes> area) {
+    std::memset(area.data(), 0, area.size());
+    std::memcpy(area.data(), &state.x87, kMxcsrOffset);
+    std::memcpy(area.data() + 32, state.x87.st.data(), 128);
+    store_unaligned(area.data() + kMxcsrOffset, state.mxcsr);
+    for (unsigned i = 0; i < 16; ++i) {
+        std::memcpy(area.data() + kXmmOffset + 16 * i, state.vector[i].bytes.data(), 16);
+        std::memcpy(area.data() + kAvxOffset + 16 * i, state.vector[i].bytes.data() + 16, 16);
+    }
+    store_unaligned(area.data() + kHeaderOffset, uint64_t{7});
+}
+
+class GuestRunner final : public Runner {
+ public:
+    GuestRunner(std::unique_ptr<GuestMemory> memory, std::unique_ptr<Engine> engine)
+        : memory_(std::move(memory)), engine_(std::move(engine)) {
+        build_kernel(*memory_);
+        vcpu_ = engine_->create_vcpu(ports_, VcpuIndex(0));
+        initial_ = user_state(vcpu_->state());
+    }
+
+    void run(const Case& test, Ending& result) override {
+        prepare_memory(test);
+        CpuState& state = vcpu_->state();
+        state = initial_;
+        set_registers(state, test.before);
+        const bool step = (test.number & 1) != 0;
+        if (step) state.flags.system |= rflags::kTf;
+        vcpu_->state_changed();
+        VcpuExit exit = VcpuExit::kInstructionLimit;
+        // Instructions that give way (REP) come back here.
+        for (unsigned i = 0; i < 64 && exit == VcpuExit::kInstructionLimit; ++i) exit = vcpu_->run(1000);
+        take_result(test, exit, step, result);
+        std::memcpy(result.memory.data(), memory_->host(GuestPhys(kGuestMemory), kMemoryBytes), kMemoryBytes);
+        CHECK(memory_->fill(GuestPhys(kGuestCode + test.code_offset), std::byte{0xcc}, sizeof test.code));
+    }
+
+ private:
+    void prepare_memory(const Case& test) {
+        CHECK(memory_->write(GuestPhys(kGuestCode + test.code_offset),
+                             std::as_bytes(std::span(test.code)).first(test.instruction.length())));
+        CHECK(memory_->write(GuestPhys(kGuestMemory), common_memory()));
+        for (const Case::Patch& patch : test.memory) {
+            CHECK(memory_->write(GuestPhys(kGuestMemory + (patch.address - kDataAddress)), patch.bytes));
+        }
+    }
+
+    static void set_registers(CpuState& state, const Registers& before) {
+        std::copy(before.gpr.begin(), before.gpr.end(), state.gpr.begin());
+        state.rip = before.rip;
+        state.flags.set(before.rflags);
+        const bool code64 = before.selectors[1] == 0x33;
+        SegmentRegister& cs = state.segment(Segment::kCs);
+        cs.selector = before.selectors[1];
+        cs.attributes = attr::kPresent | attr::kDpl | attr::kCodeOrData | attr::kCode |
+                        attr::kReadableOrWritable | attr::kAccessed | attr::kGranularity |
+                        (code64 ? attr::kLong : attr::kDefaultBig);
+        state.segment(Segment::kFs).base = host_fs_base();
+        state.segment(Segment::kGs).base = before.gs_base;
+        load_xsave(state, before.xsave);
+    }
+
+    // The interrupt frame tells how the user code was left; the rest is in the registers.
+    void take_result(const Case& test, VcpuExit exit, bool step, Ending& result) {
+        const CpuState& state = vcpu_->state();
+        Registers& after = result.after;
+        std::copy_n(state.gpr.begin(), 16, after.gpr.begin());
+        after.gs_base = state.segment(Segment::kGs).base;
+        for (unsigned i = 0; i < 6; ++i) after.selectors[i] = state.segments[i].selector;
+        store_xsave(state, after.xsave);
+        result.error_code = 0;
+        result.fault_address = 0;
+        const uint64_t handler = state.rip - 1 - (kKernel + kHandlers);
+        if (exit != VcpuExit::kHalted || handler % kHandlerBytes != 0 || handler / kHandlerBytes >= kVectors) {
+            result.vector = Ending::kLost;
+            after.rip = state.rip;
+            after.rflags = state.flags.value();
+            return;
+        }
+        result.vector = static_cast<int>(handler / kHandlerBytes);
+        GuestPhys frame(state.gpr[kRsp] - kKernel);
+        if (pushes_error_code(result.vector)) {
+            result.error_code = memory_->load<uint32_t>(frame).value_or(0);
+            frame = frame + 8;
+        }
+        const auto words = memory_->load<std::array<uint64_t, 5>>(frame).value();
+        after.rip = words[0];
+        after.selectors[1] = static_cast<uint16_t>(words[1]);
+        after.rflags = words[2] & ~rflags::kTf;
+        after.gpr[kRsp] = words[3];
+        after.selectors[2] = static_cast<uint16_t>(words[4]);
+        if (result.vector == kPageFault) result.fault_address = state.cr2;
+        recognise_completion(test, step, result);
+    }
+
+    static void recognise_completion(const Case& test, bool step, Ending& result) {
+        Registers& after = result.after;
+        if (step && result.vector == kDebug) result.vector = Ending::kCompleted;
+        // Also behind an instruction that delays the single-step trap.
+        if (result.vector == kBreakpoint) {
+            after.rip -= 1;
+            result.vector = Ending::kCompleted;
+        }
+        // A jump out of the test's code: complete, and fetching there is another matter.
+        const bool elsewhere = after.rip != test.address();
+        const bool fetch = result.vector == kPageFault && result.fault_address == after.rip;
+        if (!step && elsewhere && (fetch || result.vector == 13)) result.vector = Ending::kCompleted;
+        if (result.vector == Ending::kCompleted) result.error_code = 0, result.fault_address = 0;
+    }
+
+    NoPorts ports_;
+    std::unique_ptr<GuestMemory> memory_;
+    std::unique_ptr<Engine> engine_;
+    std::unique_ptr<Vcpu> vcpu_;
+    CpuState initial_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Runner>> make_guest_runner(const EngineFactory& factory,
+                                                  const CpuidPolicy& policy) {
+    const GuestMemory::Range range{.start = GuestPhys(0), .size = kGuestBytes};
+    auto memory = TRY(GuestMemory::create(std::span(&range, 1)));
+    auto engine = TRY(factory(*memory, policy));
+    return std::unique_ptr<Runner>(new GuestRunner(std::move(memory), std::move(engine)));
+}
+
+}  // namespace mynah::silicon
