@@ -74,7 +74,8 @@ class BareTest : public ::testing::Test {
     std::filesystem::path image_;
 };
 
-void register_programs() {
+// False if there is nothing to run, which would look like success.
+bool register_programs() {
     std::vector<std::filesystem::path> images;
     for (const auto& entry : std::filesystem::directory_iterator(MYNAH_BARE_IMAGES)) {
         if (entry.path().extension() == ".bin") images.push_back(entry.path());
@@ -87,6 +88,7 @@ void register_programs() {
                                     [=]() -> BareTest* { return new BareTest(engine, image); });
         }
     }
+    return !images.empty();
 }
 
 }  // namespace
@@ -94,6 +96,9 @@ void register_programs() {
 
 int main(int argc, char** argv) {
     ::testing::InitGoogleTest(&argc, argv);
-    mynah::bare::register_programs();
+    if (!mynah::bare::register_programs()) {
+        fmt::print(stderr, "no bare programs in {}\n", MYNAH_BARE_IMAGES);
+        return 1;
+    }
     return RUN_ALL_TESTS();
 }

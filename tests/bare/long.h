@@ -234,7 +234,7 @@ gdt_pointer:
     .quad gdt
     .balign 16
 idt:
-    .fill 48, 16, 0
+    .fill 96, 8, 0
 idt_pointer:
     .word 48 * 16 - 1
     .quad idt
