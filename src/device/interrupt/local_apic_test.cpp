@@ -262,6 +262,18 @@ TEST_F(LocalApicTest, LevelInterruptsAreEndedAtTheIoApic) {
     EXPECT_EQ(read(0, static_cast<Register>(0x1a)), 0u);
 }
 
+TEST_F(LocalApicTest, ALevelNobodyTakesIsNotForgotten) {
+    IoApic io_apic(bus);
+    io_apic.write(0, 4, 0x10 + 2 * 9);
+    io_apic.write(0x10, 4, 0x59 | 1u << 15);
+    io_apic.pin(9).set(true);  // the APIC is switched off
+    EXPECT_FALSE(pending(0));
+    EXPECT_EQ(io_apic.read(0x10, 4), 0x8059u);  // no remote IRR: nobody would clear it
+    enable_all();
+    io_apic.write(0x10, 4, 0x59 | 1u << 15);
+    EXPECT_EQ(take(0), 0x59);
+}
+
 TEST_F(LocalApicTest, EoiBroadcastCanBeSuppressed) {
     IoApic io_apic(bus);
     enable_all();
