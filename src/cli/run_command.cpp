@@ -5,8 +5,6 @@
 #include <unistd.h>
 
 #include <cstdio>
-#include <cstdlib>
-#include <optional>
 #include <string>
 
 #include "base/log.h"
@@ -15,6 +13,7 @@
 #include "cli/run_options.h"
 #include "cli/version.h"
 #include "host/signal_watch.h"
+#include "host/terminal.h"
 #include "machine/machine.h"
 
 namespace mynah {
@@ -25,7 +24,7 @@ void print_error(const Error& error) {
 }
 
 // Ends the machine by a signal to this process; a signal that comes before there is one is kept for
-// it. A second signal ends the process at once (exit handlers restore the terminal).
+// it. A second signal ends the process at once.
 class SignalStop {
  public:
     void attach(Machine* machine) EXCLUDES(mutex_) {
@@ -35,7 +34,10 @@ class SignalStop {
     }
     void signalled(int number) EXCLUDES(mutex_) {
         MutexLock lock(mutex_);
-        if (signal_ != 0) std::exit(kExitError);
+        if (signal_ != 0) {
+            Terminal::restore_now();
+            _exit(kExitError);
+        }
         signal_ = number;
         if (machine_ != nullptr) machine_->stop(StopReason::kQuit);
     }

@@ -34,8 +34,11 @@ Result<std::optional<PlacedKernel>> place_unpacked(GuestMemory& memory, const Bz
     const std::optional<PlacedKernel> itself;
     const auto packing = detect_packing(image.payload());
     if (!packing || !image.has_64bit_entry() || image.unpacked_size() == 0) return itself;
-    const uint64_t capacity = std::min<uint64_t>(
-        {image.unpacked_size(), kLargestKernel, memory.size()});
+    if (image.unpacked_size() > memory.size()) {
+        return Error(fmt::format("{}: {} MiB large when unpacked; give the guest more with --memory (now {} MiB)",
+                                 boot.kernel.origin, (image.unpacked_size() >> 20) + 1, memory.size() >> 20));
+    }
+    const uint64_t capacity = std::min<uint64_t>(image.unpacked_size(), kLargestKernel);
     auto unpacked = unpack(*packing, image.payload(), capacity);
     if (!unpacked) {
         return Error(fmt::format("{}: damaged kernel: {}", boot.kernel.origin, unpacked.error().message()));

@@ -231,6 +231,12 @@ TEST_F(LinuxLoader, KernelThatNeedsMoreMemoryIsRefused) {
     EXPECT_THAT(failure(sample::bzimage(sample::text("payload"), header)), HasSubstr("--memory"));
 }
 
+TEST_F(LinuxLoader, PayloadLargerThanMemoryIsRefused) {
+    Image payload = zstd_with_length(sample::elf(sample::text("the kernel")));
+    payload.back() = std::byte{0x7f};  // of the length that the build appends
+    EXPECT_THAT(failure(sample::bzimage(payload)), HasSubstr("--memory"));
+}
+
 TEST_F(LinuxLoader, SegmentOverTheBootTablesIsRefused) {
     Image image = sample::elf(sample::text("the kernel"));
     Elf64_Phdr load;

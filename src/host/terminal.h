@@ -24,6 +24,10 @@ class Terminal {
     Terminal(const Terminal&) = delete;
     Terminal& operator=(const Terminal&) = delete;
 
+    // Puts the settings back now, if there is a raw terminal, for an end that runs no destructors. Any
+    // thread.
+    static void restore_now();
+
     // Nothing if the terminal does not know its size.
     std::optional<WindowSize> window_size() const;
 
