@@ -77,7 +77,7 @@ Result<void> MicroBoard::add_serial_ports(const BoardContext& context,
     return {};
 }
 
-// Memory sizes as PC firmware leaves them [RALF CMOS 15h-18h, 30h-35h].
+// Memory sizes as PC firmware leaves them [RBIL CMOS 15h-18h, 30h-35h].
 void MicroBoard::write_cmos(uint64_t memory_bytes) {
     constexpr uint64_t kBaseKib = 640, kKib = 1024, kExtendedLimit = 0xffff;
     const auto put16 = [this](uint8_t index, uint64_t value) {
