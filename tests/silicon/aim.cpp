@@ -89,6 +89,7 @@ class Aim {
                     gpr_[kRdx] = static_cast<uint64_t>(static_cast<int64_t>(gpr_[kRax]) >> 63);
                 }
                 break;
+            case ZYDIS_MNEMONIC_ENTER: gpr_[kRbp] = kDataAddress + 0x1000 + 8 * random_.below(256); break;
             default: break;
         }
         bit_offset();
@@ -426,6 +427,10 @@ class Aim {
     }
 
     bool safe() const {
+        const bool xsave = info_.meta.category == ZYDIS_CATEGORY_XSAVE ||
+                           info_.meta.category == ZYDIS_CATEGORY_XSAVEOPT;
+        // The mask of components may have become an address; the host has more of them.
+        if (xsave && ((gpr_[kRax] & 0xffffffff) > 7 || (gpr_[kRdx] & 0xffffffff) != 0)) return false;
         for (unsigned i = 0; i < info_.operand_count; ++i) {
             const ZydisDecodedOperand& operand = out_.instruction.operands[i];
             if (operand.type != ZYDIS_OPERAND_TYPE_MEMORY || operand.mem.type == ZYDIS_MEMOP_TYPE_AGEN) continue;

@@ -51,16 +51,41 @@ std::string hex(std::span<const std::byte> bytes) {
     return text;
 }
 
+// What a faulting instruction may have done although it is restarted: where the manual promises
+// nothing, the host's way is not asked of an engine.
+struct Tolerance {
+    bool memory = false;         // part of the operand may be stored already
+    bool address_in_page = false;  // any byte of the operand's page may be named as the fault's
+};
+Tolerance tolerance(const Case& test, const Ending& host) {
+    if (host.vector == Ending::kCompleted) return {};
+    switch (test.instruction.mnemonic()) {
+        case ZYDIS_MNEMONIC_CALL:  // pushes before it finds the target non-canonical
+        case ZYDIS_MNEMONIC_FSTP:  // 80 bits are stored in two parts
+        case ZYDIS_MNEMONIC_FBSTP: return {.memory = true};
+        case ZYDIS_MNEMONIC_VMASKMOVPS:
+        case ZYDIS_MNEMONIC_VMASKMOVPD:
+        case ZYDIS_MNEMONIC_VPMASKMOVD:
+        case ZYDIS_MNEMONIC_VPMASKMOVQ:
+        case ZYDIS_MNEMONIC_MASKMOVQ:
+        case ZYDIS_MNEMONIC_MASKMOVDQU:
+        case ZYDIS_MNEMONIC_VMASKMOVDQU: return {.address_in_page = true};
+        default: return {};
+    }
+}
+
 class Comparison {
  public:
     Comparison(const Case& test, const Ending& host, const Ending& guest)
         : test_(test), host_(host), guest_(guest) {}
 
     std::vector<std::string> run() {
+        const Tolerance allowed = tolerance(test_, host_);
         number("exception", static_cast<unsigned>(host_.vector), static_cast<unsigned>(guest_.vector));
         if (host_.vector == guest_.vector) {
             number("error code", host_.error_code, guest_.error_code);
-            number("fault address", host_.fault_address, guest_.fault_address);
+            const uint64_t ignored = allowed.address_in_page ? 0xfff : 0;
+            number("fault address", host_.fault_address & ~ignored, guest_.fault_address & ~ignored);
         }
         const Registers& h = host_.after;
         const Registers& g = guest_.after;
@@ -75,7 +100,7 @@ class Comparison {
         for (unsigned i = 0; i < 6; ++i) number(kSegmentNames[i], h.selectors[i], g.selectors[i]);
         x87();
         vectors();
-        memory();
+        if (!allowed.memory) memory();
         return std::move(lines_);
     }
 

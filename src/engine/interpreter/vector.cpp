@@ -62,26 +62,15 @@ void rotate_to_top_zero(X87State& x87) {
     x87.fsw &= static_cast<uint16_t>(~(7u << 11));
 }
 
-// The stub of an MMX instruction, with what such an instruction does to the x87 state; none of it
-// happens if the instruction faults.
+// The stub of an MMX instruction; begin_mmx has been called. The exponent of a written register,
+// which lies behind the significand, becomes all ones [SDM 1 9.2.1].
 uint64_t run_mmx(Core& core, const VectorForm& form, void* reg, void* rm, void* vvvv, void* is4) {
-    X87State& x87 = core.s.x87;
-    const unsigned top = x87.top();
-    const uint16_t fsw = x87.fsw;
-    if (top != 0) rotate_to_top_zero(x87);
     const uint64_t fault = form.stub(reg, rm, vvvv, is4, &core.s);
-    if (fault != 0) {
-        std::rotate(x87.st.begin(), x87.st.begin() + top, x87.st.end());
-        x87.fsw = fsw;
-        return fault;
-    }
-    begin_mmx(x87);
-    // The exponent of a written register is all ones [SDM 1 9.2.1]; it lies behind the significand.
-    if (form.mmx_written != 0) {
+    if (fault == 0 && form.mmx_written != 0) {
         auto* written = static_cast<X87State::Register*>(form.mmx_written == 1 ? reg : rm);
         written->sign_exponent = 0xffff;
     }
-    return 0;
+    return fault;
 }
 
 // The general handler: checks, stages the memory operand, runs the stub. op.imm is the form;
@@ -97,15 +86,17 @@ Outcome run_vector(Core& core, const Op& op) {
     uint64_t linear = 0;
     if constexpr (use != MemoryUse::kNone) {
         const AccessKind kind = use == MemoryUse::kStore ? AccessKind::kWrite : AccessKind::kRead;
-        if (!core.operand_linear(op, form.memory_bytes, kind, linear)) return Outcome::kFault;
+        if (!core.operand_linear(op, form.memory_bytes, kind, linear)) {
+            return refuse_address(core, op, form.alignment);
+        }
         if ((linear & (form.alignment - 1u)) != 0) return core.raise(Exception::gp());
         rm = staged;
         if constexpr (use == MemoryUse::kLoad) {
             if (!load_operand<bytes>(core, linear, form.memory_bytes, staged)) return Outcome::kFault;
-        } else if (floating || gate == Gate::kMmx) {
-            if (!core.probe_store(linear, form.memory_bytes)) return Outcome::kFault;
         }
     }
+    // On silicon too this happens before the result is known to be good, or can be stored.
+    if constexpr (gate == Gate::kMmx) begin_mmx(s.x87);
     void* reg = at_place(s, op.dst);
     void* vvvv = at_place(s, op.aux & 0xff);
     void* is4 = at_place(s, op.aux >> 8);
@@ -160,6 +151,11 @@ Handler vector_handler(Gate gate, MemoryUse use, unsigned bytes, bool floating) 
                                          : handler_for<Gate::kMmx, false>(use, bytes);
     }
     return nullptr;
+}
+
+Outcome refuse_address(Core& core, const Op& op, unsigned alignment) {
+    if ((core.effective_address(op) & (alignment - 1u)) != 0) core.raised(Exception::gp());
+    return Outcome::kFault;
 }
 
 void begin_mmx(X87State& x87) {

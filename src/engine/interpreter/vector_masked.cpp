@@ -64,11 +64,8 @@ Outcome vmaskmovdqu(Core& core, const Op& op) {
 }
 Outcome maskmovq(Core& core, const Op& op) {
     if (!mmx_allowed(core)) return Outcome::kFault;
-    const X87State before = core.s.x87;
     begin_mmx(core.s.x87);
-    const Outcome outcome = store_selected_bytes<8>(core, op);
-    if (outcome == Outcome::kFault) core.s.x87 = before;
-    return outcome;
+    return store_selected_bytes<8>(core, op);
 }
 
 bool build_maskmov(Build& build) {
@@ -171,7 +168,12 @@ Outcome gather(Core& core, const Op& op) {
     auto* destination = at_place(core.s, op.dst);
     auto* mask = at_place(core.s, op.aux);
     const void* indices = at_place(core.s, static_cast<unsigned>(op.imm));
-    // As if the whole mask had been spread over its elements first.
+    // A fault shows that the upper halves go first, and that the mask is spread over its elements.
+    constexpr unsigned kUsed = count * sizeof(T);
+    if constexpr (kUsed <= 16) {
+        std::memset(static_cast<std::byte*>(destination) + 16, 0, 16);
+        std::memset(static_cast<std::byte*>(mask) + 16, 0, 16);
+    }
     for (unsigned i = 0; i < count; ++i) set_element<T>(mask, i, selected<T>(mask, i) ? ~T{0} : T{0});
     const uint64_t base = core.s.gpr[op.base] + static_cast<uint64_t>(static_cast<int64_t>(op.disp));
     for (unsigned i = 0; i < count; ++i) {
@@ -187,7 +189,6 @@ Outcome gather(Core& core, const Op& op) {
         set_element(destination, i, value);
         set_element(mask, i, T{0});
     }
-    constexpr unsigned kUsed = count * sizeof(T);
     std::memset(static_cast<std::byte*>(destination) + kUsed, 0, sizeof(VectorRegister) - kUsed);
     std::memset(mask, 0, sizeof(VectorRegister));
     return Outcome::kNext;
