@@ -99,7 +99,7 @@ Outcome obsolete_nop(Core& core, const Op&) {
 Outcome emms(Core& core, const Op&) {
     if (!mmx_allowed(core)) return Outcome::kFault;
     begin_mmx(core.s.x87);
-    core.s.x87.tags = 0;
+    core.s.x87.tags = 0;  // all empty
     return Outcome::kNext;
 }
 

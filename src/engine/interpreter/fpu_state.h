@@ -28,13 +28,6 @@ inline constexpr unsigned kFxsaveX87Bytes = 160, kFxsaveMxcsr = 24, kFxsaveXmm =
 void x87_to_image(const X87State& x87, std::span<std::byte, kFxsaveX87Bytes> image, bool wide);
 void x87_from_image(X87State& x87, std::span<const std::byte, kFxsaveX87Bytes> image, bool wide);
 
-// Checks a structure in memory the way silicon does, its last byte first: a fault then names that.
-inline bool probe_structure(Core& core, uint64_t linear, unsigned size, AccessKind kind) {
-    uint8_t last = 0;
-    if (kind == AccessKind::kRead) return core.load(linear + size - 1, last);
-    return core.probe_store(linear + size - 1, 1) && core.probe_store(linear, size);
-}
-
 // The parts of add_fpu_state that have files of their own: FNSTENV, FNSAVE and their kin; FXSAVE and
 // the XSAVE family.
 void add_x87_environment(BuilderTable& table);

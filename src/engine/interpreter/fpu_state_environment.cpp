@@ -112,7 +112,6 @@ Outcome fnstenv(Core& core, const Op& op) {
     uint64_t linear = 0;
     const unsigned size = environment_bytes(op);
     if (!core.operand_linear(op, size, AccessKind::kWrite, linear) ||
-        !probe_structure(core, linear, size, AccessKind::kWrite) ||
         !core.store_bytes(linear, image.data(), size)) {
         return Outcome::kFault;
     }
@@ -131,7 +130,6 @@ Outcome fnsave(Core& core, const Op& op) {
     }
     uint64_t linear = 0;
     if (!core.operand_linear(op, size, AccessKind::kWrite, linear) ||
-        !probe_structure(core, linear, size, AccessKind::kWrite) ||
         !core.store_bytes(linear, image.data(), size)) {
         return Outcome::kFault;
     }
@@ -144,8 +142,7 @@ bool load_image(Core& core, const Op& op, std::byte* to, unsigned size) {
     if (not_available(core)) return false;
     if ((core.s.x87.fsw & kX87ErrorSummary) != 0) return core.raised(Exception::mf());
     uint64_t linear = 0;
-    return core.operand_linear(op, size, AccessKind::kRead, linear) &&
-           probe_structure(core, linear, size, AccessKind::kRead) && core.load_bytes(linear, to, size);
+    return core.operand_linear(op, size, AccessKind::kRead, linear) && core.load_bytes(linear, to, size);
 }
 
 Outcome fldenv(Core& core, const Op& op) {

@@ -96,7 +96,7 @@ Outcome fxsave(Core& core, const Op& op) {
     if (x87_not_available(core)) return Outcome::kFault;
     uint64_t linear = 0;
     if (!aligned_operand(core, op, kLegacyBytes, 16, AccessKind::kWrite, linear) ||
-        !probe_structure(core, linear, kLegacyBytes, AccessKind::kWrite)) {
+        !core.probe_store(linear, kLegacyBytes)) {
         return Outcome::kFault;
     }
     Area area;

@@ -142,6 +142,8 @@ bool selects_integer_size(ZydisMnemonic mnemonic) {
         case ZYDIS_MNEMONIC_VCVTSS2SI:
         case ZYDIS_MNEMONIC_VCVTTSD2SI:
         case ZYDIS_MNEMONIC_VCVTTSS2SI:
+        case ZYDIS_MNEMONIC_VPCMPESTRI:
+        case ZYDIS_MNEMONIC_VPCMPESTRM:
         case ZYDIS_MNEMONIC_VPINSRD:
         case ZYDIS_MNEMONIC_VPEXTRD: return true;
         default: return false;

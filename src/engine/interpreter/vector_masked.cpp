@@ -33,23 +33,19 @@ bool element_linear(Core& core, const Op& op, uint64_t offset, unsigned size, Ac
 
 // --- MASKMOVQ, MASKMOVDQU: bytes selected by the top bits of the second operand ---------------
 
-// Nothing is stored unless all of it can be [SDM 2A MASKMOVDQU leaves faults for zero masks to the
-// implementation: here only selected bytes count].
+// Whether a byte is selected or not, it must be writable [SDM 2A MASKMOVDQU leaves that to the
+// implementation; silicon checks the upper half first].
 template <unsigned bytes>
 Outcome store_selected_bytes(Core& core, const Op& op) {
     const void* data = at_place(core.s, op.dst);
     const void* mask = at_place(core.s, op.src);
-    const uint64_t offset = core.effective_address(op);
-    std::array<uint64_t, bytes> linear{};
-    for (unsigned i = 0; i < bytes; ++i) {
-        if (!selected<uint8_t>(mask, i)) continue;
-        if (!element_linear(core, op, offset + i, 1, AccessKind::kWrite, linear[i]) ||
-            !core.probe_store(linear[i], 1)) {
-            return Outcome::kFault;
-        }
+    uint64_t linear = 0;
+    if (!core.operand_linear(op, bytes, AccessKind::kWrite, linear)) return Outcome::kFault;
+    for (unsigned half = bytes; half > 0; half -= 8) {
+        if (!core.probe_store(linear + half - 8, 8)) return Outcome::kFault;
     }
     for (unsigned i = 0; i < bytes; ++i) {
-        if (selected<uint8_t>(mask, i) && !core.store(linear[i], element<uint8_t>(data, i))) {
+        if (selected<uint8_t>(mask, i) && !core.store(linear + i, element<uint8_t>(data, i))) {
             return Outcome::kFault;
         }
     }
@@ -65,6 +61,7 @@ Outcome vmaskmovdqu(Core& core, const Op& op) {
 Outcome maskmovq(Core& core, const Op& op) {
     if (!mmx_allowed(core)) return Outcome::kFault;
     begin_mmx(core.s.x87);
+    core.s.x87.tags = kAllValid;
     return store_selected_bytes<8>(core, op);
 }
 
@@ -168,14 +165,9 @@ Outcome gather(Core& core, const Op& op) {
     auto* destination = at_place(core.s, op.dst);
     auto* mask = at_place(core.s, op.aux);
     const void* indices = at_place(core.s, static_cast<unsigned>(op.imm));
-    // A fault shows that the upper halves go first, and that the mask is spread over its elements.
     constexpr unsigned kUsed = count * sizeof(T);
-    if constexpr (kUsed <= 16) {
-        std::memset(static_cast<std::byte*>(destination) + 16, 0, 16);
-        std::memset(static_cast<std::byte*>(mask) + 16, 0, 16);
-    }
-    for (unsigned i = 0; i < count; ++i) set_element<T>(mask, i, selected<T>(mask, i) ? ~T{0} : T{0});
     const uint64_t base = core.s.gpr[op.base] + static_cast<uint64_t>(static_cast<int64_t>(op.disp));
+    bool started = false;
     for (unsigned i = 0; i < count; ++i) {
         if (!selected<T>(mask, i)) continue;
         const auto index = static_cast<uint64_t>(static_cast<int64_t>(element<Index>(indices, i)));
@@ -185,6 +177,16 @@ Outcome gather(Core& core, const Op& op) {
                             linear) ||
             !core.load(linear, value)) {
             return Outcome::kFault;
+        }
+        if (!started) {
+            // As silicon shows when a later element faults: upper halves go first, and the mask is
+            // spread over its elements.
+            started = true;
+            if constexpr (kUsed <= 16) {
+                std::memset(static_cast<std::byte*>(destination) + 16, 0, 16);
+                std::memset(static_cast<std::byte*>(mask) + 16, 0, 16);
+            }
+            for (unsigned e = 0; e < count; ++e) set_element<T>(mask, e, selected<T>(mask, e) ? ~T{0} : T{0});
         }
         set_element(destination, i, value);
         set_element(mask, i, T{0});
