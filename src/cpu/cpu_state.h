@@ -115,6 +115,8 @@ struct CpuState {
     uint64_t tsc_adjust = 0;
     uint64_t pat = 0x0007040600070406;
     uint64_t misc_enable = 1;  // fast strings
+    uint64_t spec_ctrl = 0;
+    uint64_t mcg_status = 0;
     uint64_t mtrr_def_type = 0;
     std::array<uint64_t, 16> mtrr_variable{};  // base, mask pairs
     std::array<uint64_t, 11> mtrr_fixed{};

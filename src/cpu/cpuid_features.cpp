@@ -206,6 +206,10 @@ FeatureSet read_host_features() {
 std::span<const Feature> known_features() { return kFeatures; }
 
 const Feature* find_feature(std::string_view name) {
+    // The usual case, from our own code: spelled as in the table.
+    for (const Feature& feature : kFeatures) {
+        if (feature.name == name) return &feature;
+    }
     std::string wanted = normalised(name);
     for (const Alias& alias : kAliases) {
         if (wanted == alias.alias) wanted = alias.name;

@@ -135,6 +135,7 @@ Result<CpuidPolicy> CpuidPolicy::create(std::string_view text, CpuTopology topol
     policy.signature_ = model->signature;
     policy.thread_bits_ = width_of(topology.threads);
     policy.core_bits_ = width_of(topology.cores);
+    policy.fill_valid_bits();
     policy.fill_basic_leaves();
     policy.fill_cache_leaves();
     policy.fill_state_leaves();
@@ -308,8 +309,10 @@ CpuidLeaf CpuidPolicy::query(uint32_t leaf, uint32_t subleaf, const Dynamic& dyn
     return value;
 }
 
-uint64_t CpuidPolicy::valid_cr4() const {
+// Kept, as guests write these registers often.
+void CpuidPolicy::fill_valid_bits() {
     namespace cr4 = x86::cr4;
+    namespace efer = x86::efer;
     struct Bit {
         std::string_view feature;
         uint64_t bits;
@@ -322,22 +325,12 @@ uint64_t CpuidPolicy::valid_cr4() const {
         {"pcid", cr4::kPcide},          {"xsave", cr4::kOsxsave}, {"smep", cr4::kSmep},
         {"smap", cr4::kSmap},
     };
-    uint64_t valid = 0;
     for (const Bit& b : kBits) {
-        if (has(b.feature)) valid |= b.bits;
+        if (has(b.feature)) valid_cr4_ |= b.bits;
     }
-    return valid;
-}
-
-uint64_t CpuidPolicy::valid_efer() const {
-    namespace efer = x86::efer;
-    return (has("syscall") ? efer::kSce : 0) | (has("lm") ? efer::kLme | efer::kLma : 0) |
-           (has("nx") ? efer::kNxe : 0);
-}
-
-uint64_t CpuidPolicy::valid_xcr0() const {
-    if (!has("xsave")) return 1;
-    return has("avx") ? 7 : 3;
+    valid_efer_ = (has("syscall") ? efer::kSce : 0) | (has("lm") ? efer::kLme | efer::kLma : 0) |
+                  (has("nx") ? efer::kNxe : 0);
+    valid_xcr0_ = !has("xsave") ? 1 : has("avx") ? 7 : 3;
 }
 
 }  // namespace mynah

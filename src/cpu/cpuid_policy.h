@@ -45,9 +45,9 @@ class CpuidPolicy {
     bool has(std::string_view feature) const;
 
     unsigned physical_bits() const { return physical_bits_; }
-    uint64_t valid_cr4() const;   // CR4 bits that may be set
-    uint64_t valid_efer() const;
-    uint64_t valid_xcr0() const;  // 1 if there is no XSAVE
+    uint64_t valid_cr4() const { return valid_cr4_; }  // CR4 bits that may be set
+    uint64_t valid_efer() const { return valid_efer_; }
+    uint64_t valid_xcr0() const { return valid_xcr0_; }  // 1 if there is no XSAVE
     uint32_t valid_mxcsr() const { return 0xffff; }
     uint32_t signature() const { return signature_; }  // leaf 1 EAX; also RDX after reset
     CpuTopology topology() const { return topology_; }
@@ -72,6 +72,7 @@ class CpuidPolicy {
     CpuidPolicy() = default;
     void put(uint32_t leaf, uint32_t subleaf, CpuidLeaf value) { entries_.push_back({leaf, subleaf, value}); }
     uint32_t word(FeatureWord word) const { return features_[static_cast<unsigned>(word)]; }
+    void fill_valid_bits();
     void fill_basic_leaves();
     void fill_cache_leaves();
     void fill_state_leaves();
@@ -85,6 +86,7 @@ class CpuidPolicy {
     FeatureSet features_{};
     CpuTopology topology_;
     uint32_t signature_ = 0;
+    uint64_t valid_cr4_ = 0, valid_efer_ = 0, valid_xcr0_ = 1;
     unsigned physical_bits_ = 46;
     unsigned thread_bits_ = 0;  // width of the thread field of an APIC id
     unsigned core_bits_ = 0;

@@ -170,7 +170,6 @@ def bad_options(context):
         trial.refuses(f"{option} {value}", [*trial.base(), option, value], option,
                       value.split("=")[0])
     trial.refuses("misspelt command", [program, "rnu"], "rnu", "run")
-    trial.refuses("no command", [program], "run")
     trial.verdict()
 
 

@@ -40,18 +40,17 @@ class Console:
     QUIET_SECONDS = 240
     TOTAL_SECONDS = 1200
 
-    def __init__(self, command, log=None, columns=160, rows=50, cwd=None, stdin=None):
+    def __init__(self, command, log=None, columns=160, rows=50, echo=None):
         self._master, slave = os.openpty()
         terminal_size(slave, rows, columns)
         self.attributes_before = termios.tcgetattr(slave)
         self.command_line = [str(word) for word in command]
-        self._log = open(log, "ab") if log else None
+        self._log = open(log, "ab") if log else echo
         self._seen = bytearray()   # everything so far
         self._mark = 0             # what expect() has consumed
         self._ended = False
         self.process = subprocess.Popen(
-            self.command_line, stdin=slave if stdin is None else stdin, stdout=slave, stderr=slave,
-            cwd=cwd, close_fds=True, start_new_session=True,
+            self.command_line, stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
             preexec_fn=lambda: fcntl.ioctl(1, termios.TIOCSCTTY, 0))
         # Kept open, so that the terminal's attributes can be read after the program is gone.
         self._slave = slave
@@ -120,6 +119,15 @@ class Console:
             if now - began > total * scale:
                 raise ConsoleError(f"{self._name()}: {pattern!r} did not come in "
                                    f"{now - began:.0f} s\n{self.tail()}")
+
+    def settle(self, pattern, silence):
+        """Wait until `pattern` appears, or nothing has been printed for `silence` seconds."""
+        try:
+            self.expect(pattern, quiet=silence, total=24 * 3600)
+        except ConsoleError:
+            if self.process.poll() is not None:
+                raise
+            self._mark = len(self._seen)
 
     def command(self, line, quiet=None, total=None, status=0):
         """Run a line in the guest's shell; what it printed. Any other status is an error, unless

@@ -27,7 +27,8 @@ IntervalTimer::~IntervalTimer() = default;
 void IntervalTimer::update() {
     Pit8254Counter& counter = chip_.counter(0);
     const uint64_t now = clocks();
-    irq0_.want(counter.periodic() || counter.output(now));
+    const bool output = counter.output(now);  // also lets a new count take effect
+    irq0_.want(output || counter.periodic());
     if (counter.generation() == generation_) return;
     generation_ = counter.generation();
     pacer_.stop();

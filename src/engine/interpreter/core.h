@@ -232,6 +232,8 @@ class Core final : public Vcpu {
     void mask_interrupts() { signal_mask_ &= ~CpuSignals::kInterrupt; }
     // Debug conditions met by the current instruction, as bits of DR6; #DB follows it.
     uint64_t pending_debug = 0;
+    // Set by INT n and its kin: no single-step trap behind this instruction.
+    bool skip_single_step = false;
 
  private:
     friend class LockedOperandBase;
@@ -293,6 +295,7 @@ class Core final : public Vcpu {
     const Block* running_ = nullptr;
     bool running_discarded_ = false;
     std::unique_ptr<BlockCache> blocks_;
+    Block* previous_;  // the block that was found last; never null
 };
 
 }  // namespace mynah::interpreter

@@ -94,7 +94,8 @@ bool Core::resolve_range(uint64_t linear, unsigned size, AccessKind kind, Access
     if (!resolve(linear, kind, access_mode, pieces[0])) return false;
     if (first_size == size) return true;
     uint64_t second = linear + first_size;
-    if (mode.code_size != CodeSize::k64) second &= 0xffffffff;
+    // Compatibility mode reaches 64-bit stacks and tables when an event is delivered.
+    if (!s.long_mode()) second &= 0xffffffff;
     return resolve(second, kind, access_mode, pieces[1]);
 }
 

@@ -61,6 +61,7 @@ VcpuExit Core::run(uint64_t instruction_limit) {
         } else {
             const Block* block = find_block();
             if (block == nullptr) {
+                ++stats.exceptions;
                 if (!deliver_exception(*this, fault, EventSource::kException)) {
                     return VcpuExit::kShutdown;
                 }
@@ -145,6 +146,7 @@ bool Core::step() {
     s.flags.system &= ~rflags::kRf;
     const Op& op = block->ops[0];
     s.interrupt_shadow = s.debug_shadow = false;
+    skip_single_step = false;
     Outcome outcome = op.handler(*this, op);
     running_ = nullptr;
     if (running_discarded_) blocks_->remove(const_cast<Block*>(block));
@@ -168,7 +170,7 @@ bool Core::step() {
     if (s.debug_shadow) return true;  // MOV SS: traps wait for the next instruction
     uint64_t causes = pending_debug;
     pending_debug = 0;
-    if (trap) causes |= x86::dr6::kBs;
+    if (trap && !skip_single_step) causes |= x86::dr6::kBs;
     if (causes == 0) return true;
     ++stats.exceptions;
     const bool alive = deliver_exception(*this, Exception::db(causes), EventSource::kException);

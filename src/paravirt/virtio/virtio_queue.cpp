@@ -59,7 +59,8 @@ void VirtioQueue::give_back(uint16_t head, uint32_t written) {
         MutexLock hold(lock_);
         interrupt = ring_.give_back(head, written);
         error = note_broken();
-        // A reset may be waiting for this chain; it must not be over before the interrupt is raised.
+        // A reset may be waiting for this chain; it must not be over before the interrupt is
+        // raised.
         if (!interrupt && error == RingError::kNone) {
             chain_is_back();
             return;
@@ -94,11 +95,6 @@ void VirtioQueue::stop() {
     MutexLock hold(lock_);
     running_ = false;
     while (chains_out_ > 0) all_back_.wait(lock_);
-}
-
-bool VirtioQueue::running() const {
-    MutexLock hold(lock_);
-    return running_;
 }
 
 }  // namespace mynah

@@ -1,0 +1,67 @@
+#include "cli/disk_option.h"
+
+#include <fmt/core.h>
+
+#include <array>
+
+#include "cli/nearest_name.h"
+#include "cli/option_value.h"
+
+namespace mynah {
+namespace {
+
+constexpr std::array<std::string_view, 6> kKeys{"path", "format", "bus", "readonly", "cache", "device"};
+
+// A key that has one value in this version.
+Result<void> expect_only(const ValuePart& part, std::string_view only) {
+    if (part.value == only) return {};
+    return Error(fmt::format("{}={}: this version has only {}={}", part.key, part.value, part.key, only));
+}
+
+Result<CacheMode> parse_cache(std::string_view text) {
+    if (text == "writeback" || text == "default") return CacheMode::kWriteback;
+    if (text == "writethrough") return CacheMode::kWritethrough;
+    if (text == "unsafe") return CacheMode::kUnsafe;
+    return Error(fmt::format("cache={}: expected writeback, writethrough or unsafe", text));
+}
+
+Result<void> apply_part(DiskConfig& disk, const ValuePart& part) {
+    if (part.key == "path") {
+        disk.path = part.value;
+    } else if (part.key == "format") {
+        TRY(expect_only(part, "raw"));
+        disk.format_given = true;
+    } else if (part.key == "bus") {
+        return expect_only(part, "virtio");
+    } else if (part.key == "device") {
+        return expect_only(part, "disk");
+    } else if (part.key == "readonly") {
+        const auto value = parse_switch(part.value);
+        if (!value) return Error(fmt::format("readonly={}: {}", part.value, value.error().message()));
+        disk.read_only = value.value();
+    } else if (part.key == "cache") {
+        disk.cache = TRY(parse_cache(part.value));
+    } else if (part.key == "size") {
+        return Error("size=: this version does not create disks; make the file with truncate -s");
+    } else {
+        return Error(fmt::format("unknown part '{}'{}; expected path=, format=, bus=, readonly= or cache=",
+                                 part.key.empty() ? part.value : part.key,
+                                 did_you_mean(part.key, kKeys)));
+    }
+    return {};
+}
+
+}  // namespace
+
+Result<void> apply_disk_option(RunOptions& options, std::string_view value) {
+    std::vector<ValuePart> parts = split_value(value);
+    // The path may stand first without its key.
+    if (parts.front().key.empty()) parts.front().key = "path";
+    DiskConfig disk;
+    for (const ValuePart& part : parts) TRY(apply_part(disk, part));
+    if (disk.path.empty()) return Error("path= is missing; expected --disk path=FILE");
+    options.machine.disks.push_back(disk);
+    return {};
+}
+
+}  // namespace mynah

@@ -1,0 +1,12 @@
+#pragma once
+
+#include <string_view>
+
+#include "cli/run_options.h"
+
+namespace mynah {
+
+// --disk path=FILE[,format=raw][,bus=virtio][,readonly=on][,cache=writeback|writethrough|unsafe]
+Result<void> apply_disk_option(RunOptions& options, std::string_view value);
+
+}  // namespace mynah

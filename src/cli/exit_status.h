@@ -1,0 +1,13 @@
+#pragma once
+
+namespace mynah {
+
+// What the programs return; scripts depend on it.
+enum ExitStatus : int {
+    kExitOk = 0,       // the guest powered off, or the operator quit
+    kExitError = 1,    // a usage or host error
+    kExitCrashed = 2,  // the guest crashed
+    kExitLimit = 3,    // stopped by a time or instruction limit
+};
+
+}  // namespace mynah

@@ -1,0 +1,194 @@
+#include "cli/option_table.h"
+
+#include <fmt/core.h>
+
+#include <array>
+
+#include "cli/boot_option.h"
+#include "cli/cpu_options.h"
+#include "cli/disk_option.h"
+#include "cli/serial_option.h"
+#include "cli/option_value.h"
+
+namespace mynah {
+namespace {
+
+using Value = std::string_view;
+
+Result<void> set_path(std::string& place, Value value, std::string_view what) {
+    if (value.empty()) return Error(fmt::format("expected {}", what));
+    if (!place.empty()) return Error("was given before, by --boot");
+    place = value;
+    return {};
+}
+
+// An option with a few words as values, of which this version has `here`.
+Result<void> expect_word(Value value, std::string_view here, std::string_view planned) {
+    if (value == here) return {};
+    if ((fmt::format("|{}|", planned)).find(fmt::format("|{}|", value)) != std::string::npos) {
+        return Error(fmt::format("this version does not have it; expected {}", here));
+    }
+    return Error(fmt::format("expected {}", here));
+}
+
+Result<void> apply_name(RunOptions& options, Value value) {
+    constexpr size_t kLongest = 64;
+    if (value.empty() || value.size() > kLongest || value.find('/') != Value::npos) {
+        return Error("expected a name of 1 to 64 characters without '/'");
+    }
+    options.machine.name = value;
+    return {};
+}
+
+Result<void> apply_memory(RunOptions& options, Value value) {
+    const auto bytes = parse_memory_size(value);
+    if (!bytes) return bytes.error();
+    if (bytes.value() < MachineConfig::kMinMemory || bytes.value() > MachineConfig::kMaxMemory ||
+        bytes.value() % kMebibyte != 0) {
+        return Error("expected whole MiB from 16M to 1T");
+    }
+    options.machine.memory_bytes = bytes.value();
+    return {};
+}
+
+Result<void> apply_kernel(RunOptions& options, Value value) {
+    return set_path(options.machine.kernel, value, "the path of a Linux bzImage or vmlinux");
+}
+Result<void> apply_initrd(RunOptions& options, Value value) {
+    if (!options.machine.initrd) options.machine.initrd.emplace();
+    return set_path(*options.machine.initrd, value, "the path of a cpio archive");
+}
+Result<void> apply_cmdline(RunOptions& options, Value value) {
+    if (!options.machine.command_line.empty()) return Error("was given before, by --boot");
+    options.machine.command_line = value;
+    return {};
+}
+Result<void> apply_unpack(RunOptions& options, Value value) {
+    options.machine.unpack_kernel = TRY(parse_switch(value));
+    return {};
+}
+Result<void> apply_machine(RunOptions&, Value value) { return expect_word(value, "micro", "pc"); }
+
+Result<void> apply_accel(RunOptions& options, Value value) {
+    using Accelerator = MachineConfig::Accelerator;
+    if (value == "kvm" || value == "jit") {
+        return Error("this version does not have it; expected auto or interpreter");
+    }
+    if (value != "auto" && value != "interpreter") return Error("expected auto or interpreter");
+    options.machine.accelerator = value == "auto" ? Accelerator::kAuto : Accelerator::kInterpreter;
+    return {};
+}
+
+Result<void> apply_cpu(RunOptions& options, Value value) {
+    if (value.empty()) return Error("expected MODEL[,+FEATURE][,-FEATURE], such as max");
+    options.machine.cpu = value;
+    return {};
+}
+Result<void> apply_graphics(RunOptions&, Value value) { return expect_word(value, "none", "vnc|spice"); }
+Result<void> apply_network(RunOptions&, Value value) {
+    if (value == "none") return {};
+    return Error("this version has no network; expected none");
+}
+Result<void> apply_hypervisor(RunOptions&, Value value) {
+    return expect_word(value, "none", "kvm|hyperv|xen");
+}
+
+Result<void> apply_instruction_limit(RunOptions& options, Value value) {
+    const auto number = parse_number(value);
+    if (!number || number.value() == 0) return Error("expected a number of instructions above 0");
+    options.machine.instruction_limit = number.value();
+    return {};
+}
+Result<void> apply_time_limit(RunOptions& options, Value value) {
+    const double seconds = TRY(parse_seconds(value));
+    options.machine.time_limit_ns = static_cast<uint64_t>(seconds * 1e9);
+    return {};
+}
+
+Result<void> apply_verbose(RunOptions& options, Value) {
+    options.verbose = true;
+    return {};
+}
+Result<void> apply_no_reboot(RunOptions& options, Value) {
+    options.machine.reboot = false;
+    return {};
+}
+Result<void> apply_dump(RunOptions& options, Value) {
+    options.dump_registers = true;
+    return {};
+}
+Result<void> apply_help(RunOptions& options, Value) {
+    options.help = true;
+    return {};
+}
+Result<void> apply_version(RunOptions& options, Value) {
+    options.version = true;
+    return {};
+}
+
+constexpr std::array kOptions{
+    Option{"--name", "", "NAME", "what the machine is called", false, apply_name},
+    Option{"--memory", "--ram", "SIZE", "guest memory in MiB, or with suffix K, M, G, T (512M)", false,
+           apply_memory},
+    Option{"--vcpus", "", "N[,sockets=N,cores=N,threads=N]", "processors, each on a host thread (1)", false,
+           apply_vcpus_option},
+    Option{"--cpu", "", "MODEL[,+F,-F]", "processor model and features (max)", false, apply_cpu},
+    Option{"--accel", "", "auto|interpreter", "how guest code is run (auto)", false, apply_accel},
+    Option{"--machine", "", "micro", "board: micro has virtio-mmio and neither firmware nor PCI", false,
+           apply_machine},
+    Option{"--kernel", "", "FILE", "Linux bzImage, or ELF vmlinux with a PVH entry", false, apply_kernel},
+    Option{"--initrd", "", "FILE", "initial RAM disk", false, apply_initrd},
+    Option{"--cmdline", "--kernel-args", "TEXT", "the kernel's command line, such as console=ttyS0", false,
+           apply_cmdline},
+    Option{"--boot", "", "kernel=,initrd=,kernel_args=", "the same three in one option", false,
+           apply_boot_option},
+    Option{"--unpack-kernel", "", "on|off", "unpack a bzImage here instead of in the guest (on)", false,
+           apply_unpack},
+    Option{"--disk", "", "path=FILE[,format=raw][,readonly=on][,cache=MODE]",
+           "virtio disk; cache: writeback, writethrough, unsafe. Repeatable", true, apply_disk_option},
+    Option{"--serial", "", "stdio|file=PATH|socket=PATH|pty|none",
+           "where COM1 goes (stdio); again for COM2 to COM4", true, apply_serial_option},
+    Option{"--console", "", "pty[,target_type=serial]|none",
+           "as virt-install: COM1 on this terminal", false, apply_console_option},
+    Option{"--graphics", "", "none", "this version has no display", false, apply_graphics},
+    Option{"--network", "", "none", "this version has no network", false, apply_network},
+    Option{"--hypervisor", "", "none", "paravirtual identity the guest sees", false, apply_hypervisor},
+    Option{"--no-reboot", "--noreboot", "", "a guest's reset ends the machine", false, apply_no_reboot},
+    Option{"--instruction-limit", "", "N", "end, with status 3, when a processor has run N instructions",
+           false, apply_instruction_limit},
+    Option{"--time-limit", "", "SECONDS", "end, with status 3, after so long", false, apply_time_limit},
+    Option{"--dump-registers", "", "", "show the processors' registers if the guest crashes", false,
+           apply_dump},
+    Option{"--verbose", "", "", "tell what is done, and a summary at the end", false, apply_verbose},
+    Option{"--help", "-h", "", "this text", false, apply_help},
+    Option{"--version", "", "", "the version", false, apply_version},
+};
+
+constexpr std::array kMissing{
+    MissingOption{"--cdrom", ""},
+    MissingOption{"--location", "expected --kernel FILE"},
+    MissingOption{"--import", "expected --kernel FILE"},
+    MissingOption{"--pxe", "expected --kernel FILE"},
+    MissingOption{"--firmware", "expected --kernel FILE"},
+    MissingOption{"--filesystem", ""},
+    MissingOption{"--controller", ""},
+    MissingOption{"--input", ""},
+    MissingOption{"--sound", ""},
+    MissingOption{"--hostdev", ""},
+    MissingOption{"--video", ""},
+    MissingOption{"--rng", "an entropy device is always there"},
+    MissingOption{"--tpm", ""},
+    MissingOption{"--watchdog", ""},
+    MissingOption{"--parallel", ""},
+    MissingOption{"--channel", ""},
+    MissingOption{"--memballoon", ""},
+    MissingOption{"--panic", ""},
+    MissingOption{"--virt-type", "expected --accel auto or interpreter"},
+};
+
+}  // namespace
+
+std::span<const Option> run_option_table() { return kOptions; }
+std::span<const MissingOption> missing_option_table() { return kMissing; }
+
+}  // namespace mynah

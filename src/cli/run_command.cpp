@@ -1,0 +1,138 @@
+#include "cli/run_command.h"
+
+#include <fmt/core.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <optional>
+#include <string>
+
+#include "base/log.h"
+#include "base/mutex.h"
+#include "cli/exit_status.h"
+#include "cli/run_options.h"
+#include "cli/version.h"
+#include "host/signal_watch.h"
+#include "machine/machine.h"
+
+namespace mynah {
+namespace {
+
+void print_error(const Error& error) {
+    std::fputs(fmt::format("mynah run: {}\n", error.message()).c_str(), stderr);
+}
+
+// Ends the machine by a signal to this process; a signal that comes before there is one is kept for
+// it. A second signal ends the process at once (exit handlers restore the terminal).
+class SignalStop {
+ public:
+    void attach(Machine* machine) EXCLUDES(mutex_) {
+        MutexLock lock(mutex_);
+        machine_ = machine;
+        if (machine_ != nullptr && signal_ != 0) machine_->stop(StopReason::kQuit);
+    }
+    void signalled(int number) EXCLUDES(mutex_) {
+        MutexLock lock(mutex_);
+        if (signal_ != 0) std::exit(kExitError);
+        signal_ = number;
+        if (machine_ != nullptr) machine_->stop(StopReason::kQuit);
+    }
+    int signal() EXCLUDES(mutex_) {
+        MutexLock lock(mutex_);
+        return signal_;
+    }
+
+ private:
+    Mutex mutex_;
+    Machine* machine_ GUARDED_BY(mutex_) = nullptr;
+    int signal_ GUARDED_BY(mutex_) = 0;
+};
+
+struct Ending {
+    int status = kExitError;
+    std::string report;  // lines for standard error, once the terminal is itself again
+};
+
+int status_of(StopReason reason) {
+    switch (reason) {
+        case StopReason::kPoweredOff:
+        case StopReason::kReset:
+        case StopReason::kQuit: return kExitOk;
+        case StopReason::kCrashed: return kExitCrashed;
+        case StopReason::kInstructionLimit:
+        case StopReason::kTimeLimit: return kExitLimit;
+        case StopReason::kHostError: return kExitError;
+    }
+    return kExitError;
+}
+
+std::string reason_line(StopReason reason) {
+    switch (reason) {
+        case StopReason::kCrashed:
+            return "mynah: the guest crashed: a processor shut down (triple fault)\n";
+        case StopReason::kInstructionLimit: return "mynah: stopped by --instruction-limit\n";
+        case StopReason::kTimeLimit: return "mynah: stopped by --time-limit\n";
+        default: return "";
+    }
+}
+
+Result<Ending> run_machine(const RunOptions& options, SignalStop& signals) {
+    auto machine = TRY(Machine::create(options.machine));
+    signals.attach(machine.get());
+    const auto run = [&]() -> Result<StopReason> {
+        TRY(machine->start());
+        return machine->wait();
+    };
+    const auto reason = run();
+    signals.attach(nullptr);
+    if (!reason) return reason.error();
+
+    Ending ending{status_of(reason.value()), reason_line(reason.value())};
+    const bool crashed = reason.value() == StopReason::kCrashed;
+    if (crashed && (options.dump_registers || options.verbose)) ending.report += machine->register_dump();
+    if (options.verbose) ending.report += machine->summary().text();
+    return ending;
+}
+
+}  // namespace
+
+int run_command(std::span<const std::string_view> words) {
+    const auto options = parse_run_options(words);
+    if (!options) {
+        print_error(options.error());
+        return kExitError;
+    }
+    if (options.value().help) {
+        std::fputs(run_help().c_str(), stdout);
+        return kExitOk;
+    }
+    if (options.value().version) {
+        std::puts(kVersionLine);
+        return kExitOk;
+    }
+    if (options.value().verbose) set_log_level(LogLevel::kInfo);
+
+    SignalStop signals;
+    Result<Ending> ending = Error("");
+    {
+        SignalWatch watch([&](int number) { signals.signalled(number); });
+        // A reader of the output that goes away is no reason to end.
+        ::signal(SIGPIPE, SIG_IGN);
+        ending = run_machine(options.value(), signals);
+    }
+    if (!ending) {
+        print_error(ending.error());
+        return kExitError;
+    }
+    std::fputs(ending.value().report.c_str(), stderr);
+    if (const int number = signals.signal(); number != 0) {
+        // Whoever sent it sees that it was the signal that ended us.
+        ::signal(number, SIG_DFL);
+        raise(number);
+    }
+    return ending.value().status;
+}
+
+}  // namespace mynah

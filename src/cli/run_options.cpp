@@ -1,0 +1,104 @@
+#include "cli/run_options.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <optional>
+#include <set>
+#include <vector>
+
+#include "cli/nearest_name.h"
+#include "cli/option_table.h"
+#include "cli/serial_option.h"
+
+namespace mynah {
+namespace {
+
+const Option* find_option(std::string_view name) {
+    for (const Option& option : run_option_table()) {
+        if (name == option.name || (!option.synonym.empty() && name == option.synonym)) return &option;
+    }
+    return nullptr;
+}
+
+Error unknown_option(std::string_view name) {
+    for (const MissingOption& missing : missing_option_table()) {
+        if (name != missing.name) continue;
+        return Error(fmt::format("{}: this version does not have it{}{}", name,
+                                 missing.instead.empty() ? "" : "; ", missing.instead));
+    }
+    std::vector<std::string_view> names;
+    for (const Option& option : run_option_table()) {
+        names.push_back(option.name);
+        if (!option.synonym.empty()) names.push_back(option.synonym);
+    }
+    return Error(fmt::format("{}: unknown option{}", name, did_you_mean(name, names)));
+}
+
+// The option that `word` begins, and the value behind '=' in it if there is one.
+struct Found {
+    const Option* option;
+    std::string_view as_typed;
+    std::optional<std::string_view> value;
+};
+
+Result<Found> look_up(std::string_view word) {
+    if (!word.starts_with('-') || word == "-" || word == "--") {
+        return Error(fmt::format("'{}': unexpected; options begin with --, and a kernel is named by --kernel",
+                                 word));
+    }
+    const size_t equals = word.find('=');
+    const std::string_view name = word.substr(0, equals);
+    const Option* option = find_option(name);
+    if (option == nullptr) return unknown_option(name);
+    if (equals == std::string_view::npos) return Found{option, name, std::nullopt};
+    if (option->value.empty()) return Error(fmt::format("{}: takes no value", name));
+    return Found{option, name, word.substr(equals + 1)};
+}
+
+}  // namespace
+
+Result<RunOptions> parse_run_options(std::span<const std::string_view> words) {
+    RunOptions options;
+    std::set<const Option*> seen;
+    for (size_t i = 0; i < words.size(); ++i) {
+        Found found = TRY(look_up(words[i]));
+        const Option& option = *found.option;
+        if (!option.value.empty() && !found.value) {
+            if (i + 1 == words.size()) {
+                return Error(fmt::format("{}: its value is missing; expected {}", found.as_typed, option.value));
+            }
+            found.value = words[++i];
+        }
+        if (!seen.insert(&option).second && !option.repeatable && !option.value.empty()) {
+            return Error(fmt::format("{}: was given twice", found.as_typed));
+        }
+        const auto applied = option.apply(options, found.value.value_or(""));
+        if (!applied) {
+            return Error(fmt::format("{} {}: {}", found.as_typed, *found.value, applied.error().message()));
+        }
+    }
+    if (options.help || options.version) return options;
+    TRY(finish_serial_options(options));
+    if (options.machine.kernel.empty()) {
+        return Error("--kernel: missing; expected --kernel FILE, a Linux bzImage or vmlinux to boot");
+    }
+    return options;
+}
+
+std::string run_help() {
+    std::string out = "usage: mynah run --kernel FILE [options]\n\n";
+    for (const Option& option : run_option_table()) {
+        std::string left = fmt::format("  {}", option.name);
+        if (!option.synonym.empty()) left += fmt::format(", {}", option.synonym);
+        if (!option.value.empty()) left += fmt::format(" {}", option.value);
+        out += fmt::format("{}\n        {}\n", left, option.help);
+    }
+    out +=
+        "\nIn a terminal: Ctrl-A X quits, Ctrl-A H shows all keys.\n"
+        "Exit status: 0 the guest powered off or the operator quit; 1 usage or host error; 2 the guest\n"
+        "crashed; 3 a limit was reached.\n";
+    return out;
+}
+
+}  // namespace mynah

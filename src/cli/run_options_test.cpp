@@ -1,0 +1,225 @@
+#include "cli/run_options.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "cli/option_table.h"
+
+namespace mynah {
+namespace {
+
+using testing::HasSubstr;
+using testing::StartsWith;
+
+Result<RunOptions> parse(const std::vector<std::string_view>& words) { return parse_run_options(words); }
+
+// With a kernel, so that only what is tested can be wrong.
+Result<RunOptions> parse_more(std::vector<std::string_view> words) {
+    words.insert(words.begin(), {"--kernel", "k"});
+    return parse(words);
+}
+
+MachineConfig machine(std::vector<std::string_view> words) {
+    auto options = parse_more(std::move(words));
+    EXPECT_TRUE(options) << (options ? "" : options.error().message());
+    return options ? options.value().machine : MachineConfig();
+}
+
+std::string failure(std::vector<std::string_view> words) {
+    const auto options = parse_more(std::move(words));
+    return options ? "no error" : options.error().message();
+}
+
+TEST(RunOptions, KernelIsAllThatIsNeeded) {
+    const MachineConfig config = machine({});
+    EXPECT_EQ(config.kernel, "k");
+    EXPECT_EQ(config.memory_bytes, 512 * kMebibyte);
+    EXPECT_EQ(config.topology.vcpus(), 1u);
+    ASSERT_EQ(config.serial_ports.size(), 1u);
+    EXPECT_EQ(config.serial_ports[0].kind, SerialConfig::Kind::kStdio);
+    EXPECT_TRUE(config.reboot);
+}
+
+TEST(RunOptions, IssuesCommandLine) {
+    const auto options = parse({"--memory", "512M", "--kernel", "vmlinuz", "--initrd", "initrd",
+                                "--cmdline", "console=ttyS0"});
+    ASSERT_TRUE(options);
+    EXPECT_EQ(options.value().machine.initrd, "initrd");
+    EXPECT_EQ(options.value().machine.command_line, "console=ttyS0");
+}
+
+TEST(RunOptions, VirtInstallsWords) {
+    const auto options = parse({"--name", "vm1", "--ram=2048", "--vcpus", "2", "--disk",
+                                "path=d.img,bus=virtio,format=raw", "--graphics", "none", "--network", "none",
+                                "--console", "pty,target_type=serial", "--boot",
+                                "kernel=vmlinuz,initrd=initrd.img,kernel_args=console=ttyS0,115200 quiet"});
+    ASSERT_TRUE(options) << options.error().message();
+    const MachineConfig& config = options.value().machine;
+    EXPECT_EQ(config.name, "vm1");
+    EXPECT_EQ(config.memory_bytes, 2048 * kMebibyte);
+    EXPECT_EQ(config.kernel, "vmlinuz");
+    EXPECT_EQ(config.command_line, "console=ttyS0,115200 quiet");
+    ASSERT_EQ(config.disks.size(), 1u);
+    EXPECT_EQ(config.disks[0].path, "d.img");
+    EXPECT_TRUE(config.disks[0].format_given);
+    EXPECT_EQ(config.serial_ports[0].kind, SerialConfig::Kind::kStdio);
+}
+
+TEST(RunOptions, MemorySizes) {
+    EXPECT_EQ(machine({"--memory", "128"}).memory_bytes, 128 * kMebibyte);
+    EXPECT_EQ(machine({"--memory", "1048576K"}).memory_bytes, 1024 * kMebibyte);
+    EXPECT_EQ(machine({"--memory", "8G"}).memory_bytes, 8192 * kMebibyte);
+    EXPECT_EQ(machine({"--memory", "8GiB"}).memory_bytes, 8192 * kMebibyte);
+    EXPECT_EQ(machine({"--memory", "1t"}).memory_bytes, kMebibyte << 20);
+}
+
+TEST(RunOptions, AbsurdMemorySizesAreNamed) {
+    for (const char* size : {"0", "1", "15M", "2T", "100000000", "18446744073709551616", "99999999999T", "-1", "x",
+                             "", "1.5G", "512Q", "17K", "16777217K"}) {
+        const std::string message = failure({"--memory", size});
+        EXPECT_THAT(message, StartsWith(std::string("--memory ") + size)) << size;
+        EXPECT_THAT(message, testing::AnyOf(HasSubstr("expected"), HasSubstr("too large")));
+    }
+}
+
+TEST(RunOptions, Topology) {
+    const auto topology = [](const char* text) { return machine({"--vcpus", text}).topology; };
+    EXPECT_EQ(topology("4").cores, 4u);
+    EXPECT_EQ(topology("8,sockets=2,threads=2").cores, 2u);
+    EXPECT_EQ(topology("8,cores=2").sockets, 4u);
+    EXPECT_EQ(topology("sockets=2,cores=2,threads=1").vcpus(), 4u);
+    EXPECT_EQ(topology("vcpus=3").vcpus(), 3u);
+}
+
+TEST(RunOptions, AbsurdVcpusAreNamed) {
+    for (const char* text : {"0", "129", "-1", "x", "", "4,sockets=3", "5,cores=2", "1,threads=2", "2,boards=1",
+                             "cores=100,threads=100", "4,sockets=0", "4294967297"}) {
+        EXPECT_THAT(failure({"--vcpus", text}), StartsWith(std::string("--vcpus ") + text)) << text;
+    }
+}
+
+TEST(RunOptions, Disks) {
+    const MachineConfig config =
+        machine({"--disk", "a.img,readonly=on", "--disk", "path=b,,c.img,cache=unsafe"});
+    ASSERT_EQ(config.disks.size(), 2u);
+    EXPECT_TRUE(config.disks[0].read_only);
+    EXPECT_EQ(config.disks[1].path, "b,c.img");
+    EXPECT_EQ(config.disks[1].cache, CacheMode::kUnsafe);
+}
+
+TEST(RunOptions, WrongDisksAreNamed) {
+    const std::vector<std::pair<const char*, const char*>> cases{
+        {"", "path= is missing"},
+        {"readonly=on", "path= is missing"},
+        {"path=a,format=qcow2", "only format=raw"},
+        {"path=a,bus=sata", "only bus=virtio"},
+        {"path=a,readonly=perhaps", "expected on or off"},
+        {"path=a,cache=none", "expected writeback"},
+        {"path=a,size=20", "does not create disks"},
+        {"path=a,redonly=on", "did you mean readonly?"},
+        {"a,b", "unknown part 'b'"},
+    };
+    for (const auto& [value, expected] : cases) {
+        EXPECT_THAT(failure({"--disk", value}), HasSubstr(expected)) << value;
+    }
+}
+
+TEST(RunOptions, SerialPorts) {
+    using Kind = SerialConfig::Kind;
+    const MachineConfig config = machine({"--serial", "file=a,b", "--serial", "none", "--serial", "stdio",
+                                          "--serial", "socket=s"});
+    ASSERT_EQ(config.serial_ports.size(), 4u);
+    EXPECT_EQ(config.serial_ports[0].kind, Kind::kFile);
+    EXPECT_EQ(config.serial_ports[0].path, "a,b");
+    EXPECT_EQ(config.serial_ports[1].kind, Kind::kNone);
+    EXPECT_EQ(config.serial_ports[2].kind, Kind::kStdio);
+    EXPECT_EQ(config.serial_ports[3].kind, Kind::kSocket);
+    EXPECT_EQ(machine({"--serial", "pty"}).serial_ports[0].kind, Kind::kPty);
+    EXPECT_EQ(machine({"--console", "none"}).serial_ports[0].kind, Kind::kNone);
+}
+
+TEST(RunOptions, WrongSerialPortsAreNamed) {
+    EXPECT_THAT(failure({"--serial", "tcp=1"}), HasSubstr("expected stdio"));
+    EXPECT_THAT(failure({"--serial", "file="}), HasSubstr("needs a path"));
+    EXPECT_THAT(failure({"--serial", "stdio", "--serial", "stdio"}), HasSubstr("two ports are stdio"));
+    EXPECT_THAT(failure({"--serial", "none", "--serial", "none", "--serial", "none", "--serial", "none",
+                         "--serial", "none"}),
+                HasSubstr("expected at most 4"));
+    EXPECT_THAT(failure({"--console", "pty,target_type=virtio"}), HasSubstr("target_type=serial"));
+}
+
+TEST(RunOptions, Limits) {
+    EXPECT_EQ(machine({"--instruction-limit", "1000"}).instruction_limit, 1000u);
+    EXPECT_EQ(machine({"--time-limit", "2.5"}).time_limit_ns, 2'500'000'000u);
+    for (const char* value : {"0", "-1", "x", "", "inf", "nan", "1e300"}) {
+        EXPECT_THAT(failure({"--time-limit", value}), HasSubstr("expected seconds")) << value;
+    }
+    EXPECT_THAT(failure({"--instruction-limit", "0"}), HasSubstr("above 0"));
+}
+
+TEST(RunOptions, UnknownOptionSuggestsTheNearest) {
+    EXPECT_EQ(failure({"--memmory", "1"}), "--memmory: unknown option; did you mean --memory?");
+    EXPECT_THAT(failure({"--vcpu", "1"}), HasSubstr("did you mean --vcpus?"));
+    EXPECT_THAT(failure({"--no-rebot"}), HasSubstr("did you mean --no-reboot?"));
+    EXPECT_EQ(failure({"--xyzzy"}), "--xyzzy: unknown option");
+    EXPECT_THAT(failure({"-q"}), StartsWith("-q: unknown option"));
+}
+
+TEST(RunOptions, WhatLaterVersionsHaveIsSaidToBeMissing) {
+    EXPECT_THAT(failure({"--cdrom", "a.iso"}), StartsWith("--cdrom: this version does not have it"));
+    EXPECT_THAT(failure({"--accel", "kvm"}), HasSubstr("does not have it"));
+    EXPECT_THAT(failure({"--accel", "jit"}), HasSubstr("does not have it"));
+    EXPECT_THAT(failure({"--machine", "pc"}), HasSubstr("does not have it; expected micro"));
+    EXPECT_THAT(failure({"--graphics", "vnc"}), HasSubstr("does not have it; expected none"));
+    EXPECT_THAT(failure({"--network", "user"}), HasSubstr("no network"));
+    EXPECT_THAT(failure({"--boot", "uefi"}), HasSubstr("this version boots only"));
+}
+
+TEST(RunOptions, WordsThatAreNoOptionsAreNamed) {
+    EXPECT_THAT(failure({"vmlinuz"}), StartsWith("'vmlinuz': unexpected"));
+    EXPECT_THAT(failure({"--"}), HasSubstr("unexpected"));
+    EXPECT_THAT(failure({""}), HasSubstr("unexpected"));
+}
+
+TEST(RunOptions, MissingAndSuperfluousValuesAreNamed) {
+    for (const Option& option : run_option_table()) {
+        if (option.value.empty()) {
+            const std::string word = std::string(option.name) + "=1";
+            EXPECT_THAT(failure({word}), HasSubstr("takes no value"));
+        } else {
+            EXPECT_THAT(failure({option.name}), testing::AnyOf(HasSubstr("its value is missing"),
+                                                               HasSubstr("given twice")));
+        }
+    }
+}
+
+TEST(RunOptions, GivenTwiceIsAnError) {
+    EXPECT_EQ(failure({"--memory", "64", "--ram", "64"}), "--ram: was given twice");
+    EXPECT_THAT(failure({"--boot", "kernel=other"}), HasSubstr("was given before"));
+    EXPECT_TRUE(parse_more({"--verbose", "--verbose"}));
+}
+
+TEST(RunOptions, KernelIsRequired) {
+    const auto options = parse({"--memory", "64"});
+    ASSERT_FALSE(options);
+    EXPECT_THAT(options.error().message(), StartsWith("--kernel: missing"));
+    EXPECT_TRUE(parse({"--help"}));
+    EXPECT_TRUE(parse({"--version"}));
+}
+
+TEST(RunOptions, HelpNamesEveryOption) {
+    const std::string help = run_help();
+    for (const Option& option : run_option_table()) {
+        EXPECT_THAT(help, HasSubstr(std::string(option.name)));
+        EXPECT_THAT(help, HasSubstr(std::string(option.help)));
+    }
+    std::istringstream lines(help);
+    for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 100u) << line;
+}
+
+}  // namespace
+}  // namespace mynah

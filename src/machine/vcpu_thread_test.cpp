@@ -1,0 +1,231 @@
+#include "machine/vcpu_thread.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <vector>
+
+namespace mynah {
+namespace {
+
+using namespace std::chrono_literals;
+
+// A processor that does nothing but return what the test says, and otherwise waits to be kicked. Like a
+// real one it lowers the signals that it returns for.
+class ScriptedVcpu final : public Vcpu {
+ public:
+    CpuState& state() override { return state_; }
+    void state_changed() override {}
+    CpuSignals& signals() override { return signals_; }
+    VcpuStatistics statistics() const override {
+        VcpuStatistics statistics;
+        statistics.instructions = instructions;
+        return statistics;
+    }
+    VcpuExit run(uint64_t limit) override {
+        ++runs;
+        last_limit = limit;
+        last_cs = state_.cs().selector;
+        for (;;) {
+            if ((signals_.pending() & CpuSignals::kInit) != 0) {
+                signals_.lower(CpuSignals::kInit);
+                return VcpuExit::kInit;
+            }
+            if ((signals_.pending() & CpuSignals::kKick) != 0) {
+                signals_.lower(CpuSignals::kKick);
+                return VcpuExit::kKicked;
+            }
+            {
+                std::lock_guard lock(mutex_);
+                if (!script_.empty()) {
+                    const VcpuExit exit = script_.front();
+                    script_.pop_front();
+                    if (exit == VcpuExit::kInstructionLimit) instructions += limit;
+                    return exit;
+                }
+            }
+            std::this_thread::sleep_for(100us);
+        }
+    }
+    void say(VcpuExit exit) {
+        std::lock_guard lock(mutex_);
+        script_.push_back(exit);
+    }
+
+    std::atomic<int> runs{0};
+    std::atomic<uint64_t> last_limit{0};
+    std::atomic<uint16_t> last_cs{0};
+    std::atomic<uint64_t> instructions{0};
+
+ private:
+    CpuState state_ = reset_state();
+    CpuSignals signals_;
+    std::mutex mutex_;
+    std::deque<VcpuExit> script_;
+};
+
+class RecordingEvents final : public VcpuEvents {
+ public:
+    explicit RecordingEvents(RunControl& control) : control_(control) {}
+    void vcpu_init(VcpuIndex) override { ++inits; }
+    void vcpu_paused(VcpuIndex) override {}
+    void vcpu_shut_down(VcpuIndex) override { control_.request_stop(StopReason::kCrashed); }
+    std::atomic<int> inits{0};
+
+ private:
+    RunControl& control_;
+};
+
+class VcpuThreadTest : public testing::Test {
+ protected:
+    VcpuThreadTest() { make(std::nullopt); }
+    ~VcpuThreadTest() override { end(); }
+
+    void make(std::optional<uint64_t> limit) {
+        thread_ = std::make_unique<VcpuThread>(VcpuIndex(0), vcpu_, control_, events_, limit);
+        control_.set_kick([this] { vcpu_.signals().raise(CpuSignals::kKick); });
+    }
+    void start(VcpuThread::Begin begin) {
+        thread_->prepare(reset_state(), begin);
+        thread_->start();
+    }
+    void end() {
+        control_.request_stop(StopReason::kQuit);
+        thread_->join();
+    }
+    template <typename Condition>
+    static bool soon(Condition condition) {
+        for (int i = 0; i < 50000; ++i) {
+            if (condition()) return true;
+            std::this_thread::sleep_for(100us);
+        }
+        return false;
+    }
+    bool stays_at(int runs) {
+        std::this_thread::sleep_for(20ms);
+        return vcpu_.runs == runs;
+    }
+
+    ScriptedVcpu vcpu_;
+    RunControl control_;
+    RecordingEvents events_{control_};
+    std::unique_ptr<VcpuThread> thread_;
+};
+
+TEST_F(VcpuThreadTest, StopEndsARunningProcessor) {
+    start(VcpuThread::Begin::kRunning);
+    ASSERT_TRUE(soon([&] { return vcpu_.runs == 1; }));
+    end();
+    EXPECT_EQ(control_.stop_reason(), StopReason::kQuit);
+}
+
+TEST_F(VcpuThreadTest, HaltedProcessorSleepsUntilAnInterrupt) {
+    thread_->prepare(reset_state(), VcpuThread::Begin::kRunning);
+    vcpu_.state().flags.set(x86::rflags::kIf);
+    vcpu_.say(VcpuExit::kHalted);
+    thread_->start();
+    ASSERT_TRUE(soon([&] { return vcpu_.runs == 1; }));
+    EXPECT_TRUE(stays_at(1));
+    vcpu_.signals().raise(CpuSignals::kInterrupt);
+    EXPECT_TRUE(soon([&] { return vcpu_.runs == 2; }));
+}
+
+TEST_F(VcpuThreadTest, MaskedInterruptDoesNotEndAHalt) {
+    vcpu_.say(VcpuExit::kHalted);
+    start(VcpuThread::Begin::kRunning);  // IF is clear after reset
+    ASSERT_TRUE(soon([&] { return vcpu_.runs == 1; }));
+    vcpu_.signals().raise(CpuSignals::kInterrupt);
+    EXPECT_TRUE(stays_at(1));
+    vcpu_.signals().raise(CpuSignals::kNmi);
+    EXPECT_TRUE(soon([&] { return vcpu_.runs == 2; }));
+}
+
+TEST_F(VcpuThreadTest, StartupIpiStartsAWaitingProcessor) {
+    start(VcpuThread::Begin::kWaitForStartup);
+    EXPECT_TRUE(stays_at(0));
+    thread_->startup(0x9a);
+    ASSERT_TRUE(soon([&] { return vcpu_.runs == 1; }));
+    EXPECT_EQ(vcpu_.last_cs, 0x9a00);
+    EXPECT_EQ(vcpu_.state().cs().base, 0x9a000u);
+    EXPECT_EQ(vcpu_.state().rip, 0u);
+}
+
+TEST_F(VcpuThreadTest, StartupIpiIsIgnoredByARunningProcessor) {
+    start(VcpuThread::Begin::kWaitForStartup);
+    thread_->startup(0x10);
+    ASSERT_TRUE(soon([&] { return vcpu_.runs == 1; }));
+    thread_->startup(0x20);
+    vcpu_.signals().raise(CpuSignals::kInit);  // and a stale one does not start it again
+    ASSERT_TRUE(soon([&] { return events_.inits == 1; }));
+    EXPECT_TRUE(stays_at(1));
+}
+
+TEST_F(VcpuThreadTest, StartupIpiRightBehindInitCounts) {
+    start(VcpuThread::Begin::kWaitForStartup);
+    thread_->startup(0x10);
+    ASSERT_TRUE(soon([&] { return vcpu_.runs == 1; }));
+    for (int i = 2; i < 200; ++i) {
+        vcpu_.signals().raise(CpuSignals::kInit);
+        thread_->startup(static_cast<uint8_t>(i));
+        ASSERT_TRUE(soon([&] { return vcpu_.runs >= i; })) << i;
+        ASSERT_TRUE(soon([&] { return vcpu_.last_cs == i << 8; })) << i;
+    }
+}
+
+TEST_F(VcpuThreadTest, TripleFaultStopsTheMachine) {
+    vcpu_.say(VcpuExit::kShutdown);
+    start(VcpuThread::Begin::kRunning);
+    EXPECT_TRUE(soon([&] { return control_.stop_reason().has_value(); }));
+    EXPECT_EQ(control_.stop_reason(), StopReason::kCrashed);
+}
+
+TEST_F(VcpuThreadTest, InstructionLimitStopsTheMachine) {
+    thread_.reset();
+    make(1000);
+    vcpu_.say(VcpuExit::kInstructionLimit);
+    start(VcpuThread::Begin::kRunning);
+    EXPECT_TRUE(soon([&] { return control_.stop_reason().has_value(); }));
+    EXPECT_EQ(control_.stop_reason(), StopReason::kInstructionLimit);
+    EXPECT_EQ(vcpu_.last_limit, 1000u);
+}
+
+TEST_F(VcpuThreadTest, ResetParksTheProcessorUntilResumed) {
+    start(VcpuThread::Begin::kRunning);
+    ASSERT_TRUE(soon([&] { return vcpu_.runs == 1; }));
+    control_.request_reset();
+    EXPECT_EQ(control_.wait(1, std::nullopt), RunControl::Event::kReset);
+    EXPECT_TRUE(stays_at(1));
+    thread_->prepare(reset_state(), VcpuThread::Begin::kRunning);
+    control_.resume();
+    EXPECT_TRUE(soon([&] { return vcpu_.runs == 2; }));
+}
+
+TEST_F(VcpuThreadTest, ResetReachesASleepingProcessor) {
+    start(VcpuThread::Begin::kWaitForStartup);
+    control_.request_reset();
+    EXPECT_EQ(control_.wait(1, std::nullopt), RunControl::Event::kReset);
+    thread_->prepare(reset_state(), VcpuThread::Begin::kRunning);
+    control_.resume();
+    EXPECT_TRUE(soon([&] { return vcpu_.runs == 1; }));
+}
+
+TEST(RunControlTest, DeadlinePasses) {
+    RunControl control;
+    EXPECT_EQ(control.wait(1, std::chrono::steady_clock::now() + 1ms), RunControl::Event::kDeadline);
+}
+
+TEST(RunControlTest, FirstReasonCounts) {
+    RunControl control;
+    control.request_stop(StopReason::kPoweredOff);
+    control.request_stop(StopReason::kQuit);
+    control.request_reset();
+    EXPECT_EQ(control.wait(1, std::nullopt), RunControl::Event::kStop);
+    EXPECT_EQ(control.stop_reason(), StopReason::kPoweredOff);
+    EXPECT_FALSE(control.proceed());
+}
+
+}  // namespace
+}  // namespace mynah
