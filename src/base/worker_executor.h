@@ -10,10 +10,10 @@
 
 namespace mynah {
 
-// One thread that does what it is given, in order: for work that would block a processor. The thread starts
-// with the first work, so an executor that is never used costs nothing.
+// One thread that does what it is given, in order: for work that would block a processor. The
+// thread starts with the first work, so an executor that is never used costs nothing.
 class WorkerExecutor final : public Executor {
- public:
+  public:
     WorkerExecutor() = default;
     // Waits until everything posted is done.
     ~WorkerExecutor() override;
@@ -23,7 +23,7 @@ class WorkerExecutor final : public Executor {
     // Any thread, also from within work.
     void post(std::function<void()> work) override;
 
- private:
+  private:
     void run();
 
     Mutex lock_;

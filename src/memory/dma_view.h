@@ -14,10 +14,10 @@ namespace mynah {
 
 // What a device sees of the guest's memory: RAM, by the addresses a driver hands it. Devices reach
 // memory only through here, so that this is the one place where an IOMMU, dirty-page tracking
-// or taking a device's memory away is put. An access may cross from one range into the next if the two
-// touch. Any thread. Contents are shared with running processors: copy once, validate, use.
+// or taking a device's memory away is put. An access may cross from one range into the next if the
+// two touch. Any thread. Contents are shared with running processors: copy once, validate, use.
 class DmaView {
- public:
+  public:
     // The memory must outlive the view.
     explicit DmaView(GuestMemory& memory) : memory_(memory) {}
 
@@ -28,8 +28,8 @@ class DmaView {
     [[nodiscard]] bool read(GuestPhys from, std::span<std::byte> to) const;
     [[nodiscard]] bool write(GuestPhys to, std::span<const std::byte> from) const;
 
-    // Appends [start, start+size) to the list; false, with nothing appended, if any byte is not RAM.
-    // The slices stay valid until the request they serve is completed.
+    // Appends [start, start+size) to the list; false, with nothing appended, if any byte is not
+    // RAM. The slices stay valid until the request they serve is completed.
     [[nodiscard]] bool slices(GuestPhys start, uint64_t size, SliceList& to) const;
 
     template <typename T>
@@ -59,7 +59,7 @@ class DmaView {
         return true;
     }
 
- private:
+  private:
     template <typename T>
     T* naturally_aligned(GuestPhys address) const {
         static_assert(std::is_integral_v<T>);

@@ -9,9 +9,8 @@ namespace {
 
 // Two ranges that touch, then a hole, then one more.
 std::unique_ptr<GuestMemory> three_ranges() {
-    const std::array<GuestMemory::Range, 3> ranges{{{GuestPhys{0x1000}, 0x1000},
-                                                    {GuestPhys{0x2000}, 0x2000},
-                                                    {GuestPhys{0x10000}, 0x1000}}};
+    const std::array<GuestMemory::Range, 3> ranges{
+        {{GuestPhys{0x1000}, 0x1000}, {GuestPhys{0x2000}, 0x2000}, {GuestPhys{0x10000}, 0x1000}}};
     return GuestMemory::create(ranges).take_value();
 }
 

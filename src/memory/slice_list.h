@@ -13,7 +13,7 @@ using Slice = std::span<std::byte>;
 // Guest memory that belongs together but lies scattered: what a device reads from or writes to,
 // in order. Keeps its storage when cleared, so that a reused list allocates nothing.
 class SliceList {
- public:
+  public:
     void clear();
     // Empty slices are dropped; one that continues the last is joined to it.
     void append(Slice slice);
@@ -24,12 +24,13 @@ class SliceList {
 
     // Takes bytes off the front and copies them; false, with nothing taken, if there are fewer.
     [[nodiscard]] bool take_front(std::span<std::byte> to);
-    // Moves the last `size` bytes to the end of `to`; false, with nothing moved, if there are fewer.
+    // Moves the last `size` bytes to the end of `to`; false, with nothing moved, if there are
+    // fewer.
     [[nodiscard]] bool take_back(uint64_t size, SliceList& to);
     // Copies to the front of the list; returns how many bytes fitted. Takes nothing off.
     uint64_t fill(std::span<const std::byte> from);
 
- private:
+  private:
     std::vector<Slice> slices_;
     uint64_t size_ = 0;
 };

@@ -10,7 +10,7 @@ namespace mynah::testing {
 
 // The bytes of a fuzzer's input, taken as decisions one after the other. Zeroes once they run out.
 class ByteFeed {
- public:
+  public:
     ByteFeed(const uint8_t* data, size_t size) : bytes_(data, size) {}
 
     bool empty() const { return bytes_.empty(); }
@@ -29,7 +29,7 @@ class ByteFeed {
         return part;
     }
 
- private:
+  private:
     std::span<const uint8_t> bytes_;
 };
 

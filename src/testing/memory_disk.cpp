@@ -25,8 +25,8 @@ MemoryDisk::MemoryDisk(BlockGeometry geometry) : geometry_(geometry), bytes_(geo
 void MemoryDisk::submit(BlockRequest& request) {
     {
         std::lock_guard hold(lock_);
-        records_.push_back({request.operation, request.offset, request.size, request.durable,
-                            request.may_unmap});
+        records_.push_back(
+            {request.operation, request.offset, request.size, request.durable, request.may_unmap});
         if (hold_) {
             held_.push_back(&request);
             return;
@@ -56,9 +56,14 @@ BlockStatus MemoryDisk::perform(BlockRequest& request) {
                 place += slice.size();
             }
             break;
-        case BlockOperation::kDiscard: std::fill_n(place, request.size, std::byte{0xdd}); break;
-        case BlockOperation::kWriteZeroes: std::fill_n(place, request.size, std::byte{0}); break;
-        case BlockOperation::kFlush: break;
+        case BlockOperation::kDiscard:
+            std::fill_n(place, request.size, std::byte{0xdd});
+            break;
+        case BlockOperation::kWriteZeroes:
+            std::fill_n(place, request.size, std::byte{0});
+            break;
+        case BlockOperation::kFlush:
+            break;
     }
     return BlockStatus::kOk;
 }
@@ -86,7 +91,8 @@ bool MemoryDisk::release_one() {
 }
 
 void MemoryDisk::release_all() {
-    while (release_one()) {}
+    while (release_one()) {
+    }
 }
 
 }  // namespace mynah::testing

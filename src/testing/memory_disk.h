@@ -14,7 +14,7 @@ namespace mynah::testing {
 // A disk in memory that does what it is told: answers at once, fails, or holds requests back.
 // Keeps a record of every request. Any thread.
 class MemoryDisk final : public BlockBackend {
- public:
+  public:
     explicit MemoryDisk(uint64_t size);
     explicit MemoryDisk(BlockGeometry geometry);
     ~MemoryDisk() override { release_all(); }
@@ -40,7 +40,7 @@ class MemoryDisk final : public BlockBackend {
     bool release_one();
     void release_all();
 
- private:
+  private:
     BlockStatus perform(BlockRequest& request);
 
     BlockGeometry geometry_;

@@ -52,14 +52,14 @@ uint16_t GuestQueue::add(std::span<const GuestBuffer> buffers, bool indirect) {
             CHECK(memory_.store(table + 16 * i, entry));
         }
         head = take_free();
-        write_descriptor(head, {table.value, static_cast<uint32_t>(16 * buffers.size()),
-                                kDescIndirect, 0});
+        write_descriptor(
+            head, {table.value, static_cast<uint32_t>(16 * buffers.size()), kDescIndirect, 0});
     } else {
         head = next_descriptor_;
         for (size_t i = 0; i < buffers.size(); ++i) {
             const uint16_t index = take_free();
-            write_descriptor(index, {buffers[i].address.value, buffers[i].length, flags(i),
-                                     next_descriptor_});
+            write_descriptor(
+                index, {buffers[i].address.value, buffers[i].length, flags(i), next_descriptor_});
         }
     }
     add_head(head);

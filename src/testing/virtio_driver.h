@@ -13,12 +13,12 @@ namespace mynah::testing {
 
 // Hands out pieces of guest memory, never taking any back.
 class GuestAllocator {
- public:
+  public:
     explicit GuestAllocator(GuestMemory& memory, GuestPhys start) : memory_(memory), next_(start) {}
     GuestPhys take(uint64_t size, uint64_t alignment = 16);
     GuestMemory& memory() { return memory_; }
 
- private:
+  private:
     GuestMemory& memory_;
     GuestPhys next_;
 };
@@ -30,10 +30,10 @@ struct GuestBuffer {
     bool device_writes;
 };
 
-// The driver's side of a split virtqueue [virtio-1.2 2.7]. Correct unless told otherwise: for negative tests
-// the rings can be written directly.
+// The driver's side of a split virtqueue [virtio-1.2 2.7]. Correct unless told otherwise: for
+// negative tests the rings can be written directly.
 class GuestQueue {
- public:
+  public:
     GuestQueue(GuestAllocator& allocator, uint16_t size, bool event_index);
 
     uint16_t size() const { return size_; }
@@ -59,7 +59,7 @@ class GuestQueue {
     void set_used_event(uint16_t index);
     void set_no_interrupt(bool on);
 
- private:
+  private:
     uint16_t take_free();
 
     GuestAllocator& allocator_;
@@ -75,7 +75,7 @@ class GuestQueue {
 
 // A driver that talks to a device through the registers of the MMIO transport [virtio-1.2 4.2].
 class VirtioDriver {
- public:
+  public:
     VirtioDriver(IoHandler& registers, GuestMemory& memory, GuestPhys free_memory)
         : registers_(registers), allocator_(memory, free_memory) {}
 
@@ -103,7 +103,7 @@ class VirtioDriver {
     GuestAllocator& allocator() { return allocator_; }
     GuestMemory& memory() { return allocator_.memory(); }
 
- private:
+  private:
     IoHandler& registers_;
     GuestAllocator allocator_;
     uint64_t features_ = 0;

@@ -52,7 +52,7 @@ class Enumeration {
     void vex_map(CodeSize mode, unsigned map) {
         for (unsigned opcode = 0; opcode < 256; ++opcode) {
             for (unsigned bits = 0; bits < 32; ++bits) {
-                Form form{.mode = mode, .wide = (bits & 16) != 0, .vex = true, .vex_long = (bits & 4) != 0,
+                Form form{.mode = mode, .prefixes = {}, .wide = (bits & 16) != 0, .vex = true, .vex_long = (bits & 4) != 0,
                           .vex_prefix = static_cast<uint8_t>(bits & 3), .map = static_cast<uint8_t>(map),
                           .opcode = static_cast<uint8_t>(opcode)};
                 const unsigned vvvv = (bits & 8) != 0 ? 0xf : 0xc;

@@ -91,6 +91,7 @@ void build_kernel(GuestMemory& memory) {
     build_gdt(memory);
     build_idt(memory);
     CHECK(memory.store(GuestPhys(kTss + 4), kKernel + kStackTop));  // RSP0
+    CHECK(memory.store(GuestPhys(kTss + 0x66), uint16_t{0x68}));          // no port permission map
     CHECK(memory.fill(GuestPhys(kGuestCode), std::byte{0xcc}, kCodeBytes));
 }
 

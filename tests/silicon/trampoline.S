@@ -48,6 +48,8 @@ silicon_enter:
     .globl silicon_exit
     .type silicon_exit, @function
 silicon_exit:
+    push 0x202                  // sigreturn keeps NT and ID
+    popfq
     xor eax, eax
     mov ds, ax
     mov es, ax

@@ -29,11 +29,14 @@ BlockStatus status_of(int error) {
     switch (error) {
         case ENOSPC:
         case EDQUOT:
-        case EFBIG: return BlockStatus::kNoSpace;
+        case EFBIG:
+            return BlockStatus::kNoSpace;
         case EROFS:
         case EPERM:
-        case EBADF: return BlockStatus::kReadOnly;
-        default: return BlockStatus::kIoError;
+        case EBADF:
+            return BlockStatus::kReadOnly;
+        default:
+            return BlockStatus::kIoError;
     }
 }
 
@@ -43,7 +46,7 @@ bool not_supported(int error) {
 
 // Walks a list of slices as vectors for preadv and pwritev, from wherever the last call ended.
 class VectorCursor {
- public:
+  public:
     explicit VectorCursor(std::span<const Slice> slices) : slices_(slices) {}
 
     // The next vectors, up to kMaxVectors and kMaxTransfer bytes.
@@ -51,8 +54,10 @@ class VectorCursor {
         size_t count = 0;
         uint64_t bytes = 0;
         size_t skip = within_;
-        for (size_t i = next_; i < slices_.size() && count < to.size() && bytes < kMaxTransfer; ++i) {
-            const uint64_t part = std::min<uint64_t>(slices_[i].size() - skip, kMaxTransfer - bytes);
+        for (size_t i = next_; i < slices_.size() && count < to.size() && bytes < kMaxTransfer;
+             ++i) {
+            const uint64_t part =
+                std::min<uint64_t>(slices_[i].size() - skip, kMaxTransfer - bytes);
             to[count++] = iovec{slices_[i].data() + skip, part};
             bytes += part;
             skip = 0;
@@ -71,7 +76,7 @@ class VectorCursor {
         }
     }
 
- private:
+  private:
     std::span<const Slice> slices_;
     size_t next_ = 0;
     uint64_t within_ = 0;
@@ -129,8 +134,7 @@ void RawFile::submit(BlockRequest& request) {
 }
 
 bool RawFile::wants_durable(const BlockRequest& request) const {
-    return cache_ == CacheMode::kWritethrough ||
-           (request.durable && cache_ != CacheMode::kUnsafe);
+    return cache_ == CacheMode::kWritethrough || (request.durable && cache_ != CacheMode::kUnsafe);
 }
 
 BlockStatus RawFile::transfer(const BlockRequest& request) {
@@ -164,14 +168,17 @@ BlockStatus RawFile::transfer(const BlockRequest& request) {
 
 BlockStatus RawFile::run_slow(const BlockRequest& request) {
     switch (request.operation) {
-        case BlockOperation::kFlush: return flush();
-        case BlockOperation::kDiscard: return discard(request);
+        case BlockOperation::kFlush:
+            return flush();
+        case BlockOperation::kDiscard:
+            return discard(request);
         case BlockOperation::kWriteZeroes: {
             const BlockStatus status = write_zeroes(request);
             return status == BlockStatus::kOk && wants_durable(request) ? flush() : status;
         }
         case BlockOperation::kRead:
-        case BlockOperation::kWrite: break;
+        case BlockOperation::kWrite:
+            break;
     }
     return BlockStatus::kIoError;
 }
@@ -193,7 +200,8 @@ BlockStatus RawFile::flush() {
 
 BlockStatus RawFile::discard(const BlockRequest& request) {
     // A hint: where the host cannot, nothing is lost by doing nothing.
-    if (request.size == 0 || punch_refused_.load(std::memory_order_relaxed)) return BlockStatus::kOk;
+    if (request.size == 0 || punch_refused_.load(std::memory_order_relaxed))
+        return BlockStatus::kOk;
     // Only whole blocks can lose their storage; the ragged ends would be zeroed for no gain.
     const uint64_t start = align_up(request.offset, geometry_.discard_alignment);
     const uint64_t end = align_down(request.offset + request.size, geometry_.discard_alignment);

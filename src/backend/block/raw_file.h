@@ -36,15 +36,16 @@ struct RawFileOptions {
 //
 // Reads and writes run at once on the submitting thread (preadv, pwritev through the page cache).
 // Flushing, discarding and zeroing can take long and go to the executor. The size is what
-// the file has when it is opened, rounded down to whole blocks of 512 bytes; a file that shrinks later
-// gives I/O errors at its former end. While open, the file carries an advisory lock (open file description
-// lock over the whole file): writers exclude everyone, readers exclude writers.
+// the file has when it is opened, rounded down to whole blocks of 512 bytes; a file that shrinks
+// later gives I/O errors at its former end. While open, the file carries an advisory lock (open
+// file description lock over the whole file): writers exclude everyone, readers exclude writers.
 // Left out: O_DIRECT, growing while in use.
 class RawFile final : public BlockBackend {
- public:
-    // Error: names option and path and says what was expected. The executor must outlive the disk and
-    // must run what it was given.
-    static Result<std::unique_ptr<RawFile>> open(const RawFileOptions& options, Executor& slow_work);
+  public:
+    // Error: names option and path and says what was expected. The executor must outlive the disk
+    // and must run what it was given.
+    static Result<std::unique_ptr<RawFile>> open(const RawFileOptions& options,
+                                                 Executor& slow_work);
     ~RawFile() override;
     RawFile(const RawFile&) = delete;
     RawFile& operator=(const RawFile&) = delete;
@@ -52,8 +53,9 @@ class RawFile final : public BlockBackend {
     const BlockGeometry& geometry() const override { return geometry_; }
     void submit(BlockRequest& request) override;
 
- private:
-    RawFile(int fd, BlockGeometry geometry, bool block_device, CacheMode cache, Executor& slow_work);
+  private:
+    RawFile(int fd, BlockGeometry geometry, bool block_device, CacheMode cache,
+            Executor& slow_work);
 
     BlockStatus transfer(const BlockRequest& request);
     BlockStatus run_slow(const BlockRequest& request);
@@ -77,8 +79,8 @@ class RawFile final : public BlockBackend {
     std::atomic<bool> punch_refused_{false};
     std::atomic<bool> zero_punch_refused_{false};
     std::atomic<bool> zero_range_refused_{false};
-    // A failed fdatasync may have dropped the dirty pages and the error with them; the next one would
-    // claim success. So the disk stays failed for flushes.
+    // A failed fdatasync may have dropped the dirty pages and the error with them; the next one
+    // would claim success. So the disk stays failed for flushes.
     std::atomic<bool> flush_failed_{false};
 };
 

@@ -47,16 +47,23 @@ const char* image_format(std::span<const std::byte> start) {
 
 std::string reason(int error, bool read_only) {
     switch (error) {
-        case ENOENT: return "no such file; expected a disk image or block device";
+        case ENOENT:
+            return "no such file; expected a disk image or block device";
         case EACCES:
         case EPERM:
-            return read_only ? "may not be read by this user"
-                             : "may not be written by this user; with readonly=on reading is enough";
-        case EROFS: return "lies on a read-only file system; expected a writable disk, or readonly=on";
-        case EBUSY: return "is in use by the host (mounted?); expected a disk nobody uses";
-        case EISDIR: return "is a directory; expected a disk image or block device";
-        case ETXTBSY: return "is being run as a program or used as swap; expected a disk nobody uses";
-        default: return std::string("cannot be opened: ") + std::strerror(error);
+            return read_only
+                       ? "may not be read by this user"
+                       : "may not be written by this user; with readonly=on reading is enough";
+        case EROFS:
+            return "lies on a read-only file system; expected a writable disk, or readonly=on";
+        case EBUSY:
+            return "is in use by the host (mounted?); expected a disk nobody uses";
+        case EISDIR:
+            return "is a directory; expected a disk image or block device";
+        case ETXTBSY:
+            return "is being run as a program or used as swap; expected a disk nobody uses";
+        default:
+            return std::string("cannot be opened: ") + std::strerror(error);
     }
 }
 
@@ -159,8 +166,9 @@ Result<std::unique_ptr<RawFile>> RawFile::open(const RawFileOptions& options, Ex
     TRY(check_format(options, file.fd));
     const BlockGeometry geometry = TRY(measure(options, file.fd, info));
     if (static_cast<uint64_t>(info.st_size) % kBlock != 0 && S_ISREG(info.st_mode)) {
-        log(LogLevel::kWarning, "{}{}: the last {} bytes are no whole block and not part of the disk",
-            options.option, options.path, static_cast<uint64_t>(info.st_size) % kBlock);
+        log(LogLevel::kWarning,
+            "{}{}: the last {} bytes are no whole block and not part of the disk", options.option,
+            options.path, static_cast<uint64_t>(info.st_size) % kBlock);
     }
     const int fd = std::exchange(file.fd, -1);
     return std::unique_ptr<RawFile>(

@@ -18,7 +18,7 @@ using ::testing::StartsWith;
 
 // A directory of its own for each test.
 class RawFileOpen : public ::testing::Test {
- protected:
+  protected:
     void SetUp() override {
         char name[] = "/tmp/mynah-raw-file-XXXXXX";
         ASSERT_NE(mkdtemp(name), nullptr);
@@ -131,7 +131,8 @@ TEST_F(RawFileOpen, AFileThatMayNotBeWrittenNeedsReadOnly) {
 
 TEST_F(RawFileOpen, RefusalsLeaveTheFileAsItWas) {
     const std::string path = file("QFI\xfb" + std::string(700, 'q'));
-    struct stat before {}, after {};
+    struct stat before {
+    }, after{};
     ASSERT_EQ(stat(path.c_str(), &before), 0);
     EXPECT_FALSE(open(path).ok());
     ASSERT_EQ(stat(path.c_str(), &after), 0);

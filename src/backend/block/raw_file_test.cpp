@@ -16,7 +16,7 @@ namespace mynah {
 namespace {
 
 class Waiter final : public BlockCompletion {
- public:
+  public:
     void block_done(BlockRequest&, BlockStatus status) override {
         MutexLock hold(lock_);
         status_ = status;
@@ -30,7 +30,7 @@ class Waiter final : public BlockCompletion {
     }
     std::thread::id thread() const { return thread_; }
 
- private:
+  private:
     Mutex lock_;
     std::condition_variable_any done_;
     std::optional<BlockStatus> status_ GUARDED_BY(lock_);
@@ -38,7 +38,7 @@ class Waiter final : public BlockCompletion {
 };
 
 class RawFileTest : public ::testing::Test {
- protected:
+  protected:
     static constexpr uint64_t kSize = 1 << 20;
 
     void SetUp() override {
@@ -116,8 +116,9 @@ TEST_F(RawFileTest, ReadsAndWritesScatteredMemory) {
     EXPECT_EQ(at(512 + 1000), 'y');
     EXPECT_EQ(at(512 + 1024), 'a');
     std::vector<std::byte> back(1024);
-    EXPECT_EQ(transfer(BlockOperation::kRead, 512, {Slice(back).first(10), Slice(back).subspan(10)}),
-              BlockStatus::kOk);
+    EXPECT_EQ(
+        transfer(BlockOperation::kRead, 512, {Slice(back).first(10), Slice(back).subspan(10)}),
+        BlockStatus::kOk);
     EXPECT_EQ(back[999], std::byte{'x'});
     EXPECT_EQ(back[1000], std::byte{'y'});
 }

@@ -7,7 +7,7 @@ namespace mynah {
 
 // Where a guest's random bytes come from.
 class EntropySource {
- public:
+  public:
     virtual ~EntropySource() = default;
     // Fills a part of `to` from its start and returns how many bytes; 0 only if the source fails.
     // Any thread; does not block for long.
@@ -16,7 +16,7 @@ class EntropySource {
 
 // The host kernel's generator, getrandom(2).
 class HostEntropy final : public EntropySource {
- public:
+  public:
     size_t fill(std::span<std::byte> to) override;
 };
 

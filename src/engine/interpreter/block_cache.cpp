@@ -19,19 +19,17 @@ void BlockCache::clear() {
 
 Block* BlockCache::insert(uintptr_t host, CodeMode mode, std::span<const Op> ops,
                           std::span<const std::byte> bytes, bool crosses_page) {
-    const size_t need = align_up(sizeof(Block), 32) + ops.size_bytes() + align_up(bytes.size(), 32);
+    const size_t header = align_up(sizeof(Block) + bytes.size(), 32);
+    const size_t need = header + ops.size_bytes();
     CHECK(need <= kArenaBytes);
     if (used_ + need > kArenaBytes) clear();
 
     std::byte* at = arena_.get() + used_;
     used_ += need;
     Block* block = new (at) Block{};
-    at += align_up(sizeof(Block), 32);
-    block->ops = reinterpret_cast<Op*>(at);
-    std::memcpy(at, ops.data(), ops.size_bytes());
-    at += ops.size_bytes();
-    std::memcpy(at, bytes.data(), bytes.size());
-    block->bytes = at;
+    std::memcpy(at + sizeof(Block), bytes.data(), bytes.size());
+    block->ops = reinterpret_cast<Op*>(at + header);
+    std::memcpy(at + header, ops.data(), ops.size_bytes());
     block->byte_count = static_cast<uint16_t>(bytes.size());
     block->op_count = static_cast<uint16_t>(ops.size() - 1);
     block->host = host;
@@ -50,6 +48,7 @@ void BlockCache::remove(Block* block) {
     for (Block** link = &buckets_[bucket_of(block->host)]; *link != nullptr; link = &(*link)->next) {
         if (*link == block) {
             *link = block->next;
+            block->host = 0;
             return;
         }
     }
@@ -60,7 +59,7 @@ Block* BlockCache::make_transient(CodeMode mode, std::span<const Op> ops) {
     std::copy(ops.begin(), ops.end(), transient_ops_.begin());
     transient_ = {};
     transient_.ops = transient_ops_.data();
-    transient_.op_count = static_cast<uint16_t>(ops.size() - 1);
+    transient_.op_count = static_cast<uint16_t>(ops.empty() ? 0 : ops.size() - 1);
     transient_.mode = mode.key();
     return &transient_;
 }

@@ -20,14 +20,17 @@ namespace mynah::interpreter {
 // by this vCPU, by others, by DMA, through any alias. Modification of the block being run, by
 // itself, is the one case left; Core::store_slow sees it and calls discard().
 struct Block {
-    Block* next;          // in its bucket
-    uintptr_t host;       // of the first byte: the key, with mode
-    Op* ops;              // op_count and one that ends the block
-    const std::byte* bytes;
-    uint16_t byte_count;
-    uint16_t op_count;
-    uint8_t mode;
-    bool crosses_page;
+    uintptr_t host = 0;         // of the first byte: the key, with mode; 0 when removed
+    Op* ops = nullptr;          // op_count and one that ends the block
+    uint16_t byte_count = 0;
+    uint16_t op_count = 0;
+    uint8_t mode = 0;
+    bool crosses_page = false;
+    Block* successor = nullptr;  // what was run after it the last time; only a guess
+    Block* next = nullptr;       // in its bucket
+
+    // The bytes lie behind the header, so that short blocks are checked within one cache line.
+    const std::byte* bytes() const { return reinterpret_cast<const std::byte*>(this + 1); }
 
     // Whether memory still holds what the block was decoded from. Reads byte_count bytes at
     // `host_bytes`, in steps of eight of which the last overlaps the one before it.
@@ -47,7 +50,7 @@ struct Block {
  private:
     template <typename T>
     bool differ(const std::byte* host_bytes, unsigned at) const {
-        return load_unaligned<T>(bytes + at) != load_unaligned<T>(host_bytes + at);
+        return load_unaligned<T>(bytes() + at) != load_unaligned<T>(host_bytes + at);
     }
 };
 

@@ -13,7 +13,8 @@ Core::Core(const Shared& the_shared, CpuPorts& the_ports, VcpuIndex the_index)
       mmu(the_shared.memory, the_shared.cpuid.physical_bits(), the_shared.cpuid.has("pdpe1gb")),
       index(the_index),
       no_slots_(new SoftTlb::Entry[SoftTlb::kSlots]),
-      blocks_(std::make_unique<BlockCache>()) {
+      blocks_(std::make_unique<BlockCache>()),
+      previous_(blocks_->make_transient({}, {})) {
     s.gpr[kRdx] = shared.cpuid.signature();
     refresh_mode();
 }

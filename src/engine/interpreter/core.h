@@ -295,6 +295,7 @@ class Core final : public Vcpu {
     const Block* running_ = nullptr;
     bool running_discarded_ = false;
     std::unique_ptr<BlockCache> blocks_;
+    Block* previous_;  // the block that was found last; never null
 };
 
 }  // namespace mynah::interpreter

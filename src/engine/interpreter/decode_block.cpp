@@ -58,14 +58,19 @@ Block* Core::find_block() {
     }
     const uintptr_t host = linear + entry.addend;
     const auto* bytes = reinterpret_cast<const std::byte*>(host);
-    if (Block* block = blocks_->find(host, mode)) {
+    Block* block = previous_->successor;
+    if (block == nullptr || block->host != host || block->mode != mode.key()) {
+        block = blocks_->find(host, mode);
+        previous_->successor = block;
+    }
+    if (block != nullptr) {
         const bool in_limit = mode.code_size == CodeSize::k64 ||
                               s.rip + block->byte_count - 1 <= s.cs().limit;
         if (block->crosses_page) {
             return decode_crossing(linear, bytes, static_cast<unsigned>(kPageSize - (linear & kPageMask)));
         }
         if (in_limit) {
-            if (block->matches(bytes)) return block;
+            if (block->matches(bytes)) return previous_ = block;
             blocks_->remove(block);
         }
     }
@@ -133,8 +138,9 @@ Block* Core::decode_block(uint64_t linear, const std::byte* host) {
     }
     const uintptr_t page = reinterpret_cast<uintptr_t>(host) & ~kPageMask;
     if (!blocks_->is_code_page(page)) tlb_.forget_writes(page);
-    return blocks_->insert(reinterpret_cast<uintptr_t>(host), mode, std::span(ops).first(count + 1),
-                           std::span(bytes).first(byte_count), false);
+    return previous_ = blocks_->insert(reinterpret_cast<uintptr_t>(host), mode,
+                                       std::span(ops).first(count + 1),
+                                       std::span(bytes).first(byte_count), false);
 }
 
 // One instruction that reaches into the next page, which is fetched only now.
@@ -156,7 +162,7 @@ Block* Core::decode_crossing(uint64_t linear, const std::byte* host, unsigned in
     const auto key = reinterpret_cast<uintptr_t>(host);
     if (Block* block = blocks_->find(key, mode)) {
         if (block->crosses_page && block->byte_count <= in_page + more && block->matches(bytes.data())) {
-            return block;
+            return previous_ = block;
         }
         blocks_->remove(block);
     }
@@ -166,7 +172,7 @@ Block* Core::decode_crossing(uint64_t linear, const std::byte* host, unsigned in
         fault = Exception::gp();  // cut off by the limit
         return nullptr;
     }
-    return blocks_->insert(key, mode, ops, std::span(bytes).first(byte_count), true);
+    return previous_ = blocks_->insert(key, mode, ops, std::span(bytes).first(byte_count), true);
 }
 
 // Code outside RAM (ROM behind MMIO): fetched anew each time, one instruction at a time.

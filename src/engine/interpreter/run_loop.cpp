@@ -61,6 +61,7 @@ VcpuExit Core::run(uint64_t instruction_limit) {
         } else {
             const Block* block = find_block();
             if (block == nullptr) {
+                ++stats.exceptions;
                 if (!deliver_exception(*this, fault, EventSource::kException)) {
                     return VcpuExit::kShutdown;
                 }

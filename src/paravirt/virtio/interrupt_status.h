@@ -11,14 +11,14 @@ namespace mynah {
 // and acknowledged on any thread without a lock, and the line ends at the level that belongs to
 // the last state: whoever finds another thread at the line leaves the news to it.
 class InterruptStatus {
- public:
+  public:
     explicit InterruptStatus(InterruptLine& line) : line_(line) {}
 
     uint32_t bits() const { return bits_.load(std::memory_order_acquire); }
     void raise(uint32_t bits);
     void acknowledge(uint32_t bits);
 
- private:
+  private:
     void update_line();
 
     InterruptLine& line_;

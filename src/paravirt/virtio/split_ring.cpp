@@ -34,7 +34,8 @@ bool SplitRing::start(const RingLayout& layout, Features features) {
     next_available_ = 0;
     next_used_ = 0;
     const uint32_t size = layout.size;
-    if (!std::has_single_bit(size) || size > virtio::kMaxQueueSize) return fail(RingError::kBadSize);
+    if (!std::has_single_bit(size) || size > virtio::kMaxQueueSize)
+        return fail(RingError::kBadSize);
     // Alignment [virtio-1.2 2.7].
     if (layout.descriptors.value % 16 != 0 || layout.available.value % 2 != 0 ||
         layout.used.value % 4 != 0) {
@@ -116,7 +117,8 @@ bool SplitRing::walk(Walk& walk, DescriptorChain& chain) {
             continue;
         }
         // A loop shows as a chain that does not end.
-        if (++walk.seen > std::max(layout_.size, features_.max_chain)) return fail(RingError::kLoop);
+        if (++walk.seen > std::max(layout_.size, features_.max_chain))
+            return fail(RingError::kLoop);
         if (!append_buffer(walk, *descriptor, chain)) return false;
         if ((descriptor->flags & virtio::kDescNext) == 0) return true;
         if (descriptor->next >= walk.table_size) return fail(RingError::kBadNext);
@@ -145,7 +147,8 @@ bool SplitRing::enter_indirect(Walk& walk, const virtio::Descriptor& descriptor)
     if (descriptor.length == 0 || descriptor.length % 16 != 0) return fail(RingError::kBadIndirect);
     walk.table = GuestPhys{descriptor.address};
     walk.table_size = descriptor.length / 16;
-    // Checked whole and at once: a table that runs into a hole is refused even if its chain ends before.
+    // Checked whole and at once: a table that runs into a hole is refused even if its chain ends
+    // before.
     if (!memory_.contains(walk.table, descriptor.length)) return fail(RingError::kNotMemory);
     walk.index = 0;
     walk.indirect = true;
@@ -179,17 +182,28 @@ bool SplitRing::wants_interrupt(uint16_t old_used) {
 const char* ring_error_name(SplitRing::RingError error) {
     using Ring = SplitRing::RingError;
     switch (error) {
-        case Ring::kNone: return "no error";
-        case Ring::kNotMemory: return "a ring or buffer is misaligned or not wholly in RAM";
-        case Ring::kIndexJump: return "the available index jumped by more than the queue's size";
-        case Ring::kBadHead: return "an available entry names no descriptor";
-        case Ring::kBadNext: return "a chain goes on beyond its table";
-        case Ring::kLoop: return "a chain is longer than the queue";
-        case Ring::kBadIndirect: return "a misused indirect descriptor";
-        case Ring::kBadOrder: return "a readable buffer after a writable one";
-        case Ring::kTooLong: return "a chain of more than 4 GiB";
-        case Ring::kRejected: return "a request without room for its answer";
-        case Ring::kBadSize: return "the queue's size is not a power of two it can have";
+        case Ring::kNone:
+            return "no error";
+        case Ring::kNotMemory:
+            return "a ring or buffer is misaligned or not wholly in RAM";
+        case Ring::kIndexJump:
+            return "the available index jumped by more than the queue's size";
+        case Ring::kBadHead:
+            return "an available entry names no descriptor";
+        case Ring::kBadNext:
+            return "a chain goes on beyond its table";
+        case Ring::kLoop:
+            return "a chain is longer than the queue";
+        case Ring::kBadIndirect:
+            return "a misused indirect descriptor";
+        case Ring::kBadOrder:
+            return "a readable buffer after a writable one";
+        case Ring::kTooLong:
+            return "a chain of more than 4 GiB";
+        case Ring::kRejected:
+            return "a request without room for its answer";
+        case Ring::kBadSize:
+            return "the queue's size is not a power of two it can have";
     }
     return "unknown";
 }

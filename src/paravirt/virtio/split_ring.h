@@ -24,25 +24,27 @@ struct RingLayout {
 };
 
 // The device's side of a split virtqueue [virtio-1.2 2.7]: walks what the driver made available,
-// returns it as used, and keeps the rules for notifications both ways. Single-threaded; VirtioQueue has the lock.
+// returns it as used, and keeps the rules for notifications both ways. Single-threaded; VirtioQueue
+// has the lock.
 //
 // Everything in the rings is the guest's and can change at any moment: each field is read once. A
 // broken rule (see RingError) breaks the ring for good: nothing is taken or returned any more.
 // Left out: the packed layout [virtio-1.2 2.8].
 class SplitRing {
- public:
+  public:
     enum class RingError : uint8_t {
         kNone,
-        kNotMemory,      // a ring, table or buffer is not wholly in RAM, or a ring is misaligned
-        kIndexJump,      // avail idx runs more than the queue's size ahead [2.7.13.3.1]
-        kBadHead,        // an entry of the available ring is no descriptor
-        kBadNext,        // a chain goes on beyond its table
-        kLoop,           // a chain is longer than any queue of the device [2.7.5.2, 2.7.5.3.1]
-        kBadIndirect,    // not negotiated, nested, together with NEXT, or length not n x 16 [2.7.5.3.1]
-        kBadOrder,       // a readable buffer after a writable one [2.7.4.2]
-        kTooLong,        // buffers of more than 2^32 bytes in one chain [2.7.5]
-        kBadSize,        // the queue's size is no power of two up to 2^15 [2.7]
-        kRejected,       // the device found a chain to break the rules of its type
+        kNotMemory,    // a ring, table or buffer is not wholly in RAM, or a ring is misaligned
+        kIndexJump,    // avail idx runs more than the queue's size ahead, or back [2.7.6]
+        kBadHead,      // an entry of the available ring is no descriptor
+        kBadNext,      // a chain goes on beyond its table
+        kLoop,         // a chain is longer than any queue of the device [2.7.5.2, 2.7.5.3.1]
+        kBadIndirect,  // not negotiated, nested, together with NEXT, or length not n x 16
+                       // [2.7.5.3.1]
+        kBadOrder,     // a readable buffer after a writable one [2.7.4.2]
+        kTooLong,      // buffers of more than 2^32 bytes in one chain [2.7.5]
+        kBadSize,      // the queue's size is no power of two up to 2^15 [2.7]
+        kRejected,     // the device found a chain to break the rules of its type
     };
 
     struct Features {
@@ -68,11 +70,11 @@ class SplitRing {
     // Takes the next entry, which available() must have reported. False: the ring is broken now.
     [[nodiscard]] bool take(DescriptorChain& chain);
 
-    // Hands a chain back, `written` bytes from the start of its writable part being new. True: the driver
-    // wants an interrupt for it.
+    // Hands a chain back, `written` bytes from the start of its writable part being new. True: the
+    // driver wants an interrupt for it.
     [[nodiscard]] bool give_back(uint16_t head, uint32_t written);
 
- private:
+  private:
     struct Walk;
     bool fail(RingError error);
     bool walk(Walk& walk, DescriptorChain& chain);

@@ -24,15 +24,15 @@ std::unique_ptr<GuestMemory> ram() {
 }
 
 class SplitRingTest : public ::testing::Test {
- protected:
+  protected:
     void start(bool event_index = false, bool indirect = true, uint32_t max_chain = 0) {
         queue_.emplace(allocator_, 8, event_index);
         SplitRing::Features features;
         features.indirect = indirect;
         features.event_index = event_index;
         features.max_chain = max_chain;
-        ASSERT_TRUE(ring_.start({8, queue_->descriptors(), queue_->available(), queue_->used()},
-                                features));
+        ASSERT_TRUE(
+            ring_.start({8, queue_->descriptors(), queue_->available(), queue_->used()}, features));
     }
     // The ring refuses what lies available, and for this reason.
     void expect_broken(RingError error) {

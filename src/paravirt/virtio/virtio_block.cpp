@@ -18,7 +18,7 @@ struct VirtioBlock::Request : BlockRequest {
     VirtioQueue* queue = nullptr;
     DescriptorChain chain;
     RequestHeader header{};
-    SliceList status;  // one byte: the last of the writable part
+    SliceList status;                    // one byte: the last of the writable part
     std::vector<RangeSegment> segments;  // of discard and write zeroes
     size_t segments_begun = 0;
 };
@@ -36,8 +36,8 @@ VirtioBlock::~VirtioBlock() = default;
 uint32_t VirtioBlock::device_id() const { return virtio::kDeviceBlock; }
 
 uint64_t VirtioBlock::features() const {
-    uint64_t bits = kFeatureSizeMax | kFeatureSegMax | kFeatureBlkSize | kFeatureTopology | kFeatureFlush |
-                    kFeatureConfigWce;
+    uint64_t bits = kFeatureSizeMax | kFeatureSegMax | kFeatureBlkSize | kFeatureTopology |
+                    kFeatureFlush | kFeatureConfigWce;
     if (geometry_.read_only) bits |= kFeatureReadOnly;
     if (options_.queues > 1) bits |= kFeatureMq;
     if (geometry_.can_discard && !geometry_.read_only) bits |= kFeatureDiscard;
@@ -111,7 +111,8 @@ void VirtioBlock::serve(VirtioQueue& queue) {
 }
 
 void VirtioBlock::begin(std::unique_ptr<Request> request) {
-    // Framing is the driver's choice: only the bytes count, not how they lie in buffers [virtio-1.2 2.7.4].
+    // Framing is the driver's choice: only the bytes count, not how they lie in buffers
+    // [virtio-1.2 2.7.4].
     if (!request->chain.readable.take_front(
             std::as_writable_bytes(std::span(&request->header, 1))) ||
         !request->chain.writable.take_back(1, request->status)) {
@@ -140,7 +141,8 @@ std::optional<uint8_t> VirtioBlock::prepare(Request& request) {
         case virtio::block::kFlush:
             request.operation = BlockOperation::kFlush;
             return std::nullopt;
-        case kGetId: return answer_id(request);
+        case kGetId:
+            return answer_id(request);
         case kDiscard:
             if ((features() & kFeatureDiscard) == 0) return kStatusUnsupported;
             request.operation = BlockOperation::kDiscard;
@@ -149,7 +151,8 @@ std::optional<uint8_t> VirtioBlock::prepare(Request& request) {
             if ((features() & kFeatureWriteZeroes) == 0) return kStatusUnsupported;
             request.operation = BlockOperation::kWriteZeroes;
             return prepare_segments(request);
-        default: return kStatusUnsupported;  // [virtio-1.2 5.2.6.2]
+        default:
+            return kStatusUnsupported;  // [virtio-1.2 5.2.6.2]
     }
 }
 
@@ -181,9 +184,9 @@ std::optional<uint8_t> VirtioBlock::prepare_segments(Request& request) {
         return kStatusIoError;
     }
     request.segments.resize(count);
-    if (!data.take_front(std::as_writable_bytes(std::span(request.segments)))) return kStatusIoError;
-    const uint64_t limit =
-        zeroes ? geometry_.max_write_zeroes_size : geometry_.max_discard_size;
+    if (!data.take_front(std::as_writable_bytes(std::span(request.segments))))
+        return kStatusIoError;
+    const uint64_t limit = zeroes ? geometry_.max_write_zeroes_size : geometry_.max_discard_size;
     for (const RangeSegment& segment : request.segments) {
         // Unmap belongs to write zeroes only; other bits are unknown [virtio-1.2 5.2.6.2].
         if ((segment.flags & ~(zeroes ? kSegmentUnmap : 0)) != 0) return kStatusUnsupported;
@@ -225,11 +228,16 @@ void VirtioBlock::block_done(BlockRequest& done, BlockStatus status) {
         return;
     }
     switch (status) {
-        case BlockStatus::kOk: finish(std::move(request), kStatusOk); return;
-        case BlockStatus::kUnsupported: finish(std::move(request), kStatusUnsupported); return;
+        case BlockStatus::kOk:
+            finish(std::move(request), kStatusOk);
+            return;
+        case BlockStatus::kUnsupported:
+            finish(std::move(request), kStatusUnsupported);
+            return;
         case BlockStatus::kIoError:
         case BlockStatus::kNoSpace:
-        case BlockStatus::kReadOnly: break;
+        case BlockStatus::kReadOnly:
+            break;
     }
     finish(std::move(request), kStatusIoError);
 }

@@ -24,17 +24,17 @@ struct VirtioBlockOptions {
 
 // The block device [virtio-1.2 5.2] over a BlockBackend.
 //
-// Modelled: read, write, flush, discard, write zeroes, get-id; several queues; volatile cache with flush, that
-// the driver can switch to write-through; limits and topology from the backend.
-// A driver that negotiates neither FLUSH nor CONFIG_WCE gets stable writes [virtio-1.2 5.2.6.2].
-// Left out: secure erase, lifetime, zoned devices, the legacy interface (barriers, SCSI
-// commands, geometry).
+// Modelled: read, write, flush, discard, write zeroes, get-id; several queues; volatile cache with
+// flush, that the driver can switch to write-through; limits and topology from the backend. A
+// driver that negotiates neither FLUSH nor CONFIG_WCE gets stable writes [virtio-1.2 5.2.6.2]. Left
+// out: secure erase, lifetime, zoned devices, the legacy interface (barriers, SCSI commands,
+// geometry).
 class VirtioBlock final : public VirtioDevice, private BlockCompletion {
- public:
+  public:
     static constexpr uint16_t kMaxQueues = 64;
     static constexpr uint16_t kQueueSize = 256;
     static constexpr uint32_t kMaxBuffer = 1 << 20;  // size_max, in bytes: advice, not enforced
-    static constexpr uint32_t kMaxSegments = 32;  // ranges in one discard or write zeroes
+    static constexpr uint32_t kMaxSegments = 32;     // ranges in one discard or write zeroes
 
     // The backend must outlive the device.
     VirtioBlock(BlockBackend& backend, VirtioBlockOptions options);
@@ -50,7 +50,7 @@ class VirtioBlock final : public VirtioDevice, private BlockCompletion {
     void serve(VirtioQueue& queue) override;
     void reset() override;
 
- private:
+  private:
     struct Request;
 
     void block_done(BlockRequest& request, BlockStatus status) override;

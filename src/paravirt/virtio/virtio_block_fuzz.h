@@ -20,7 +20,7 @@ namespace mynah {
 // Every request must come back once with a status the specification knows, and no write may miss
 // its place: reads, and in the end the disk, are compared with a copy.
 class VirtioBlockFuzzBoard {
- public:
+  public:
     static constexpr uint64_t kRam = 0x100000;
     static constexpr uint64_t kDisk = 0x4000;
 
@@ -37,14 +37,15 @@ class VirtioBlockFuzzBoard {
         CHECK(disk_.bytes() == copy_);
     }
 
- private:
+  private:
     void one_request(testing::ByteFeed& feed) {
         using namespace virtio::block;
         const RequestHeader header{feed.take<uint8_t>() % 16u, 0, sector(feed)};
         const uint64_t data_size = length(feed);
         std::vector<uint8_t> out(sizeof header + data_size);
         std::memcpy(out.data(), &header, sizeof header);
-        const auto given = feed.take_bytes(header.type == kIn ? 0 : std::min<uint64_t>(data_size, 64));
+        const auto given =
+            feed.take_bytes(header.type == kIn ? 0 : std::min<uint64_t>(data_size, 64));
         std::memcpy(out.data() + sizeof header, given.data(), given.size());
         const bool reads = header.type == kIn || header.type == kGetId;
         const uint64_t readable = reads ? sizeof header : out.size();
@@ -78,8 +79,10 @@ class VirtioBlockFuzzBoard {
             CHECK(size % 512 == 0 && header.sector <= kDisk / 512);
             CHECK(size <= kDisk - header.sector * 512);
             std::byte* there = copy_.data() + header.sector * 512;
-            if (header.type == kOut) std::memcpy(there, out.data() + sizeof header, size);
-            else CHECK(size == 0 || std::memcmp(memory_->host(answer, size), there, size) == 0);
+            if (header.type == kOut)
+                std::memcpy(there, out.data() + sizeof header, size);
+            else
+                CHECK(size == 0 || std::memcmp(memory_->host(answer, size), there, size) == 0);
             return;
         }
         if (header.type != kDiscard && header.type != kWriteZeroes) return;

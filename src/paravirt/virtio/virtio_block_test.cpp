@@ -24,7 +24,7 @@ constexpr uint8_t kUntouched = 0xee;
 constexpr uint64_t kRings = virtio::kFeatureVersion1 | virtio::kFeatureIndirectDesc;
 
 class VirtioBlockTest : public ::testing::Test {
- protected:
+  protected:
     explicit VirtioBlockTest(uint64_t disk_size = kDisk) : disk_(disk_size) { make(); }
     explicit VirtioBlockTest(BlockGeometry geometry) : disk_(geometry) { make(); }
 
@@ -61,7 +61,8 @@ class VirtioBlockTest : public ::testing::Test {
     }
     Answer answer(GuestPhys status) {
         const auto used = queue_->take_used();
-        return {memory_->load<uint8_t>(status).value(), used ? used->length : ~0u, used.has_value()};
+        return {memory_->load<uint8_t>(status).value(), used ? used->length : ~0u,
+                used.has_value()};
     }
     Answer run(uint32_t type, uint64_t sector, std::span<const GuestBuffer> data,
                bool indirect = false) {
@@ -178,7 +179,8 @@ TEST_F(VirtioBlockTest, TheStatusMayShareABufferWithTheData) {
 TEST_F(VirtioBlockTest, IndirectRequestsOfManyBuffers) {
     begin();
     std::vector<GuestBuffer> data;
-    for (int i = 0; i < 254; ++i) data.push_back({filled(512, static_cast<uint8_t>(i)), 512, false});
+    for (int i = 0; i < 254; ++i)
+        data.push_back({filled(512, static_cast<uint8_t>(i)), 512, false});
     EXPECT_EQ(run(kOut, 0, data, true).status, kStatusOk);
     for (uint64_t i = 0; i < 254; ++i) EXPECT_EQ(on_disk(i * 512), static_cast<std::byte>(i));
 }
@@ -472,7 +474,7 @@ TEST_F(VirtioBlockTest, QueuesWorkInParallel) {
 }
 
 class ReadOnlyBlockTest : public VirtioBlockTest {
- protected:
+  protected:
     static BlockGeometry geometry() {
         BlockGeometry geometry;
         geometry.size = kDisk;
@@ -497,7 +499,7 @@ TEST_F(ReadOnlyBlockTest, RefusesWritesAndOffersNoOtherChange) {
 }
 
 class LargeBlockTest : public VirtioBlockTest {
- protected:
+  protected:
     static BlockGeometry geometry() {
         BlockGeometry geometry;
         geometry.size = kDisk;

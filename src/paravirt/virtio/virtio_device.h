@@ -12,11 +12,12 @@ namespace mynah {
 // its configuration, and nothing of registers, interrupts or addresses. Every function from any
 // thread; serve() on several at once.
 class VirtioDevice {
- public:
+  public:
     virtual ~VirtioDevice() = default;
 
     virtual uint32_t device_id() const = 0;  // [virtio-1.2 5]
-    // Bits of the device's type, constant. Those of rings and transports are the session's business.
+    // Bits of the device's type, constant. Those of rings and transports are the session's
+    // business.
     virtual uint64_t features() const = 0;
     virtual uint16_t queue_count() const = 0;
     virtual uint16_t queue_size_max(uint16_t queue) const = 0;  // a power of two
@@ -25,7 +26,8 @@ class VirtioDevice {
     virtual void read_config(uint64_t offset, std::span<std::byte> to) const = 0;
     virtual void write_config(uint64_t offset, std::span<const std::byte> from) = 0;
 
-    // The driver accepted these bits, a subset of features(), and FEATURES_OK is set. No queue runs.
+    // The driver accepted these bits, a subset of features(), and FEATURES_OK is set. No queue
+    // runs.
     virtual void negotiated(uint64_t features) = 0;
     // The driver rang the bell of a queue, or it was started with buffers in it.
     virtual void serve(VirtioQueue& queue) = 0;

@@ -11,7 +11,7 @@ namespace mynah {
 // bytes. No feature bits and no configuration. A buffer is filled up to kMaxFill bytes;
 // the driver is told how many.
 class VirtioEntropy final : public VirtioDevice {
- public:
+  public:
     static constexpr uint16_t kQueueSize = 64;
     static constexpr uint64_t kMaxFill = 65536;  // a processor does the work: keep it short
 
@@ -28,7 +28,7 @@ class VirtioEntropy final : public VirtioDevice {
     void serve(VirtioQueue& queue) override;
     void reset() override {}
 
- private:
+  private:
     uint32_t fill(const SliceList& buffers);
 
     EntropySource& source_;

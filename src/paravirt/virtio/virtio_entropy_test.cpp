@@ -16,7 +16,7 @@ using testing::GuestQueue;
 
 // Bytes 1, 2, 3, … in portions, until it is told to fail.
 class CountingSource final : public EntropySource {
- public:
+  public:
     size_t fill(std::span<std::byte> to) override {
         if (left_ == 0) return 0;
         const size_t part = std::min<size_t>({to.size(), 100, left_});
@@ -29,7 +29,7 @@ class CountingSource final : public EntropySource {
 };
 
 class VirtioEntropyTest : public ::testing::Test {
- protected:
+  protected:
     void SetUp() override {
         ASSERT_TRUE(driver_.negotiate(virtio::kFeatureVersion1));
         queue_.emplace(driver_.make_queue(0));

@@ -58,36 +58,54 @@ uint32_t VirtioMmio::selected_queue() const {
 
 uint32_t VirtioMmio::read_register(uint64_t offset) {
     switch (offset) {
-        case kMagicValue: return kMagic;
-        case kVersionNumber: return kVersion;
-        case kDeviceId: return session_.device().device_id();
-        case kVendorId: return kVendor;
+        case kMagicValue:
+            return kMagic;
+        case kVersionNumber:
+            return kVersion;
+        case kDeviceId:
+            return session_.device().device_id();
+        case kVendorId:
+            return kVendor;
         case kDeviceFeatures: {
             MutexLock hold(lock_);
             return half(session_.offered_features(), device_features_sel_);
         }
-        case kQueueNumMax: return session_.queue_size_max(queue_number());
-        case kQueueReady: return session_.queue_ready(queue_number()) ? 1 : 0;
-        case kInterruptStatus: return interrupt_.bits();
-        case kStatus: return session_.status();
+        case kQueueNumMax:
+            return session_.queue_size_max(queue_number());
+        case kQueueReady:
+            return session_.queue_ready(queue_number()) ? 1 : 0;
+        case kInterruptStatus:
+            return interrupt_.bits();
+        case kStatus:
+            return session_.status();
         // No region exists: length all ones, and so a base [virtio-1.2 4.2.2, SHMLen].
         case kShmLenLow:
         case kShmLenHigh:
         case kShmBaseLow:
-        case kShmBaseHigh: return ~uint32_t{0};
+        case kShmBaseHigh:
+            return ~uint32_t{0};
         // A reset is over when the write that asked for it returns.
-        case kQueueReset: return 0;
+        case kQueueReset:
+            return 0;
         // The configuration changes only by the driver's own hand.
-        case kConfigGeneration: return 0;
-        default: return 0;  // write-only or reserved
+        case kConfigGeneration:
+            return 0;
+        default:
+            return 0;  // write-only or reserved
     }
 }
 
 void VirtioMmio::write_register(uint64_t offset, uint32_t value) {
     switch (offset) {
-        case kQueueNotify: session_.notify(queue_number_of(value)); return;
-        case kInterruptAck: interrupt_.acknowledge(value); return;
-        case kStatus: write_status(value); return;
+        case kQueueNotify:
+            session_.notify(queue_number_of(value));
+            return;
+        case kInterruptAck:
+            interrupt_.acknowledge(value);
+            return;
+        case kStatus:
+            write_status(value);
+            return;
         case kDeviceFeaturesSel: {
             MutexLock hold(lock_);
             device_features_sel_ = value;
@@ -98,13 +116,17 @@ void VirtioMmio::write_register(uint64_t offset, uint32_t value) {
             driver_features_sel_ = value;
             return;
         }
-        case kDriverFeatures: write_driver_features(value); return;
+        case kDriverFeatures:
+            write_driver_features(value);
+            return;
         case kQueueSel: {
             MutexLock hold(lock_);
             queue_sel_ = value;
             return;
         }
-        case kQueueReady: session_.set_queue_ready(queue_number(), (value & 1) != 0); return;
+        case kQueueReady:
+            session_.set_queue_ready(queue_number(), (value & 1) != 0);
+            return;
         case kQueueReset:
             if (value == 1) session_.reset_queue(queue_number());
             return;
@@ -114,8 +136,11 @@ void VirtioMmio::write_register(uint64_t offset, uint32_t value) {
         case kQueueDriverLow:
         case kQueueDriverHigh:
         case kQueueDeviceLow:
-        case kQueueDeviceHigh: write_queue_layout(offset, value); return;
-        default: return;  // read-only or reserved
+        case kQueueDeviceHigh:
+            write_queue_layout(offset, value);
+            return;
+        default:
+            return;  // read-only or reserved
     }
 }
 
@@ -138,9 +163,12 @@ void VirtioMmio::write_status(uint32_t value) {
 void VirtioMmio::write_driver_features(uint32_t value) {
     MutexLock hold(lock_);
     uint64_t bits = session_.driver_features();
-    if (driver_features_sel_ == 0) bits = (bits & ~low_mask(32)) | value;
-    else if (driver_features_sel_ == 1) bits = (bits & low_mask(32)) | uint64_t{value} << 32;
-    else return;  // there are no features beyond 64
+    if (driver_features_sel_ == 0)
+        bits = (bits & ~low_mask(32)) | value;
+    else if (driver_features_sel_ == 1)
+        bits = (bits & low_mask(32)) | uint64_t{value} << 32;
+    else
+        return;  // there are no features beyond 64
     session_.set_driver_features(bits);
 }
 
@@ -149,14 +177,29 @@ void VirtioMmio::write_queue_layout(uint64_t offset, uint32_t value) {
     const uint16_t queue = queue_number_of(queue_sel_);
     RingLayout layout = session_.queue_layout(queue);
     switch (offset) {
-        case kQueueNum: layout.size = value; break;
-        case kQueueDescLow: layout.descriptors = with_low(layout.descriptors, value); break;
-        case kQueueDescHigh: layout.descriptors = with_high(layout.descriptors, value); break;
-        case kQueueDriverLow: layout.available = with_low(layout.available, value); break;
-        case kQueueDriverHigh: layout.available = with_high(layout.available, value); break;
-        case kQueueDeviceLow: layout.used = with_low(layout.used, value); break;
-        case kQueueDeviceHigh: layout.used = with_high(layout.used, value); break;
-        default: return;
+        case kQueueNum:
+            layout.size = value;
+            break;
+        case kQueueDescLow:
+            layout.descriptors = with_low(layout.descriptors, value);
+            break;
+        case kQueueDescHigh:
+            layout.descriptors = with_high(layout.descriptors, value);
+            break;
+        case kQueueDriverLow:
+            layout.available = with_low(layout.available, value);
+            break;
+        case kQueueDriverHigh:
+            layout.available = with_high(layout.available, value);
+            break;
+        case kQueueDeviceLow:
+            layout.used = with_low(layout.used, value);
+            break;
+        case kQueueDeviceHigh:
+            layout.used = with_high(layout.used, value);
+            break;
+        default:
+            return;
     }
     session_.set_queue_layout(queue, layout);
 }

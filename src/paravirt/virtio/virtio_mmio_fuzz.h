@@ -18,7 +18,7 @@ namespace mynah {
 // A guest that does anything: writes any register and any byte of its memory, in any order, while
 // the disk answers early or late. For the fuzz target and for its replay in tests.
 class VirtioMmioFuzzBoard {
- public:
+  public:
     static constexpr uint64_t kRam = 0x10000;
     static constexpr uint64_t kDisk = 0x8000;
 
@@ -34,24 +34,42 @@ class VirtioMmioFuzzBoard {
         CHECK(disk_.bytes().size() == kDisk);
     }
 
- private:
+  private:
     void step(testing::ByteFeed& feed) {
         using namespace virtio::mmio;
         switch (feed.take<uint8_t>() % 10) {
-            case 0: write_any(feed); break;
+            case 0:
+                write_any(feed);
+                break;
             case 1: {
                 const unsigned size = 1u << (feed.take<uint8_t>() % 4);
                 mmio_.read(feed.take<uint16_t>() % (kRegionSize - size + 1), size);
                 break;
             }
-            case 2: poke(feed); break;
-            case 3: set_up(feed); break;
-            case 4: mmio_.write(kQueueNotify, 4, feed.take<uint8_t>() % 4); break;
-            case 5: disk_.hold((feed.take<uint8_t>() & 1) != 0); break;
-            case 6: disk_.release_one(); break;
-            case 7: add_chain(feed); break;
-            case 8: mmio_.write(kInterruptAck, 4, feed.take<uint8_t>()); break;
-            case 9: write_status(feed.take<uint8_t>()); break;
+            case 2:
+                poke(feed);
+                break;
+            case 3:
+                set_up(feed);
+                break;
+            case 4:
+                mmio_.write(kQueueNotify, 4, feed.take<uint8_t>() % 4);
+                break;
+            case 5:
+                disk_.hold((feed.take<uint8_t>() & 1) != 0);
+                break;
+            case 6:
+                disk_.release_one();
+                break;
+            case 7:
+                add_chain(feed);
+                break;
+            case 8:
+                mmio_.write(kInterruptAck, 4, feed.take<uint8_t>());
+                break;
+            case 9:
+                write_status(feed.take<uint8_t>());
+                break;
         }
         CHECK(line_.level() == (mmio_.read(kInterruptStatus, 4) != 0));
     }
@@ -60,9 +78,12 @@ class VirtioMmioFuzzBoard {
         using namespace virtio::mmio;
         const unsigned size = 1u << (feed.take<uint8_t>() % 4);
         const uint64_t offset = feed.take<uint16_t>() % (kRegionSize - size + 1);
-        if (offset == kStatus) write_status(feed.take<uint32_t>());
-        else if (offset == kQueueReady || offset == kQueueReset) release_then_write(feed, offset);
-        else mmio_.write(offset, size, feed.take<uint64_t>());
+        if (offset == kStatus)
+            write_status(feed.take<uint32_t>());
+        else if (offset == kQueueReady || offset == kQueueReset)
+            release_then_write(feed, offset);
+        else
+            mmio_.write(offset, size, feed.take<uint64_t>());
     }
     // A reset waits for what is in flight, and here nobody else would end it.
     void write_status(uint32_t value) {
@@ -109,14 +130,15 @@ class VirtioMmioFuzzBoard {
     void add_chain(testing::ByteFeed& feed) {
         using namespace virtio;
         const uint64_t base = (feed.take<uint8_t>() & 1) * uint64_t{0x4000};
-        const block::RequestHeader header{feed.take<uint8_t>() % 15u, 0, feed.take<uint8_t>() % 70u};
+        const block::RequestHeader header{feed.take<uint8_t>() % 15u, 0,
+                                          feed.take<uint8_t>() % 70u};
         const auto place = GuestPhys{0x8000 + feed.take<uint8_t>() * uint64_t{64}};
         CHECK(memory_->store(place, header));
         const uint16_t writable = header.type % 8 == 0 ? kDescWrite : 0;
         const uint32_t length = feed.take<uint8_t>() % 12 * 256;
         add_descriptor(feed, base, 0, {place.value, 16, kDescNext, 1});
-        add_descriptor(feed, base, 1, {place.value + 16, length,
-                                       static_cast<uint16_t>(kDescNext | writable), 2});
+        add_descriptor(feed, base, 1,
+                       {place.value + 16, length, static_cast<uint16_t>(kDescNext | writable), 2});
         add_descriptor(feed, base, 2, {place.value + 0x2000, 1, kDescWrite, 0});
         const uint16_t index = memory_->load<uint16_t>(GuestPhys{base + 0x1002}).value();
         CHECK(memory_->store<uint16_t>(GuestPhys{base + 0x1002}, static_cast<uint16_t>(index + 1)));
@@ -125,12 +147,23 @@ class VirtioMmioFuzzBoard {
     void add_descriptor(testing::ByteFeed& feed, uint64_t base, uint64_t index,
                         virtio::Descriptor entry) {
         switch (feed.take<uint8_t>()) {
-            case 1: entry.address = feed.take<uint64_t>(); break;
-            case 2: entry.length = feed.take<uint32_t>(); break;
-            case 3: entry.flags = feed.take<uint16_t>(); break;
-            case 4: entry.next = feed.take<uint16_t>(); break;
-            case 5: entry = {base, 48, virtio::kDescIndirect, 0}; break;
-            default: break;
+            case 1:
+                entry.address = feed.take<uint64_t>();
+                break;
+            case 2:
+                entry.length = feed.take<uint32_t>();
+                break;
+            case 3:
+                entry.flags = feed.take<uint16_t>();
+                break;
+            case 4:
+                entry.next = feed.take<uint16_t>();
+                break;
+            case 5:
+                entry = {base, 48, virtio::kDescIndirect, 0};
+                break;
+            default:
+                break;
         }
         CHECK(memory_->store(GuestPhys{base + 16 * index}, entry));
     }

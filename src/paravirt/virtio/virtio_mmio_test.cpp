@@ -23,7 +23,7 @@ constexpr uint64_t kFeatureOwn = bit(3);
 
 // A device that returns every chain with what it wrote: the sum of what it read.
 class EchoDevice final : public VirtioDevice {
- public:
+  public:
     uint32_t device_id() const override { return 42; }
     uint64_t features() const override { return kFeatureOwn | bit(0); }
     uint16_t queue_count() const override { return 3; }
@@ -44,8 +44,10 @@ class EchoDevice final : public VirtioDevice {
         VirtioQueue::Batch batch = queue.open_batch();
         DescriptorChain chain;
         while (queue.take(batch, chain)) {
-            if (reject_) queue.reject();
-            else queue.give_back(chain.head, static_cast<uint32_t>(chain.writable.size()));
+            if (reject_)
+                queue.reject();
+            else
+                queue.give_back(chain.head, static_cast<uint32_t>(chain.writable.size()));
         }
     }
     void reset() override {
@@ -61,7 +63,7 @@ class EchoDevice final : public VirtioDevice {
 };
 
 class VirtioMmioTest : public ::testing::Test {
- protected:
+  protected:
     bool negotiate(uint64_t extra = 0) { return driver_.negotiate(kFeatureVersion1 | extra); }
     // To DRIVER_OK with queue 0.
     GuestQueue begin(uint64_t extra = 0) {
@@ -196,6 +198,20 @@ TEST_F(VirtioMmioTest, BuffersAreUsedAndTheLineRises) {
     EXPECT_EQ(driver_.read(kInterruptStatus), 0u);
 }
 
+TEST_F(VirtioMmioTest, AcknowledgingClearsOnlyTheBitsWritten) {
+    GuestQueue queue = begin();
+    queue.add(buffer());
+    driver_.announce(0, queue);
+    queue.add_head(999);
+    driver_.ring(0);
+    EXPECT_EQ(driver_.read(kInterruptStatus), kInterruptUsedBuffer | kInterruptConfigChange);
+    driver_.write(kInterruptAck, kInterruptUsedBuffer);
+    EXPECT_EQ(driver_.read(kInterruptStatus), kInterruptConfigChange);
+    EXPECT_TRUE(line_.level());
+    driver_.write(kInterruptAck, kInterruptConfigChange);
+    EXPECT_FALSE(line_.level());
+}
+
 TEST_F(VirtioMmioTest, QueuesAreIndependent) {
     ASSERT_TRUE(negotiate());
     GuestQueue first = driver_.make_queue(0);
@@ -222,7 +238,8 @@ TEST_F(VirtioMmioTest, NothingIsUsedBeforeDriverOk) {
 
 TEST_F(VirtioMmioTest, BellsOfQueuesThatAreNotThereDoNothing) {
     begin();
-    for (const uint32_t value : {1u, 3u, 0xffffu, 0x10000u, ~0u}) driver_.write(kQueueNotify, value);
+    for (const uint32_t value : {1u, 3u, 0xffffu, 0x10000u, ~0u})
+        driver_.write(kQueueNotify, value);
     EXPECT_FALSE(needs_reset());
 }
 

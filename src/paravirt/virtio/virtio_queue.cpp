@@ -59,7 +59,8 @@ void VirtioQueue::give_back(uint16_t head, uint32_t written) {
         MutexLock hold(lock_);
         interrupt = ring_.give_back(head, written);
         error = note_broken();
-        // A reset may be waiting for this chain; it must not be over before the interrupt is raised.
+        // A reset may be waiting for this chain; it must not be over before the interrupt is
+        // raised.
         if (!interrupt && error == RingError::kNone) {
             chain_is_back();
             return;

@@ -10,7 +10,7 @@ namespace mynah {
 
 // Told by queues, with no lock held. Any thread.
 class QueueEvents {
- public:
+  public:
     virtual ~QueueEvents() = default;
     // The driver wants to hear that buffers of this queue were used.
     virtual void queue_used(uint16_t index) = 0;
@@ -21,7 +21,7 @@ class QueueEvents {
 // One virtqueue as a device uses it: a ring, its lock, and the count of chains that are out.
 // Every function from any thread. Several threads may take from one queue at once.
 class VirtioQueue {
- public:
+  public:
     VirtioQueue(const DmaView& memory, uint16_t index, QueueEvents& events);
 
     uint16_t index() const { return index_; }
@@ -50,7 +50,7 @@ class VirtioQueue {
     // No chain is handed out from now on; waits until all that are out are back.
     void stop();
 
- private:
+  private:
     // The error of a ring that has just broken, which stops the queue; else kNone.
     SplitRing::RingError note_broken() REQUIRES(lock_);
     void chain_is_back() REQUIRES(lock_);

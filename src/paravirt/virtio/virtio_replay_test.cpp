@@ -19,7 +19,7 @@ std::vector<uint8_t> input(uint32_t seed) {
 }
 
 class VirtioReplay : public ::testing::Test {
- protected:
+  protected:
     void SetUp() override { set_log_level(LogLevel::kError); }
     void TearDown() override { set_log_level(LogLevel::kWarning); }
 };

@@ -59,8 +59,10 @@ void VirtioSession::write_status(uint32_t value) {
         if ((added & kStatusDriverOk) != 0 && serving()) {
             for (QueueSlot& slot : queues_) {
                 if (!slot.ready) continue;
-                if (start_queue(slot)) started.push_back(slot.queue.get());
-                else broken = true;
+                if (start_queue(slot))
+                    started.push_back(slot.queue.get());
+                else
+                    broken = true;
             }
         }
     }
@@ -157,8 +159,10 @@ void VirtioSession::set_queue_ready(uint16_t queue, bool ready) {
             // Stops the queue; its place in the ring is lost [virtio-1.2 4.2.2.1, QueueReady].
             slot.queue->stop();
         } else if (serving()) {
-            if (start_queue(slot)) started = slot.queue.get();
-            else broken = true;
+            if (start_queue(slot))
+                started = slot.queue.get();
+            else
+                broken = true;
         }
     }
     if (broken) needs_reset();

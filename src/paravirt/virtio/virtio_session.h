@@ -14,7 +14,7 @@ namespace mynah {
 
 // How a transport tells the driver something. Any thread, no lock held.
 class VirtioInterrupts {
- public:
+  public:
     virtual ~VirtioInterrupts() = default;
     virtual void used_buffers(uint16_t queue) = 0;
     virtual void configuration_changed() = 0;
@@ -29,7 +29,7 @@ class VirtioInterrupts {
 // What a driver does out of order is ignored and logged; what could hand memory to the device
 // that the driver did not mean sets DEVICE_NEEDS_RESET, after which only a reset helps.
 class VirtioSession final : private QueueEvents {
- public:
+  public:
     VirtioSession(VirtioDevice& device, const DmaView& memory, VirtioInterrupts& interrupts);
     // Stops the queues.
     ~VirtioSession() override;
@@ -61,7 +61,7 @@ class VirtioSession final : private QueueEvents {
     // The bell: the calling thread serves the queue.
     void notify(uint16_t queue);
 
- private:
+  private:
     struct QueueSlot {
         std::unique_ptr<VirtioQueue> queue;
         RingLayout layout;
@@ -79,8 +79,8 @@ class VirtioSession final : private QueueEvents {
 
     VirtioDevice& device_;
     VirtioInterrupts& interrupts_;
-    // Held over whole driver actions, so that two processors cannot interleave a reset with a set-up.
-    // Never taken by completions or by notify().
+    // Held over whole driver actions, so that two processors cannot interleave a reset with a
+    // set-up. Never taken by completions or by notify().
     mutable Mutex lock_;
     std::atomic<uint32_t> status_{0};
     uint64_t driver_features_ GUARDED_BY(lock_) = 0;

@@ -30,7 +30,7 @@ struct Config {
     uint16_t cylinders;
     uint8_t heads;
     uint8_t sectors;
-    uint32_t blk_size;  // bytes
+    uint32_t blk_size;           // bytes
     uint8_t physical_block_exp;  // physical block = blk_size << this
     uint8_t alignment_offset;
     uint16_t min_io_size;  // in blk_size

@@ -44,7 +44,8 @@ constexpr uint64_t used_bytes(uint32_t size) { return avail_event(size) + 2; }
 // Whether moving an index from `old_index` to `new_index` passes `event`: vring_need_event
 // [virtio-1.2 2.7.10].
 constexpr bool passes_event(uint16_t event, uint16_t new_index, uint16_t old_index) {
-    return static_cast<uint16_t>(new_index - event - 1) < static_cast<uint16_t>(new_index - old_index);
+    return static_cast<uint16_t>(new_index - event - 1) <
+           static_cast<uint16_t>(new_index - old_index);
 }
 
 }  // namespace mynah::virtio

@@ -1,0 +1,78 @@
+#include "bare_machine.h"
+
+#include <cstring>
+
+#include "spec/x86/msr.h"
+
+namespace mynah::bare {
+namespace {
+
+constexpr uint16_t kExitPort = 0xf4, kInterruptPort = 0xf5, kNmiPort = 0xf6;
+constexpr uint32_t kMagic = 0x48414e59;
+constexpr uint64_t kEntryOffset = 16;
+
+std::unique_ptr<GuestMemory> make_memory() {
+    const GuestMemory::Range range{GuestPhys(0), BareMachine::kMemorySize};
+    return GuestMemory::create({&range, 1}).take_value();
+}
+
+}  // namespace
+
+BareMachine::BareMachine(const EngineFactory& engine)
+    : memory_(make_memory()),
+      cpuid_(CpuidPolicy::create("max", {}, 2'000'000'000).take_value()),
+      engine_(engine(*memory_, cpuid_).take_value()),
+      vcpu_(engine_->create_vcpu(*this, VcpuIndex(0))) {}
+
+std::optional<std::string> BareMachine::load(std::span<const std::byte> image) {
+    uint32_t header[2];
+    if (image.size() < kEntryOffset) return "shorter than its header";
+    std::memcpy(header, image.data(), sizeof header);
+    if (header[0] != kMagic) return "without the header of bare.h";
+    if (!memory_->write(GuestPhys(kImageAddress), image)) return "larger than memory";
+    expectation_ = static_cast<Expectation>(header[1]);
+    CpuState& state = vcpu_->state();
+    SegmentRegister& cs = state.segment(x86::Segment::kCs);
+    cs.selector = 0;
+    cs.base = 0;
+    state.rip = kImageAddress + kEntryOffset;
+    vcpu_->state_changed();
+    return std::nullopt;
+}
+
+Ending BareMachine::run(uint64_t instruction_limit) {
+    const VcpuExit exit = vcpu_->run(instruction_limit);
+    return {.exit = exit, .exit_value = exit_value_, .state = vcpu_->state()};
+}
+
+uint32_t BareMachine::io_read(IoPort, unsigned) { return ~0u; }
+
+void BareMachine::io_write(IoPort port, unsigned, uint32_t value) {
+    switch (port.value) {
+        case kExitPort:
+            if (!exit_value_) exit_value_ = value;
+            vcpu_->signals().raise(CpuSignals::kKick);
+            break;
+        case kInterruptPort:
+            interrupt_vector_ = static_cast<uint8_t>(value);
+            vcpu_->signals().raise(CpuSignals::kInterrupt);
+            break;
+        case kNmiPort: vcpu_->signals().raise(CpuSignals::kNmi); break;
+        default: break;
+    }
+}
+
+uint64_t BareMachine::mmio_read(GuestPhys, unsigned) { return ~uint64_t{0}; }
+void BareMachine::mmio_write(GuestPhys, unsigned, uint64_t) {}
+
+std::optional<uint8_t> BareMachine::acknowledge_interrupt() {
+    vcpu_->signals().lower(CpuSignals::kInterrupt);
+    return interrupt_vector_;
+}
+
+std::optional<uint64_t> BareMachine::read_msr(uint32_t index) {
+    if (index == x86::msr::kApicBase) return 0xfee00000 | x86::msr::kApicBaseEnable | x86::msr::kApicBaseBsp;
+    return std::nullopt;
+}
+
+}  // namespace mynah::bare

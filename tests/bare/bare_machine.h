@@ -1,0 +1,63 @@
+#pragma once
+
+// The smallest machine a bare program can run on: RAM, one processor, a port to end with.
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "cpu/cpu_ports.h"
+#include "cpu/cpuid_policy.h"
+#include "engine/engine.h"
+#include "memory/guest_memory.h"
+
+namespace mynah::bare {
+
+using EngineFactory =
+    std::function<Result<std::unique_ptr<Engine>>(GuestMemory& memory, const CpuidPolicy& cpuid)>;
+
+// What a program's header says must happen at its end (bare.h).
+enum class Expectation : uint32_t { kExit = 0, kShutdown = 1, kHalt = 2 };
+
+struct Ending {
+    VcpuExit exit;
+    std::optional<uint32_t> exit_value;  // what was written to the exit port
+    CpuState state;
+};
+
+class BareMachine final : public CpuPorts {
+ public:
+    static constexpr uint64_t kMemorySize = 64u << 20;
+    static constexpr uint64_t kImageAddress = 0x8000;
+
+    explicit BareMachine(const EngineFactory& engine);
+
+    // Null if the image is a program; else why not.
+    std::optional<std::string> load(std::span<const std::byte> image);
+    Expectation expectation() const { return expectation_; }
+    Ending run(uint64_t instruction_limit);
+
+    uint32_t io_read(IoPort port, unsigned size) override;
+    void io_write(IoPort port, unsigned size, uint32_t value) override;
+    uint64_t mmio_read(GuestPhys address, unsigned size) override;
+    void mmio_write(GuestPhys address, unsigned size, uint64_t value) override;
+    std::optional<uint8_t> acknowledge_interrupt() override;
+    uint8_t read_cr8() override { return cr8_; }
+    void write_cr8(uint8_t value) override { cr8_ = value; }
+    std::optional<uint64_t> read_msr(uint32_t index) override;
+    bool write_msr(uint32_t, uint64_t) override { return false; }
+
+ private:
+    std::unique_ptr<GuestMemory> memory_;
+    CpuidPolicy cpuid_;
+    std::unique_ptr<Engine> engine_;
+    std::unique_ptr<Vcpu> vcpu_;
+    Expectation expectation_ = Expectation::kExit;
+    std::optional<uint32_t> exit_value_;
+    uint8_t interrupt_vector_ = 0;
+    uint8_t cr8_ = 0;
+};
+
+}  // namespace mynah::bare

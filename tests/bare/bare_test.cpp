@@ -1,0 +1,104 @@
+// Runs every program of programs/ on every engine and looks how it ends.
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "bare_machine.h"
+
+namespace mynah::bare {
+namespace {
+
+struct NamedEngine {
+    std::string name;
+    EngineFactory make;
+};
+
+// A new engine needs a line here and nothing else.
+std::vector<NamedEngine> engines() { return {{"interpreter", make_interpreter}}; }
+
+std::vector<std::byte> read_file(const std::filesystem::path& path) {
+    std::ifstream file(path, std::ios::binary);
+    const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+    std::vector<std::byte> bytes(text.size());
+    std::transform(text.begin(), text.end(), bytes.begin(), [](char c) { return std::byte(c); });
+    return bytes;
+}
+
+std::string describe(const Ending& ending) {
+    const CpuState& s = ending.state;
+    std::string value = ending.exit_value ? fmt::format("exit port {:#x} (line {})", *ending.exit_value,
+                                                        *ending.exit_value)
+                                          : std::string("exit port not written");
+    return fmt::format(
+        "{}; exit {}, cs:rip {:x}:{:x} ss:rsp {:x}:{:x} flags {:x} rax {:x} rbx {:x} rcx {:x} rdx {:x} "
+        "cr0 {:x} cr2 {:x}",
+        value, static_cast<int>(ending.exit), s.cs().selector, s.rip, s.ss().selector, s.gpr[kRsp],
+        s.flags.value(), s.gpr[kRax], s.gpr[kRbx], s.gpr[kRcx], s.gpr[kRdx], s.cr0, s.cr2);
+}
+
+class BareTest : public ::testing::Test {
+ public:
+    BareTest(NamedEngine engine, std::filesystem::path image)
+        : engine_(std::move(engine)), image_(std::move(image)) {}
+
+    void TestBody() override {
+        BareMachine machine(engine_.make);
+        const auto problem = machine.load(read_file(image_));
+        ASSERT_FALSE(problem) << image_ << ": " << *problem;
+        constexpr uint64_t kLimit = 5'000'000;
+        const Ending ending = machine.run(kLimit);
+        SCOPED_TRACE(describe(ending));
+        switch (machine.expectation()) {
+            case Expectation::kExit: EXPECT_EQ(ending.exit_value, 0u); break;
+            case Expectation::kShutdown:
+                EXPECT_FALSE(ending.exit_value);
+                EXPECT_EQ(ending.exit, VcpuExit::kShutdown);
+                break;
+            case Expectation::kHalt:
+                EXPECT_FALSE(ending.exit_value);
+                EXPECT_EQ(ending.exit, VcpuExit::kHalted);
+                break;
+        }
+    }
+
+ private:
+    NamedEngine engine_;
+    std::filesystem::path image_;
+};
+
+// False if there is nothing to run, which would look like success.
+bool register_programs() {
+    std::vector<std::filesystem::path> images;
+    for (const auto& entry : std::filesystem::directory_iterator(MYNAH_BARE_IMAGES)) {
+        if (entry.path().extension() == ".bin") images.push_back(entry.path());
+    }
+    std::ranges::sort(images);
+    for (const NamedEngine& engine : engines()) {
+        for (const auto& image : images) {
+            ::testing::RegisterTest(("Bare_" + engine.name).c_str(), image.stem().c_str(), nullptr, nullptr,
+                                    __FILE__, __LINE__,
+                                    [=]() -> BareTest* { return new BareTest(engine, image); });
+        }
+    }
+    return !images.empty();
+}
+
+}  // namespace
+}  // namespace mynah::bare
+
+int main(int argc, char** argv) {
+    ::testing::InitGoogleTest(&argc, argv);
+    if (!mynah::bare::register_programs()) {
+        fmt::print(stderr, "no bare programs in {}\n", MYNAH_BARE_IMAGES);
+        return 1;
+    }
+    return RUN_ALL_TESTS();
+}
