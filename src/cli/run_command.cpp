@@ -26,7 +26,7 @@ void print_error(const Error& error) {
 // Ends the machine by a signal to this process; a signal that comes before there is one is kept for
 // it. A second signal ends the process at once.
 class SignalStop {
- public:
+  public:
     void attach(Machine* machine) EXCLUDES(mutex_) {
         MutexLock lock(mutex_);
         machine_ = machine;
@@ -46,7 +46,7 @@ class SignalStop {
         return signal_;
     }
 
- private:
+  private:
     Mutex mutex_;
     Machine* machine_ GUARDED_BY(mutex_) = nullptr;
     int signal_ GUARDED_BY(mutex_) = 0;
@@ -61,11 +61,15 @@ int status_of(StopReason reason) {
     switch (reason) {
         case StopReason::kPoweredOff:
         case StopReason::kReset:
-        case StopReason::kQuit: return kExitOk;
-        case StopReason::kCrashed: return kExitCrashed;
+        case StopReason::kQuit:
+            return kExitOk;
+        case StopReason::kCrashed:
+            return kExitCrashed;
         case StopReason::kInstructionLimit:
-        case StopReason::kTimeLimit: return kExitLimit;
-        case StopReason::kHostError: return kExitError;
+        case StopReason::kTimeLimit:
+            return kExitLimit;
+        case StopReason::kHostError:
+            return kExitError;
     }
     return kExitError;
 }
@@ -74,9 +78,12 @@ std::string reason_line(StopReason reason) {
     switch (reason) {
         case StopReason::kCrashed:
             return "mynah: the guest crashed: a processor shut down (triple fault)\n";
-        case StopReason::kInstructionLimit: return "mynah: stopped by --instruction-limit\n";
-        case StopReason::kTimeLimit: return "mynah: stopped by --time-limit\n";
-        default: return "";
+        case StopReason::kInstructionLimit:
+            return "mynah: stopped by --instruction-limit\n";
+        case StopReason::kTimeLimit:
+            return "mynah: stopped by --time-limit\n";
+        default:
+            return "";
     }
 }
 
@@ -93,7 +100,8 @@ Result<Ending> run_machine(const RunOptions& options, SignalStop& signals) {
 
     Ending ending{status_of(reason.value()), reason_line(reason.value())};
     const bool crashed = reason.value() == StopReason::kCrashed;
-    if (crashed && (options.dump_registers || options.verbose)) ending.report += machine->register_dump();
+    if (crashed && (options.dump_registers || options.verbose))
+        ending.report += machine->register_dump();
     if (options.verbose) ending.report += machine->summary().text();
     return ending;
 }

@@ -1,5 +1,5 @@
-// A kernel file of any content, loaded the way a machine does: as it is, and unpacked. And the same bytes as the
-// setup header and payload of an image whose frame is sound, which reaches deeper.
+// A kernel file of any content, loaded the way a machine does: as it is, and unpacked. And the same
+// bytes as the setup header and payload of an image whose frame is sound, which reaches deeper.
 
 #include <cstddef>
 #include <cstdint>
@@ -11,8 +11,8 @@ using namespace mynah;
 
 namespace {
 
-void load_all_ways(GuestMemory& memory, std::span<const E820Entry> map, std::span<const std::byte> file,
-                   std::span<const std::byte> initrd) {
+void load_all_ways(GuestMemory& memory, std::span<const E820Entry> map,
+                   std::span<const std::byte> file, std::span<const std::byte> initrd) {
     KernelBoot boot;
     boot.kernel = {file, "--kernel fuzz"};
     boot.command_line = "console=ttyS0";

@@ -89,7 +89,8 @@ inline linux_boot::SetupHeader default_header() {
     return header;
 }
 
-// A bzImage whose protected-mode code is 64 bytes of 0x90 and then `payload` (with its length field).
+// A bzImage whose protected-mode code is 64 bytes of 0x90 and then `payload` (with its length
+// field).
 inline Image bzimage(const Image& payload, linux_boot::SetupHeader header = default_header()) {
     constexpr size_t kStub = 64;
     Image code(align_up(kStub + payload.size(), 16));

@@ -22,10 +22,10 @@
 
 namespace mynah {
 
-// A whole machine: it is its members, in the order in which they are made; they go in reverse. Made and
-// looked after by one thread; the processors have threads of their own.
+// A whole machine: it is its members, in the order in which they are made; they go in reverse. Made
+// and looked after by one thread; the processors have threads of their own.
 class Machine final : private PowerSink, private StartupSink, private VcpuEvents {
- public:
+  public:
     // Error: one line that names the option and says what was expected; nothing was written then.
     static Result<std::unique_ptr<Machine>> create(const MachineConfig& config);
     ~Machine() override;
@@ -44,7 +44,7 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
     MachineSummary summary() const;
     std::string register_dump() const;
 
- private:
+  private:
     explicit Machine(const MachineConfig& config);
     Result<void> build();
     Result<void> build_board();

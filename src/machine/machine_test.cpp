@@ -22,11 +22,13 @@ Code operator+(Code a, const Code& b) {
     return a;
 }
 
-// --- A few instructions each, entered in long mode with all memory below 4 GiB mapped. ------------------
+// --- A few instructions each, entered in long mode with all memory below 4 GiB mapped.
+// ------------------
 
 const Code kHaltForEver{0xf4, 0xeb, 0xfd};  // hlt; jmp to it
 // mov dx, 604h; mov ax, SLP_TYP 5 and SLP_EN; out dx, ax
-const Code kPowerOff = Code{0x66, 0xba, 0x04, 0x06, 0x66, 0xb8, 0x00, 0x34, 0x66, 0xef} + kHaltForEver;
+const Code kPowerOff =
+    Code{0x66, 0xba, 0x04, 0x06, 0x66, 0xb8, 0x00, 0x34, 0x66, 0xef} + kHaltForEver;
 // mov dx, cf9h; mov al, 6; out dx, al
 const Code kReset = Code{0x66, 0xba, 0xf9, 0x0c, 0xb0, 0x06, 0xee} + kHaltForEver;
 const Code kUndefined{0x0f, 0x0b};  // ud2, and there is no IDT
@@ -47,7 +49,7 @@ Code store32(uint32_t address, uint32_t value) {  // mov ebx, address; mov dword
 Code wait_for_count(uint8_t n) { return {0x80, 0x3c, 0x25, 0x00, 0x05, 0x00, 0x00, n, 0x75, 0xf6}; }
 
 class MachineTest : public testing::Test {
- protected:
+  protected:
     void SetUp() override {
         std::string pattern = (std::filesystem::temp_directory_path() / "machine-XXXXXX").string();
         ASSERT_NE(mkdtemp(pattern.data()), nullptr);
@@ -65,7 +67,8 @@ class MachineTest : public testing::Test {
         const sample::Image image = sample::bzimage(payload);
         config_.kernel = directory_ / "kernel";
         std::ofstream file(config_.kernel, std::ios::binary);
-        file.write(reinterpret_cast<const char*>(image.data()), static_cast<std::streamsize>(image.size()));
+        file.write(reinterpret_cast<const char*>(image.data()),
+                   static_cast<std::streamsize>(image.size()));
     }
     StopReason run(const Code& code) {
         set_kernel(code);
@@ -108,7 +111,22 @@ TEST_F(MachineTest, TripleFaultEndsWithRegisters) {
 
 TEST_F(MachineTest, ResetStartsTheGuestAnew) {
     // inc byte [500h]; cmp byte [500h], 3; jne over the power-off. Memory outlives a reset.
-    const Code head{0xfe, 0x04, 0x25, 0x00, 0x05, 0x00, 0x00, 0x80, 0x3c, 0x25, 0x00, 0x05, 0x00, 0x00, 0x03, 0x75,
+    const Code head{0xfe,
+                    0x04,
+                    0x25,
+                    0x00,
+                    0x05,
+                    0x00,
+                    0x00,
+                    0x80,
+                    0x3c,
+                    0x25,
+                    0x00,
+                    0x05,
+                    0x00,
+                    0x00,
+                    0x03,
+                    0x75,
                     static_cast<uint8_t>(kPowerOff.size())};
     EXPECT_EQ(run(print('r') + head + kPowerOff + kReset), StopReason::kPoweredOff);
     EXPECT_EQ(machine_->summary().reboots, 2u);
@@ -154,8 +172,8 @@ TEST_F(MachineTest, StartupIpiStartsTheOtherProcessors) {
     // At 8000h: lock inc byte [500h]; hlt; jmp to the hlt. Then INIT and start-up to all but self.
     const Code program = Code{0x48, 0xb8, 0xf0, 0xfe, 0x06, 0x00, 0x05, 0xf4, 0xeb, 0xfd} +
                          Code{0x48, 0x89, 0x04, 0x25, 0x00, 0x80, 0x00, 0x00} +
-                         store32(0xfee00300, 0x000c4500) + store32(0xfee00300, 0x000c4608) + wait_for_count(3) +
-                         kPowerOff;
+                         store32(0xfee00300, 0x000c4500) + store32(0xfee00300, 0x000c4608) +
+                         wait_for_count(3) + kPowerOff;
     EXPECT_EQ(run(program), StopReason::kPoweredOff);
 }
 
@@ -167,8 +185,8 @@ TEST_F(MachineTest, ResetCatchesProcessorsInEveryState) {
                        store32(0xfee00300, 0x000c4500) + store32(0xfee00300, 0x000c4608);
     const Code first = wait_for_count(3) + kReset;
     // cmp byte [500h], 3; je over the first round: memory outlives the reset.
-    const Code choose{0x80, 0x3c, 0x25, 0x00, 0x05, 0x00, 0x00, 0x03, 0x74,
-                      static_cast<uint8_t>(start.size() + first.size())};
+    const Code choose{0x80, 0x3c, 0x25, 0x00, 0x05,
+                      0x00, 0x00, 0x03, 0x74, static_cast<uint8_t>(start.size() + first.size())};
     EXPECT_EQ(run(choose + start + first + start + wait_for_count(6) + kPowerOff),
               StopReason::kPoweredOff);
     EXPECT_EQ(machine_->summary().reboots, 1u);

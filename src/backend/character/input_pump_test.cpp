@@ -12,7 +12,7 @@ namespace {
 
 // Takes at most `space` bytes until more is given.
 class SlowSink final : public CharacterSink {
- public:
+  public:
     size_t input_space() override { return space; }
     void input(std::span<const std::byte> bytes) override {
         EXPECT_LE(bytes.size(), space.load());
@@ -26,13 +26,13 @@ class SlowSink final : public CharacterSink {
     }
     std::atomic<size_t> space{0};
 
- private:
+  private:
     Mutex mutex_;
     std::string text_ GUARDED_BY(mutex_);
 };
 
 class InputPumpTest : public testing::Test {
- protected:
+  protected:
     InputPumpTest() {
         int ends[2];
         EXPECT_EQ(pipe(ends), 0);
@@ -40,7 +40,8 @@ class InputPumpTest : public testing::Test {
         writer_ = Fd(ends[1]);
     }
     void type(const std::string& text) {
-        EXPECT_EQ(write(writer_.get(), text.data(), text.size()), static_cast<ssize_t>(text.size()));
+        EXPECT_EQ(write(writer_.get(), text.data(), text.size()),
+                  static_cast<ssize_t>(text.size()));
     }
     template <typename Condition>
     static bool soon(Condition condition) {

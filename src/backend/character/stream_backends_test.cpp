@@ -22,7 +22,7 @@ namespace mynah {
 namespace {
 
 class CollectingSink final : public CharacterSink {
- public:
+  public:
     size_t input_space() override { return 1000; }
     void input(std::span<const std::byte> bytes) override {
         MutexLock lock(mutex_);
@@ -39,7 +39,7 @@ class CollectingSink final : public CharacterSink {
         return false;
     }
 
- private:
+  private:
     Mutex mutex_;
     std::string text_ GUARDED_BY(mutex_);
 };
@@ -59,7 +59,7 @@ std::string read_some(int fd, size_t size) {
 }
 
 class StreamBackends : public testing::Test {
- protected:
+  protected:
     void SetUp() override {
         std::string pattern = (std::filesystem::temp_directory_path() / "stream-XXXXXX").string();
         ASSERT_NE(mkdtemp(pattern.data()), nullptr);
@@ -93,7 +93,8 @@ TEST_F(StreamBackends, FileTakesOutput) {
 TEST_F(StreamBackends, FileThatCannotBeWrittenIsNamed) {
     const auto backend = FileBackend::open(directory_, "--serial file=d");
     ASSERT_FALSE(backend);
-    EXPECT_THAT(backend.error().message(), testing::HasSubstr("--serial file=d: cannot be written"));
+    EXPECT_THAT(backend.error().message(),
+                testing::HasSubstr("--serial file=d: cannot be written"));
 }
 
 TEST_F(StreamBackends, PtyCarriesBothWays) {
