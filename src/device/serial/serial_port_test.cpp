@@ -26,6 +26,7 @@ class SerialPortTest : public ::testing::Test {
         write(kIirFcr, static_cast<uint8_t>(fcr::kEnable | trigger));
         write(kMcr, mcr::kOut2);
         write(kIer, ier::kReceived);
+        clock.advance(SerialPort::kListenerNs);
     }
 
     testing::ManualClock clock;
@@ -96,10 +97,18 @@ TEST_F(SerialPortTest, InputWaitsForADriverThatListens) {
     EXPECT_EQ(read(kLsr) & lsr::kDataReady, 0);
     write(kIirFcr, fcr::kEnable | fcr::kClearReceive);
     EXPECT_EQ(read(kLsr) & lsr::kDataReady, 0);
-    write(kIer, ier::kReceived);  // as a driver does that tests what the chip has
-    EXPECT_EQ(read(kLsr) & lsr::kDataReady, 0);
     write(kMcr, mcr::kOut2);
+    write(kIer, ier::kReceived);  // as a driver does that tests what the chip has
+    clock.advance(SerialPort::kListenerNs / 2);
+    write(kIer, 0);
+    clock.advance(SerialPort::kListenerNs);
+    EXPECT_EQ(read(kLsr) & lsr::kDataReady, 0);
+    write(kIer, ier::kReceived);
+    clock.advance(SerialPort::kListenerNs);
     EXPECT_EQ(read(kData), 'e');
+    write(kIer, 0);  // a moment of printing
+    backend.type("r");
+    EXPECT_NE(read(kLsr) & lsr::kDataReady, 0);
 }
 
 TEST_F(SerialPortTest, InputComesToSoftwareThatPolls) {
@@ -114,6 +123,7 @@ TEST_F(SerialPortTest, InputComesToSoftwareThatPolls) {
 TEST_F(SerialPortTest, InputHeldBackByLoopbackComesAfterIt) {
     write(kIer, ier::kReceived);
     write(kMcr, mcr::kOut2 | mcr::kLoop);
+    clock.advance(SerialPort::kListenerNs);
     backend.type("x");
     EXPECT_EQ(read(kLsr) & lsr::kDataReady, 0);
     write(kMcr, mcr::kOut2);
