@@ -52,7 +52,7 @@ TEST(HostClock, FiresInOrderOfDeadlines) {
         }));
     }
     const uint64_t start = clock.now_ns() + 10 * kMs;
-    for (int i : {2, 0, 3, 1}) timers[static_cast<size_t>(i)]->arm(start + 2 * kMs * static_cast<uint64_t>(i));
+    for (size_t i : {2, 0, 3, 1}) timers[i]->arm(start + 2 * kMs * i);
     ASSERT_TRUE(eventually([&] { return count == 4; }));
     EXPECT_EQ(order, (std::vector<int>{0, 1, 2, 3}));
 }

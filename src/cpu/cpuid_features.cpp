@@ -111,6 +111,8 @@ constexpr Feature kFeatures[] = {
     {"arch-capabilities", kLeaf7Edx, 29, kEngine},
     {"ssbd", kLeaf7Edx, 31, kEngine},
     {"avx-vnni", kLeaf7Sub1Eax, 4, kAbsent},
+    {"bhi-ctrl", kLeaf7Sub2Edx, 4, kEngine},
+    {"mcdt-no", kLeaf7Sub2Edx, 5, kEngine},
     {"xsaveopt", kLeafDSub1Eax, 0, kHost},
     {"xsavec", kLeafDSub1Eax, 1, kHost},
     {"xgetbv1", kLeafDSub1Eax, 2, kHost},
@@ -157,6 +159,7 @@ constexpr Dependency kDependencies[] = {
     {"pdpe1gb", "lm"},      {"cx16", "cx8"},       {"tsc-deadline", "apic"}, {"x2apic", "apic"},
     {"arat", "apic"},       {"rdtscp", "tsc"},     {"invtsc", "tsc"},       {"tsc_adjust", "tsc"},
     {"rdpid", "rdtscp"},    {"mca", "mce"},        {"lahf-lm", "lm"},
+    {"bhi-ctrl", "spec-ctrl"}, {"stibp", "spec-ctrl"}, {"ssbd", "spec-ctrl"},
 };
 
 std::string normalised(std::string_view name) {

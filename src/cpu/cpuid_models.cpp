@@ -13,7 +13,7 @@ namespace {
 constexpr std::string_view kBaseline =
     "fpu vme de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat pse36 clflush mmx fxsr sse "
     "sse2 ss syscall nx lm hypervisor x2apic tsc-deadline arat invtsc tsc_adjust rdtscp "
-    "md-clear spec-ctrl stibp ssbd arch-capabilities";
+    "md-clear spec-ctrl stibp ssbd arch-capabilities bhi-ctrl mcdt-no";
 
 // Signatures are those of shipped parts [SDM 4 table 2-1], as guests choose quirks by them.
 constexpr CpuModel kModels[] = {

@@ -177,9 +177,10 @@ void CpuidPolicy::fill_basic_leaves() {
         put(5, 0, {.eax = 64, .ebx = 64, .ecx = 3, .edx = 0x10});
     }
     put(6, 0, {.eax = word(FeatureWord::kLeaf6Eax)});
-    put(7, 0, {.eax = 1, .ebx = word(FeatureWord::kLeaf7Ebx), .ecx = word(FeatureWord::kLeaf7Ecx),
+    put(7, 0, {.eax = 2, .ebx = word(FeatureWord::kLeaf7Ebx), .ecx = word(FeatureWord::kLeaf7Ecx),
                .edx = word(FeatureWord::kLeaf7Edx)});
     put(7, 1, {.eax = word(FeatureWord::kLeaf7Sub1Eax)});
+    put(7, 2, {.edx = word(FeatureWord::kLeaf7Sub2Edx)});
 }
 
 void CpuidPolicy::fill_cache_leaves() {
@@ -240,7 +241,8 @@ CpuidPolicy::TscRatio CpuidPolicy::ratio_for(uint64_t tsc_hz) {
 void CpuidPolicy::fill_frequency_leaves(uint64_t tsc_hz) {
     const TscRatio ratio = ratio_for(tsc_hz);
     put(0x15, 0, {.eax = ratio.denominator, .ebx = ratio.numerator, .ecx = kCrystalHz});
-    const uint32_t mhz = static_cast<uint32_t>(std::clamp<uint64_t>(tsc_hz / 1'000'000, 1, 0xffff));
+    const uint32_t mhz =
+        static_cast<uint32_t>(std::clamp<uint64_t>((tsc_hz + 500'000) / 1'000'000, 1, 0xffff));
     put(0x16, 0, {.eax = mhz, .ebx = mhz, .ecx = 100});
 }
 

@@ -144,8 +144,11 @@ std::optional<uint64_t> read_spec_ctrl(const MsrContext& c, uint32_t) {
     return c.state.spec_ctrl;
 }
 bool write_spec_ctrl(const MsrContext& c, uint32_t, uint64_t value) {
-    constexpr uint64_t kIbrs = 1, kStibp = 2, kSsbd = 4;
-    const uint64_t valid = (c.policy.has("stibp") ? kStibp : 0) | (c.policy.has("ssbd") ? kSsbd : 0) | kIbrs;
+    // BHI_DIS_S is there because Linux 6.1 takes it instead of a loop in every system call; it does
+    // not look at BHI_NO.
+    constexpr uint64_t kIbrs = 1, kStibp = 2, kSsbd = 4, kBhiDisS = 1u << 10;
+    const uint64_t valid = kIbrs | (c.policy.has("stibp") ? kStibp : 0) | (c.policy.has("ssbd") ? kSsbd : 0) |
+                           (c.policy.has("bhi-ctrl") ? kBhiDisS : 0);
     if (!c.policy.has("spec-ctrl") || (value & ~valid) != 0) return false;
     c.state.spec_ctrl = value;
     return true;

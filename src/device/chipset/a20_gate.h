@@ -7,13 +7,14 @@
 
 namespace mynah {
 
-// The wire that masks address bit 20 on an AT-compatible PC: asserted (addresses pass) if port 92h or the
-// keyboard controller says so. Any thread.
+// The wire that masks address bit 20 on an AT-compatible PC: asserted (addresses pass) if port 92h
+// or the keyboard controller says so. Any thread.
 class A20Gate {
  public:
     enum Source : uint8_t { kKeyboardController = 1, kPort92 = 2 };
 
-    // Told when the wire changes; on the vCPU's thread that wrote the port. Before the machine runs.
+    // Told when the wire changes; on the vCPU's thread that wrote the port. Set before the machine
+    // runs.
     void set_listener(std::function<void(bool enabled)> listener) {
         listener_ = std::move(listener);
     }

@@ -7,10 +7,10 @@
 
 namespace mynah {
 
-// ACPI's fixed hardware: PM1a event and control block, PM timer, GPE0 block [ACPI 4.8].
-// Modelled: power button, timer overflow, SCI, soft-off; GPE0 status and enable bits for the board's
-// events. ACPI mode is always on (hardware-reduced firmware would be off the point), so SCI_EN reads
-// one unless the guest cleared it. Left out: legacy SMI, global lock, sleep states but S5.
+// ACPI's fixed hardware: PM1a event and control block, PM timer, GPE0 block [ACPI 6.4 4.8].
+// Modelled: power button, timer overflow, SCI, soft-off; GPE0 status and enable bits for the
+// board's events. ACPI mode is on from the start, so SCI_EN reads one unless the guest cleared it.
+// Left out: legacy SMI, global lock, sleep states but S5.
 // Single-threaded; AcpiPowerManagement is the attachment.
 class AcpiFixedHardware {
  public:
@@ -29,7 +29,7 @@ class AcpiFixedHardware {
     // GPE `number` 0 to 15 happened.
     void raise_event(unsigned number);
 
-    // Sets TMR_STS if the timer's highest bit changed since the last call [ACPI 4.8.3.3].
+    // Sets TMR_STS if the timer's highest bit changed since the last call [ACPI 6.4 4.8.3.3].
     void advance(uint64_t now_ns);
     // When the highest bit changes next, if TMR_EN asks for it.
     std::optional<uint64_t> next_event_ns(uint64_t now_ns) const;

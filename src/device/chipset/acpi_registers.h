@@ -2,8 +2,8 @@
 
 #include <cstdint>
 
-// Fixed hardware registers of ACPI [ACPI 4.8.3] as one block of ports, laid out as PC chipsets do.
-// The FADT tells the guest where each lies.
+// Fixed hardware registers of ACPI [ACPI 6.4 4.8.3] as one block of ports, laid out as PC chipsets
+// do. The FADT tells the guest where each lies.
 namespace mynah::acpi {
 
 // Offsets in the block that AcpiPowerManagement answers.
@@ -14,7 +14,7 @@ inline constexpr unsigned kGpe0 = 0x0c;        // GPE0_BLK: 2 bytes status, 2 by
 inline constexpr unsigned kBlockBytes = 0x10;
 inline constexpr unsigned kGpe0Bytes = 4;
 
-namespace pm1_status {  // write one to clear [ACPI 4.8.3.1.1]
+namespace pm1_status {  // write one to clear [ACPI 6.4 4.8.3.1.1]
 inline constexpr uint16_t kTimer = 1u << 0, kBusMaster = 1u << 4, kGlobal = 1u << 5,
                           kPowerButton = 1u << 8, kSleepButton = 1u << 9, kRtc = 1u << 10,
                           kWake = 1u << 15;
@@ -22,15 +22,15 @@ inline constexpr uint16_t kClearable =
     kTimer | kBusMaster | kGlobal | kPowerButton | kSleepButton | kRtc | kWake;
 }  // namespace pm1_status
 
-namespace pm1_enable {  // [ACPI 4.8.3.1.2]
+namespace pm1_enable {  // [ACPI 6.4 4.8.3.1.2]
 inline constexpr uint16_t kTimer = 1u << 0, kGlobal = 1u << 5, kPowerButton = 1u << 8,
                           kSleepButton = 1u << 9, kRtc = 1u << 10;
 inline constexpr uint16_t kWritable = kTimer | kGlobal | kPowerButton | kSleepButton | kRtc;
 }  // namespace pm1_enable
 
-namespace pm1_control {  // [ACPI 4.8.3.2.1]
-inline constexpr uint16_t kSciEnable = 1u << 0, kBusMasterReload = 1u << 1, kGlobalRelease = 1u << 2,
-                          kSleepType = 7u << 10, kSleepEnable = 1u << 13;
+namespace pm1_control {  // [ACPI 6.4 4.8.3.2.1]
+inline constexpr uint16_t kSciEnable = 1u << 0, kBusMasterReload = 1u << 1,
+                          kGlobalRelease = 1u << 2, kSleepType = 7u << 10, kSleepEnable = 1u << 13;
 inline constexpr unsigned kSleepTypeShift = 10;
 inline constexpr uint16_t kWritable = kSciEnable | kBusMasterReload | kSleepType;
 }  // namespace pm1_control

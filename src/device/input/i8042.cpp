@@ -11,7 +11,7 @@ namespace {
 
 constexpr uint8_t code(Command command) { return static_cast<uint8_t>(command); }
 
-// Input port [PS/2 TRM]: keyboard not locked, colour display.
+// Input port [8042]: keyboard not locked, colour display.
 constexpr uint8_t kInputPort = 0x80;
 
 }  // namespace

@@ -6,11 +6,12 @@
 namespace mynah {
 
 // The keyboard controller of a PC/AT (8042 with IBM's program), after the IBM PS/2 technical
-// reference [PS/2 TRM].
+// reference [8042].
 // Modelled: command byte and memory, self and interface tests, output port with A20 and reset,
 // pulse commands, loop-back of bytes into both output buffers, the answer to a byte sent to a
 // device that is not there (FEh with the time-out bit).
-// Left out: keyboard and mouse themselves; the auxiliary port has no connector and its test says so.
+// Left out: keyboard and mouse themselves; the auxiliary port has no connector and its test says
+// so.
 // Single-threaded; KeyboardController is the attachment.
 class I8042 {
  public:

@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-// Ports and commands of the keyboard controller of a PC/AT [PS/2 TRM keyboard controller, 8042].
+// Ports and commands of the keyboard controller of a PC/AT [8042].
 namespace mynah::i8042 {
 
 inline constexpr unsigned kDataPort = 0, kCommandPort = 4;  // from 60h on

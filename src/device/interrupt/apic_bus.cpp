@@ -48,41 +48,41 @@ void ApicBus::send(MsiMessage message) {
     deliver(out);
 }
 
-void ApicBus::accept(LocalApic& apic, const ApicMessage& message) {
+bool ApicBus::accept(LocalApic& apic, const ApicMessage& message) {
     if (message.mode == DeliveryMode::kStartup) {
         startup_.startup(apic.vcpu(), message.vector);
-    } else {
-        apic.accept(message);
+        return true;
     }
+    return apic.accept(message);
 }
 
-void ApicBus::deliver(const ApicMessage& message) {
-    if (message.mode == DeliveryMode::kLowestPriority) {
-        deliver_lowest_priority(message);
-        return;
-    }
+bool ApicBus::deliver(const ApicMessage& message) {
+    if (message.mode == DeliveryMode::kLowestPriority) return deliver_lowest_priority(message);
     if (!message.logical && message.destination != ApicMessage::kBroadcast) {
-        if (message.destination >= by_id_.size()) return;
+        if (message.destination >= by_id_.size()) return false;
         LocalApic* apic = by_id_[message.destination];
-        if (apic != nullptr && apic->matches(message.destination, false)) accept(*apic, message);
-        return;
+        if (apic == nullptr || !apic->matches(message.destination, false)) return false;
+        return accept(*apic, message);
     }
+    bool taken = false;
     for (LocalApic* apic : apics_) {
-        if (apic->matches(message.destination, message.logical)) accept(*apic, message);
+        if (apic->matches(message.destination, message.logical)) taken |= accept(*apic, message);
     }
+    return taken;
 }
 
 void ApicBus::deliver_to_all(const ApicMessage& message, const LocalApic* except) {
     ApicMessage everyone = message;
     everyone.destination = ApicMessage::kBroadcast;
     for (LocalApic* apic : apics_) {
-        if (apic != except && apic->matches(ApicMessage::kBroadcast, false)) accept(*apic, everyone);
+        if (apic == except || !apic->matches(ApicMessage::kBroadcast, false)) continue;
+        accept(*apic, everyone);
     }
 }
 
 // The one with the lowest processor priority; among equals each in turn [SDM 3A 10.6.2.4].
-void ApicBus::deliver_lowest_priority(const ApicMessage& message) {
-    if (apics_.empty()) return;
+bool ApicBus::deliver_lowest_priority(const ApicMessage& message) {
+    if (apics_.empty()) return false;
     const size_t first = next_arbiter_.fetch_add(1, std::memory_order_relaxed) % apics_.size();
     LocalApic* chosen = nullptr;
     for (size_t i = 0; i < apics_.size(); ++i) {
@@ -93,7 +93,7 @@ void ApicBus::deliver_lowest_priority(const ApicMessage& message) {
             chosen = apic;
         }
     }
-    if (chosen != nullptr) accept(*chosen, message);
+    return chosen != nullptr && accept(*chosen, message);
 }
 
 void ApicBus::end_of_interrupt(uint8_t vector) {

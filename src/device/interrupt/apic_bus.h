@@ -41,10 +41,11 @@ class ApicBus final : public MsiSink {
     void attach(LocalApic& apic);
     void attach(EoiSink& io_apic) { eoi_sinks_.push_back(&io_apic); }
 
-    // A message as a device writes it [SDM 3A 10.11]; anything not addressed to FEExxxxxh is dropped.
+    // A message as a device writes it [SDM 3A 10.11]; what is not addressed to FEExxxxxh is dropped.
     void send(MsiMessage message) override;
-    // To every local APIC the destination names, or to one of them (lowest priority).
-    void deliver(const ApicMessage& message);
+    // To every local APIC the destination names, or to one of them (lowest priority). False: nobody
+    // took it.
+    bool deliver(const ApicMessage& message);
     // The interrupt command's shorthands; sender is not null.
     void deliver_to_all(const ApicMessage& message, const LocalApic* except);
     void end_of_interrupt(uint8_t vector);
@@ -66,8 +67,8 @@ class ApicBus final : public MsiSink {
         unsigned pin_;
     };
 
-    void deliver_lowest_priority(const ApicMessage& message);
-    void accept(LocalApic& apic, const ApicMessage& message);
+    bool deliver_lowest_priority(const ApicMessage& message);
+    bool accept(LocalApic& apic, const ApicMessage& message);
 
     StartupSink& startup_;
     std::vector<LocalApic*> apics_;

@@ -33,7 +33,11 @@ void IoApic::reset() {
 }
 
 void IoApic::send(const IoApic82093::Messages& messages) {
-    for (const ApicMessage& message : messages) bus_.deliver(message);
+    for (const ApicMessage& message : messages) {
+        if (bus_.deliver(message) || !message.level_triggered) continue;
+        MutexLock lock(mutex_);
+        chip_.refused(message.vector);
+    }
 }
 
 void IoApic::set_pin(unsigned number, bool level) {

@@ -33,7 +33,7 @@ class IoApic final : public IoHandler, public EoiSink {
  private:
     class Pin;
     void set_pin(unsigned number, bool level) EXCLUDES(mutex_);
-    void send(const IoApic82093::Messages& messages);
+    void send(const IoApic82093::Messages& messages) EXCLUDES(mutex_);
 
     ApicBus& bus_;
     Mutex mutex_;

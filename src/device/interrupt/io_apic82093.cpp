@@ -32,7 +32,8 @@ void IoApic82093::evaluate(unsigned pin, Messages& out) {
     uint64_t& value = entries_[pin];
     const uint32_t mask = 1u << pin;
     if ((value & entry::kMasked) != 0) return;
-    const auto mode = static_cast<DeliveryMode>((value & entry::kDelivery) >> entry::kDeliveryShift);
+    const auto mode =
+        static_cast<DeliveryMode>((value & entry::kDelivery) >> entry::kDeliveryShift);
     const bool acknowledged = mode == DeliveryMode::kFixed || mode == DeliveryMode::kLowestPriority;
     if ((value & entry::kLevel) != 0 && acknowledged) {
         edges_ &= ~mask;
@@ -64,6 +65,12 @@ void IoApic82093::end_of_interrupt(uint8_t vector, Messages& out) {
         if ((value & entry::kVector) != vector || (value & entry::kRemoteIrr) == 0) continue;
         value &= ~entry::kRemoteIrr;
         evaluate(pin, out);
+    }
+}
+
+void IoApic82093::refused(uint8_t vector) {
+    for (uint64_t& value : entries_) {
+        if ((value & entry::kVector) == vector) value &= ~entry::kRemoteIrr;
     }
 }
 

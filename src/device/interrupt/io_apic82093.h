@@ -32,6 +32,10 @@ class IoApic82093 {
     // The EOI of a level-triggered interrupt with this vector.
     void end_of_interrupt(uint8_t vector, Messages& out);
 
+    // No local APIC took the level-triggered message with this vector: nobody will end it. It is
+    // sent again when the pin or its entry changes.
+    void refused(uint8_t vector);
+
     // The register window: select at 0, data at 10h, EOI at 40h. Other offsets read 0.
     uint32_t read(uint32_t offset) const;
     void write(uint32_t offset, uint32_t value, Messages& out);

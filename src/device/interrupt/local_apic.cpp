@@ -149,12 +149,12 @@ bool LocalApic::enabled_by_software() const {
     return mode() != Mode::kDisabled && (svr_.load() & apic::svr::kEnabled) != 0;
 }
 
-void LocalApic::accept_fixed(uint8_t vector, bool level) {
+bool LocalApic::accept_fixed(uint8_t vector, bool level) {
     if (vector < 16) {
         report_error(apic::esr::kReceiveIllegalVector);
-        return;
+        return false;
     }
-    if (!enabled_by_software()) return;
+    if (!enabled_by_software()) return false;
     if (level) {
         tmr_.insert(vector);
     } else if (tmr_.contains(vector)) {
@@ -162,15 +162,15 @@ void LocalApic::accept_fixed(uint8_t vector, bool level) {
     }
     irr_.insert(vector);
     if ((vector & 0xf0) > (ppr_.load() & 0xf0u)) signals_.raise(CpuSignals::kInterrupt);
+    return true;
 }
 
-void LocalApic::accept(const ApicMessage& message) {
-    if (mode() == Mode::kDisabled) return;
+bool LocalApic::accept(const ApicMessage& message) {
+    if (mode() == Mode::kDisabled) return false;
     switch (message.mode) {
         case DeliveryMode::kFixed:
         case DeliveryMode::kLowestPriority:
-            accept_fixed(message.vector, message.level_triggered);
-            break;
+            return accept_fixed(message.vector, message.level_triggered);
         case DeliveryMode::kNmi: signals_.raise(CpuSignals::kNmi); break;
         case DeliveryMode::kInit: signals_.raise(CpuSignals::kInit); break;
         case DeliveryMode::kExtInt:
@@ -178,8 +178,9 @@ void LocalApic::accept(const ApicMessage& message) {
             raise_if_deliverable();
             break;
         case DeliveryMode::kSmi:
-        case DeliveryMode::kStartup: break;
+        case DeliveryMode::kStartup: return false;
     }
+    return true;
 }
 
 void LocalApic::signal_lvt(unsigned entry) {
@@ -199,7 +200,8 @@ void LocalApic::signal_lvt(unsigned entry) {
 void LocalApic::signal_lint_level(unsigned entry) {
     const uint32_t value = lvt_[entry].load();
     const bool high = (lint_levels_.load() >> (entry - kLint0Entry) & 1) != 0;
-    if ((value & (lvt::kMasked | lvt::kRemoteIrr)) != 0 || (value & lvt::kLevel) == 0 || !high) return;
+    if ((value & (lvt::kMasked | lvt::kRemoteIrr)) != 0) return;
+    if ((value & lvt::kLevel) == 0 || !high) return;
     if (delivery_of(value) != DeliveryMode::kFixed) return;
     if ((lvt_[entry].fetch_or(lvt::kRemoteIrr) & lvt::kRemoteIrr) != 0) return;
     accept_fixed(static_cast<uint8_t>(value & lvt::kVector), true);

@@ -74,14 +74,15 @@ class LocalApic {
     // Power-up. Own thread, or none running.
     void reset();
     // What firmware leaves behind on a PC for the bootstrap processor: APIC enabled, LINT0 takes
-    // the PIC's interrupts, LINT1 NMIs [MP 3.6.2.2]. Own thread, or none running.
+    // the PIC's interrupts, LINT1 NMIs [MPS 1.4 3.6.2.2]. Own thread, or none running.
     void enter_virtual_wire_mode();
     // The guest's TSC was written: an armed deadline moves. Own thread.
     void tsc_changed();
 
     // --- Any thread.
-    // Interrupts addressed to this APIC; kStartup is the bus's business.
-    void accept(const ApicMessage& message);
+    // Interrupts addressed to this APIC; kStartup is the bus's business. False: not taken, because
+    // the APIC is switched off or the vector is illegal.
+    bool accept(const ApicMessage& message);
     void set_lint(unsigned pin, bool level);
     bool matches(uint32_t destination, bool logical) const;
     uint32_t apic_id() const { return config_.apic_id; }
@@ -117,7 +118,7 @@ class LocalApic {
     bool external_deliverable() const;
     void refresh_signal();
     void raise_if_deliverable();
-    void accept_fixed(uint8_t vector, bool level);
+    bool accept_fixed(uint8_t vector, bool level);
     void signal_lvt(unsigned entry);
     void signal_lint_level(unsigned entry);
     void report_error(uint32_t bits);

@@ -55,7 +55,8 @@ void LocalApic::write_divide(uint32_t value) {
 void LocalApic::set_timer_mode(uint32_t lvt_timer) {
     const uint32_t field = (lvt_timer & apic::lvt::kTimerMode) >> apic::lvt::kTimerModeShift;
     // 3 is reserved; it does what one-shot does.
-    const auto wanted = field == 3 ? ApicTimer::Mode::kOneShot : static_cast<ApicTimer::Mode>(field);
+    const auto wanted =
+        field == 3 ? ApicTimer::Mode::kOneShot : static_cast<ApicTimer::Mode>(field);
     bool due = false;
     {
         MutexLock lock(timer_mutex_);

@@ -48,9 +48,10 @@ int Pic8259::pending_input() const {
         blocking &= static_cast<uint8_t>(~cascade_);
     }
     const int serving = highest(blocking);
-    if (serving >= 0 && rank(static_cast<unsigned>(serving)) <= rank(static_cast<unsigned>(request)))
-        return -1;
-    return request;
+    if (serving < 0) return request;
+    const bool waits =
+        rank(static_cast<unsigned>(serving)) <= rank(static_cast<unsigned>(request));
+    return waits ? -1 : request;
 }
 
 void Pic8259::begin_service(unsigned input) {
@@ -66,7 +67,8 @@ void Pic8259::begin_service(unsigned input) {
 Pic8259::Acknowledged Pic8259::acknowledge() {
     const int input = pending_input();
     if (input < 0) {
-        return {static_cast<uint8_t>(vector_base_ | pic::kSpuriousInput), pic::kSpuriousInput, true};
+        const auto vector = static_cast<uint8_t>(vector_base_ | pic::kSpuriousInput);
+        return {vector, pic::kSpuriousInput, true};
     }
     begin_service(static_cast<unsigned>(input));
     return {static_cast<uint8_t>(vector_base_ | input), static_cast<uint8_t>(input), false};

@@ -25,7 +25,7 @@ size_t Uart16550::receive_space() const {
 }
 
 // With FIFOs the byte in the shift register is lost, without them the one not yet read
-// [PC16550D 8.4, bit 1].
+// [16550 8.4, bit 1].
 void Uart16550::push(Received received) {
     timeout_pending_ = false;
     if (count_ >= capacity()) {
@@ -35,6 +35,10 @@ void Uart16550::push(Received received) {
     }
     fifo_[(head_ + count_) % kFifoBytes] = received;
     ++count_;
+}
+
+bool Uart16550::receive_interrupts() const {
+    return (ier_ & ier::kReceived) != 0 && (mcr_ & mcr::kOut2) != 0;
 }
 
 void Uart16550::receive(uint8_t byte) {
@@ -77,7 +81,7 @@ uint8_t Uart16550::line_status() const {
     return status;
 }
 
-// By priority [PC16550D table III].
+// By priority [16550 table III].
 uint8_t Uart16550::interrupt_id() const {
     if ((ier_ & ier::kLineStatus) != 0 && (line_status() & lsr::kErrors) != 0)
         return iir::kLineStatus;
@@ -110,7 +114,7 @@ uint64_t Uart16550::character_ns() const {
     return bits * divisor * 1'000'000'000 / 115200;  // a crystal of 1.8432 MHz, 16 clocks a bit
 }
 
-// --- Modem control [PC16550D 8.8, 8.9].
+// --- Modem control [16550 8.8, 8.9].
 
 void Uart16550::set_modem_inputs(uint8_t pins) {
     modem_inputs_ = pins & 0xf0;

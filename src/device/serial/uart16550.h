@@ -8,7 +8,7 @@
 
 namespace mynah {
 
-// The 16550A UART, after National Semiconductor PC16550D [PC16550D].
+// The 16550A UART, after National Semiconductor PC16550D [16550].
 // Modelled: all registers, both FIFOs, divisor latch, loopback, every interrupt with its
 // priority and way of being cleared, overrun and break.
 // Left out: the time a byte takes on the wire (a byte written is sent at once, so THRE and TEMT
@@ -27,10 +27,12 @@ class Uart16550 {
     // Bytes that can be received without overrun; 0 in loopback.
     size_t receive_space() const;
     bool receive_empty() const { return count_ == 0; }
+    // A driver waits for bytes by interrupt: IER bit 0 and OUT2. Probing drivers set the one alone.
+    bool receive_interrupts() const;
     // A byte from the line; overrun as the data sheet says if there is no space.
     void receive(uint8_t byte);
     void receive_break();
-    // Four character times went by without an access to the receive FIFO [PC16550D 8.4.2].
+    // Four character times went by without an access to the receive FIFO [16550 8.4.2].
     void receive_timeout();
     // Whether receive_timeout() would make a difference: the owner keeps a timer.
     bool wants_timeout() const;

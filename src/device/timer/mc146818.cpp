@@ -9,9 +9,9 @@ namespace {
 
 constexpr int64_t kNsPerSecond = 1'000'000'000;
 constexpr int64_t kSecondsPerDay = 86400;
-// Update-in-progress is raised 244 microseconds before an update cycle of 1984 [MC146818A table 6].
+// Update-in-progress is raised 244 microseconds before an update cycle of 1984 [MC146818 table 6].
 constexpr int64_t kUpdateNs = 2'228'000;
-// The first update comes half a second after the divider is released [MC146818A, register A].
+// The first update comes half a second after the divider is released [MC146818, register A].
 constexpr int64_t kAfterDividerResetNs = kNsPerSecond / 2;
 constexpr uint64_t kCrystalHz = 32768;
 using Wide = unsigned __int128;
@@ -43,8 +43,11 @@ void date_of(int64_t days, int& year, int& month, int& day) {
 
 }  // namespace
 
-Mc146818::Mc146818(int64_t unix_seconds)
-    : a_(rtc::a::kReset), b_(rtc::b::kReset), base_seconds_(unix_seconds) {}
+Mc146818::Mc146818(int64_t unix_seconds, uint32_t nanoseconds)
+    : a_(rtc::a::kReset),
+      b_(rtc::b::kReset),
+      base_seconds_(unix_seconds),
+      base_ns_(-int64_t{nanoseconds}) {}
 
 void Mc146818::reset(uint64_t now_ns) {
     advance(now_ns);
@@ -164,7 +167,7 @@ bool Mc146818::write_calendar(uint8_t index, uint8_t value, uint64_t now_ns) {
     return true;
 }
 
-// --- Flags and interrupts [MC146818A, register C].
+// --- Flags and interrupts [MC146818, register C].
 
 void Mc146818::raise(uint8_t flag) {
     c_ |= flag;
@@ -226,8 +229,8 @@ std::optional<uint64_t> Mc146818::next_event_ns(uint64_t now_ns) const {
     const auto consider = [&next](uint64_t ns) { next = next ? std::min(*next, ns) : ns; };
     const uint32_t clocks = periodic_clocks();
     if ((b_ & rtc::b::kPeriodicEnable) != 0 && clocks != 0) {
-        const uint64_t tick = static_cast<uint64_t>(Wide{now_ns} * kCrystalHz / kNsPerSecond) / clocks;
-        const Wide crystal = Wide{tick + 1} * clocks * kNsPerSecond;
+        const auto passed = static_cast<uint64_t>(Wide{now_ns} * kCrystalHz / kNsPerSecond);
+        const Wide crystal = Wide{passed / clocks + 1} * clocks * kNsPerSecond;
         consider(static_cast<uint64_t>((crystal + kCrystalHz - 1) / kCrystalHz));
     }
     if (stopped_) return next;

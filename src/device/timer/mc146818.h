@@ -6,20 +6,21 @@
 
 namespace mynah {
 
-// The real-time clock of a PC, after Motorola MC146818A [MC146818A], with 128 bytes of memory and the
-// century in byte 32h as PC firmware places it.
+// The real-time clock of a PC, after Motorola MC146818A [MC146818], with 128 bytes of memory and
+// the century in byte 32h as PC firmware places it.
 // Modelled: time and calendar in BCD and binary, 12 and 24 hours, alarm with wildcards, periodic,
 // alarm and update-ended interrupt, update-in-progress, SET, divider reset.
-// Left out: daylight saving, square-wave output, other crystals than 32.768 kHz. The weekday follows
-// the date, whatever is written to it.
+// Left out: daylight saving, square-wave output, other crystals than 32.768 kHz. The weekday
+// follows the date, whatever is written to it.
 // The time of day is computed from the time that went by, so a clock that is read late is right.
 // Single-threaded; RealTimeClock is the attachment.
 class Mc146818 {
  public:
     static constexpr unsigned kBytes = 128;
 
-    // Unix time in seconds (UTC) at now_ns 0 of the clock that the other functions are told.
-    explicit Mc146818(int64_t unix_seconds);
+    // Unix time (UTC) at now_ns 0 of the clock that the other functions are told: seconds, and the
+    // nanoseconds of the running one.
+    explicit Mc146818(int64_t unix_seconds, uint32_t nanoseconds = 0);
 
     void reset(uint64_t now_ns);  // the RESET pin: interrupts off, time and memory kept
 

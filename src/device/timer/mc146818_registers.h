@@ -2,8 +2,8 @@
 
 #include <cstdint>
 
-// Registers of the MC146818 by index [MC146818A table 3] and the bytes of CMOS memory that PC firmware
-// keeps behind them [RBIL CMOS].
+// Registers of the MC146818 by index [MC146818 table 3] and the bytes of CMOS memory that PC
+// firmware keeps behind them [RALF CMOS].
 namespace mynah::rtc {
 
 inline constexpr uint8_t kSeconds = 0x00, kSecondsAlarm = 0x01, kMinutes = 0x02,

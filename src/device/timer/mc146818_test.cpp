@@ -35,6 +35,12 @@ TEST_F(Mc146818Test, TimeAndDateInBcd) {
     EXPECT_EQ(read(rtc::kD), 0x80);
 }
 
+TEST_F(Mc146818Test, StartsWithinASecond) {
+    Mc146818 late(kStart, 900'000'000);
+    EXPECT_EQ(late.read(rtc::kSeconds, 99 * kMs), 0x56);
+    EXPECT_EQ(late.read(rtc::kSeconds, 100 * kMs), 0x57);
+}
+
 TEST_F(Mc146818Test, BinaryAndTwelveHours) {
     write(rtc::kB, rtc::b::kBinary);
     EXPECT_EQ(read(rtc::kSeconds), 56);

@@ -2,10 +2,11 @@
 
 namespace mynah {
 
-RealTimeClock::RealTimeClock(VmClock& clock, InterruptLine& irq8, int64_t unix_seconds)
+RealTimeClock::RealTimeClock(VmClock& clock, InterruptLine& irq8, int64_t unix_seconds,
+                             uint32_t nanoseconds)
     : clock_(clock),
       irq8_(irq8),
-      chip_(unix_seconds),
+      chip_(unix_seconds, nanoseconds),
       ports_(*this, &RealTimeClock::read, &RealTimeClock::write),
       wake_(clock.create_timer([this] { fired(); })) {}
 

@@ -16,8 +16,10 @@ namespace mynah {
 // (NMI mask) is stored nowhere: there is no NMI source to mask. Any thread.
 class RealTimeClock {
  public:
-    // unix_seconds: the host's wall time (UTC) when clock.now_ns() was 0.
-    RealTimeClock(VmClock& clock, InterruptLine& irq8, int64_t unix_seconds);
+    // The host's wall time (UTC) when clock.now_ns() was 0: Unix seconds, and the nanoseconds of
+    // the running one.
+    RealTimeClock(VmClock& clock, InterruptLine& irq8, int64_t unix_seconds,
+                  uint32_t nanoseconds = 0);
     ~RealTimeClock();
 
     IoHandler& ports() { return ports_; }  // two ports, 70h on a PC
