@@ -72,6 +72,7 @@ Outcome fxsave(Core& core, const Op& op) {
     if (x87_not_available(core)) return Outcome::kFault;
     uint64_t linear = 0;
     if (!aligned_operand(core, op, kLegacyBytes, 16, AccessKind::kWrite, linear) ||
+        !core.probe_store(linear + kLegacyBytes - 1, 1) ||  // silicon's order
         !core.probe_store(linear, kLegacyBytes)) {
         return Outcome::kFault;
     }

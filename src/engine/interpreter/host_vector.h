@@ -48,14 +48,15 @@ struct X87Form {
 // the processor's own.
 //
 // Stubs and forms are kept for good. Their number is bounded because register numbers are not part
-// of them: some 1,100 opcodes in up to six variants, of which about 60 take an 8-bit immediate,
-// come to less than 120,000 stubs; kArenaBytes is room for all of them at once. Memory is
-// used as they come. Should the room be used up nevertheless, there is no stub (null).
+// of them: every instruction in every encoding with every immediate comes to less than 140,000 stubs,
+// which fill half of kArenaBytes (StubBound in host_vector_test counts them). Memory is used as
+// they come; a guest system gets by with some hundreds. Should the room be used up nevertheless, there
+// is no stub (null).
 //
 // Any thread may call; one per machine.
 class HostVectorUnit {
  public:
-    static constexpr size_t kArenaBytes = 24u << 20;
+    static constexpr size_t kArenaBytes = 8u << 20;
 
     static Result<std::unique_ptr<HostVectorUnit>> create();
 
