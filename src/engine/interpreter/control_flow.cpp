@@ -72,11 +72,7 @@ template <typename T, bool kMem>
 Outcome call_indirect(Core& core, const Op& op) {
     T target;
     if (!indirect_target<T, kMem>(core, op, target)) return Outcome::kFault;
-    if (call<T>(core, op, target)) return core.jump(target);
-    if (core.fault.vector == x86::Vector::kGp && core.fault.address == Core::kNonCanonicalMark) {
-        core.fault = Exception::ss();
-    }
-    return Outcome::kFault;
+    return call<T>(core, op, target) ? core.jump(target) : stack_fault(core);
 }
 
 // RET and RET imm16: op.imm more bytes are dropped.

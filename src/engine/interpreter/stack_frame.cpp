@@ -65,6 +65,14 @@ bool StackReader::pop(uint64_t& value, unsigned size) {
     return true;
 }
 
+bool StackReader::pop_selector(uint16_t& selector, unsigned size) {
+    uint64_t value;
+    if (!pop(value, sizeof selector)) return false;
+    selector = static_cast<uint16_t>(value);
+    skip(size - sizeof selector);
+    return true;
+}
+
 void set_stack_pointer_for(CpuState& state, const SegmentRegister& segment, bool flat64, uint64_t value) {
     uint64_t& rsp = state.gpr[kRsp];
     if (flat64) {

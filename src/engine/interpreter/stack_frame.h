@@ -45,6 +45,8 @@ class StackReader {
  public:
     explicit StackReader(Core& core);
     bool pop(uint64_t& value, unsigned size);
+    // A selector in a slot of `size` bytes, of which only the two are read.
+    bool pop_selector(uint16_t& selector, unsigned size);
     void skip(uint64_t bytes);
     uint64_t pointer() const { return pointer_; }
 

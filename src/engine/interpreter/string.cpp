@@ -70,11 +70,16 @@ Outcome repeat(Core& core, const Op& op, Iteration iteration, BlockMove block) {
         if (kTruncateRsi) counters.truncate(kRsi);
         if (kTruncateRdi) counters.truncate(kRdi);
         if (left == 0) return Outcome::kNext;
-        for (uint64_t done = 0; !stop; ) {
+        const uint16_t flags = core.s.flags.arithmetic;
+        for (uint64_t done = 0; !stop;) {
             uint64_t n = block(counters, left);
             if (n == 0) {
-                // A fault after some iterations: those are complete, rCX says how many are left.
-                if (!iteration(counters, stop)) return Outcome::kFault;
+                // A fault after some iterations: those are complete, rCX says how many are left; but
+                // flags are as before the instruction [SDM 2B REP].
+                if (!iteration(counters, stop)) {
+                    core.s.flags.arithmetic = flags;
+                    return Outcome::kFault;
+                }
                 n = 1;
             }
             left -= n;
@@ -177,7 +182,7 @@ Outcome lods(Core& core, const Op& op) {
         counters.advance(kRsi, step);
         return true;
     };
-    return repeat<kRepeat, true, false>(core, op, iteration, kNoBlock);
+    return repeat<kRepeat, false, false>(core, op, iteration, kNoBlock);
 }
 
 // Whether a comparison ends the repetition.
