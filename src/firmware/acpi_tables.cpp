@@ -197,14 +197,16 @@ std::vector<std::byte> make_acpi_tables(const AcpiBoard& board, GuestPhys base) 
     return std::move(block.bytes());
 }
 
-Result<GuestPhys> write_acpi_tables(GuestMemory& memory, const AcpiBoard& board) {
-    const GuestPhys base(low_memory::kBiosArea);
+GuestPhys acpi_rsdp_address() { return GuestPhys(low_memory::kBiosArea); }
+
+Result<void> write_acpi_tables(GuestMemory& memory, const AcpiBoard& board) {
+    const GuestPhys base = acpi_rsdp_address();
     const std::vector<std::byte> tables = make_acpi_tables(board, base);
     if (tables.size() > low_memory::kMegabyte - low_memory::kBiosArea ||
         !memory.write(base, tables)) {
         return Error("the ACPI tables of so many processors and devices do not fit below 1 MiB");
     }
-    return base;
+    return {};
 }
 
 }  // namespace mynah

@@ -31,7 +31,7 @@ class ElfImage {
     // Returns the end of the highest one.
     Result<GuestPhys> load(GuestMemory& memory) const;
 
-    // The number in Xen's note of this type, such as XEN_ELFNOTE_PHYS32_ENTRY [XEN-ELFNOTE].
+    // The number in Xen's note of this type, such as XEN_ELFNOTE_PHYS32_ENTRY [xen-elfnote].
     std::optional<uint64_t> xen_note(uint32_t type) const;
 
  private:

@@ -37,7 +37,7 @@ bool other_known_format(Bytes bytes) {
 
 // --- Each of these: how many bytes the first part of `bytes` takes; 0: truncated or damaged. -------
 
-// cpio "newc" [LINUX-INITRAMFS]: headers of 13 fields of 8 hexadecimal digits behind the magic.
+// cpio "newc" [linux-initramfs]: headers of 13 fields of 8 hexadecimal digits behind the magic.
 size_t cpio_size(Bytes bytes) {
     constexpr size_t kHeader = 110, kFileSizeField = 6 + 6 * 8, kNameSizeField = 6 + 11 * 8;
     const auto field = [&](size_t at, size_t offset) -> uint64_t {

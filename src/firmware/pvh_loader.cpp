@@ -9,12 +9,12 @@
 namespace mynah {
 namespace {
 
-constexpr uint32_t kNotePhys32Entry = 18;  // XEN_ELFNOTE_PHYS32_ENTRY [XEN-ELFNOTE]
+constexpr uint32_t kNotePhys32Entry = 18;  // XEN_ELFNOTE_PHYS32_ENTRY [xen-elfnote]
 constexpr uint32_t kStartMagic = 0x336ec578;  // "xEn3" with the top bit of the E set
 constexpr uint64_t kLongestCommandLine = 2047;  // COMMAND_LINE_SIZE of Linux on x86, less the terminator
 constexpr uint64_t kInitrdLastByte = 0x7fffffff;
 
-// [XEN-PVH start_info.h]
+// [PVH]
 struct StartInfo {
     uint32_t magic;
     uint32_t version;

@@ -17,7 +17,7 @@ namespace mynah {
 namespace {
 
 constexpr uint32_t kLz4LegacyMagic = 0x184c2102;
-constexpr size_t kLz4BlockMax = 8u << 20;  // unpacked bytes of one block [LZ4-FRAME "Legacy frame"]
+constexpr size_t kLz4BlockMax = 8u << 20;  // unpacked bytes of one block [lz4-frame "Legacy frame"]
 
 struct Signature {
     Packing packing;

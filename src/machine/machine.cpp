@@ -71,6 +71,7 @@ Result<void> Machine::build() {
     }
     disks_ = TRY(open_disks(config_.disks, slow_work_));
     memory_ = TRY(GuestMemory::create(micro::ram_ranges(config_.memory_bytes)));
+    TRY(load_kernel());
     engine_ = TRY(make_interpreter(*memory_, *cpuid_));
     build_processors(tsc_hz);
     control_.set_kick([this] {
@@ -116,13 +117,17 @@ Result<void> Machine::build_board() {
     return {};
 }
 
-// Everything a guest finds at its start; again after every reset.
+Result<void> Machine::load_kernel() {
+    entry_ = TRY(kernel_->load(*memory_, config_, acpi_rsdp_address()));
+    return {};
+}
+
+// What else a guest finds at its start, and the processors as they begin; again after every reset.
 Result<void> Machine::boot() {
     AcpiBoard acpi = board_->describe();
     for (uint32_t i = 0; i < processors_.size(); ++i) acpi.apic_ids.push_back(cpuid_->apic_id(i));
-    const GuestPhys rsdp = TRY(write_acpi_tables(*memory_, acpi));
+    TRY(write_acpi_tables(*memory_, acpi));
     if (!write_bios_data_area(*memory_)) return Error("--memory: too little");
-    const EntryPoint entry = TRY(kernel_->load(*memory_, config_, rsdp));
 
     CpuState state = reset_state();
     state.gpr[kRdx] = cpuid_->signature();
@@ -130,7 +135,7 @@ Result<void> Machine::boot() {
     for (uint32_t i = 1; i < processors_.size(); ++i) {
         processors_[i]->reset(state, VcpuThread::Begin::kWaitForStartup);
     }
-    apply_entry(entry, state);
+    apply_entry(entry_, state);
     processors_[0]->reset(state, VcpuThread::Begin::kRunning);
     return {};
 }
@@ -156,7 +161,8 @@ Result<StopReason> Machine::wait() {
             case RunControl::Event::kReset:
                 ++reboots_;
                 board_->reset();
-                booted = boot();
+                booted = load_kernel();
+                if (booted) booted = boot();
                 if (!booted) stop(StopReason::kHostError);
                 control_.resume();
         }

@@ -32,7 +32,7 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
     Machine(const Machine&) = delete;
     Machine& operator=(const Machine&) = delete;
 
-    // Loads the kernel and lets the processors run.
+    // Lets the processors run.
     Result<void> start();
     // Looks after the machine, reboots included, until it ends; all processors have stopped then.
     // Error: the host could not go on (a kernel that cannot be read again for a reboot).
@@ -49,6 +49,7 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
     Result<void> build();
     Result<void> build_board();
     void build_processors(uint64_t tsc_hz);
+    Result<void> load_kernel();
     Result<void> boot();
 
     // PowerSink
@@ -70,6 +71,7 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
     HostEntropy entropy_;
     std::optional<KernelFiles> kernel_;
     std::unique_ptr<GuestMemory> memory_;
+    EntryPoint entry_;
     std::optional<CpuidPolicy> cpuid_;
     std::unique_ptr<Engine> engine_;
     IoSpace ports_, memory_space_;

@@ -36,7 +36,7 @@ class Trial:
                                    stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE)
         try:
-            output, errors = program.communicate(timeout=60 * load_factor())
+            output, errors = program.communicate(timeout=20 * load_factor())
         except subprocess.TimeoutExpired:
             program.kill()
             output, _ = program.communicate()

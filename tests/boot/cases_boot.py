@@ -60,7 +60,16 @@ def boot_compressed_initrd(context):
     context.power_off(guest)
 
 
-@case("boot-reboot")
+@case("boot-unpacking-itself", own=True)
+def boot_unpacking_itself(context):
+    """The bzImage by its own entry, as a boot loader would start it: it unpacks and relocates
+    itself in the guest."""
+    guest = context.boot_to_shell(more=("--unpack-kernel", "off"))
+    look_around(context, guest, "stock", 1)
+    context.power_off(guest)
+
+
+@case("boot-reboot", fast=True)
 def boot_reboot(context):
     """A reset starts the machine again inside the same program."""
     guest = context.boot_to_shell(flavour="cloud")

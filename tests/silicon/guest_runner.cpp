@@ -74,7 +74,10 @@ class GuestRunner final : public Runner {
         vcpu_->state_changed();
         VcpuExit exit = VcpuExit::kInstructionLimit;
         // Instructions that give way (REP) come back here.
-        for (unsigned i = 0; i < 64 && exit == VcpuExit::kInstructionLimit; ++i) exit = vcpu_->run(1000);
+        for (unsigned i = 0; i < 64; ++i) {
+            exit = vcpu_->run(1000);
+            if (exit != VcpuExit::kInstructionLimit && !(step && between_repeats(test))) break;
+        }
         take_result(test, exit, step, result);
         std::memcpy(result.memory.data(), memory_->host(GuestPhys(kGuestMemory), kMemoryBytes), kMemoryBytes);
         CHECK(memory_->fill(GuestPhys(kGuestCode + test.code_offset), std::byte{0xcc}, sizeof test.code));
@@ -94,6 +97,11 @@ class GuestRunner final : public Runner {
         std::copy(before.gpr.begin(), before.gpr.end(), state.gpr.begin());
         state.rip = before.rip;
         state.flags.set(before.rflags);
+        set_segments(state, before);
+        load_xsave(state, before.xsave);
+    }
+
+    static void set_segments(CpuState& state, const Registers& before) {
         const bool code64 = before.selectors[1] == 0x33;
         SegmentRegister& cs = state.segment(Segment::kCs);
         cs.selector = before.selectors[1];
@@ -102,7 +110,25 @@ class GuestRunner final : public Runner {
                         (code64 ? attr::kLong : attr::kDefaultBig);
         state.segment(Segment::kFs).base = host_fs_base();
         state.segment(Segment::kGs).base = before.gs_base;
-        load_xsave(state, before.xsave);
+    }
+
+    // A single-step trap between two iterations: goes back, as a kernel would.
+    bool between_repeats(const Case& test) {
+        CpuState& state = vcpu_->state();
+        if (!test.instruction.has_prefix(ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE | ZYDIS_ATTRIB_HAS_REPNE) ||
+            state.rip != kKernel + kHandlers + kDebug * kHandlerBytes + 1) {
+            return false;
+        }
+        const GuestPhys frame(state.gpr[kRsp] - kKernel);
+        const auto words = memory_->load<std::array<uint64_t, 5>>(frame).value();
+        if (words[0] != test.address()) return false;
+        state.segments = initial_.segments;
+        set_segments(state, test.before);
+        state.rip = words[0];
+        state.flags.set(words[2]);
+        state.gpr[kRsp] = words[3];
+        vcpu_->state_changed();
+        return true;
     }
 
     // The interrupt frame tells how the user code was left; the rest is in the registers.

@@ -49,7 +49,7 @@ void SerialPort::timed_out() {
 
 size_t SerialPort::input_space() {
     MutexLock lock(mutex_);
-    const size_t space = chip_.receive_space();
+    const size_t space = listening() ? chip_.receive_space() : 0;
     if (space == 0) starved_ = true;
     return space;
 }
@@ -64,10 +64,14 @@ void SerialPort::input(std::span<const std::byte> bytes) {
     irq_.flush();
 }
 
+bool SerialPort::listening() const {
+    return chip_.receive_interrupts() || status_polls_ >= kListenerPolls;
+}
+
 // True once when the backend is to be asked for more: when the FIFO is empty, so that bytes come
 // many at a time.
 bool SerialPort::take_want() {
-    if (!starved_ || !chip_.receive_empty() || chip_.receive_space() == 0) return false;
+    if (!starved_ || !listening() || !chip_.receive_empty() || chip_.receive_space() == 0) return false;
     starved_ = false;
     return true;
 }
@@ -110,6 +114,7 @@ uint8_t SerialPort::read_register(unsigned offset) {
     {
         MutexLock lock(mutex_);
         value = chip_.read(offset);
+        if (offset == uart::kLsr && status_polls_ < kListenerPolls) ++status_polls_;
         // Reading status changes no time-out; polling it must be cheap.
         if (offset == uart::kData) {
             update();
@@ -129,6 +134,7 @@ void SerialPort::write_register(unsigned offset, uint8_t value) {
     {
         MutexLock lock(mutex_);
         sent = chip_.write(offset, value);
+        status_polls_ = 0;
         update();
         wanted = take_want();
     }

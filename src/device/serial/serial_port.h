@@ -17,7 +17,8 @@
 namespace mynah {
 
 // Puts a Uart16550 between a port range of eight bytes and a byte stream. Input is taken from the
-// stream only as fast as the guest reads it. Output leaves in order, gathered up to the end of a
+// stream only as fast as the guest reads it, and not before somebody there listens, since a driver empties
+// the FIFO when it starts: what a script pipes in at once is not lost. Output leaves in order, gathered up to the end of a
 // line, kOutputBytes or kOutputDelayNs, because a call of the host per character is too dear.
 // Any thread.
 class SerialPort final : public IoHandler, private CharacterSink {
@@ -32,6 +33,8 @@ class SerialPort final : public IoHandler, private CharacterSink {
 
     static constexpr size_t kOutputBytes = 256;
     static constexpr uint64_t kOutputDelayNs = 1'000'000;
+    // So many reads of the line status without a write in between: software that polls for input.
+    static constexpr unsigned kListenerPolls = 64;
 
  private:
     size_t input_space() override EXCLUDES(mutex_);
@@ -42,6 +45,7 @@ class SerialPort final : public IoHandler, private CharacterSink {
     void flush_output() EXCLUDES(output_mutex_, mutex_);
     void update() REQUIRES(mutex_);
     bool take_want() REQUIRES(mutex_);
+    bool listening() const REQUIRES(mutex_);
     void timed_out() EXCLUDES(mutex_);
 
     VmClock& clock_;
@@ -52,6 +56,7 @@ class SerialPort final : public IoHandler, private CharacterSink {
     Uart16550 chip_ GUARDED_BY(mutex_);
     bool starved_ GUARDED_BY(mutex_) = false;  // the backend found no more space
     bool timeout_armed_ GUARDED_BY(mutex_) = false;
+    unsigned status_polls_ GUARDED_BY(mutex_) = 0;
     std::array<std::byte, kOutputBytes> output_ GUARDED_BY(mutex_);
     size_t output_count_ GUARDED_BY(mutex_) = 0;
     // Last: their callbacks use everything above.

@@ -91,11 +91,32 @@ TEST_F(SerialPortTest, InputWaitsForTheGuest) {
     EXPECT_EQ(read(kLsr) & lsr::kOverrun, 0);
 }
 
+TEST_F(SerialPortTest, InputWaitsForADriverThatListens) {
+    backend.type("early");
+    EXPECT_EQ(read(kLsr) & lsr::kDataReady, 0);
+    write(kIirFcr, fcr::kEnable | fcr::kClearReceive);
+    EXPECT_EQ(read(kLsr) & lsr::kDataReady, 0);
+    write(kIer, ier::kReceived);  // as a driver does that tests what the chip has
+    EXPECT_EQ(read(kLsr) & lsr::kDataReady, 0);
+    write(kMcr, mcr::kOut2);
+    EXPECT_EQ(read(kData), 'e');
+}
+
+TEST_F(SerialPortTest, InputComesToSoftwareThatPolls) {
+    backend.type("p");
+    for (unsigned i = 0; i < SerialPort::kListenerPolls; ++i) {
+        ASSERT_EQ(read(kLsr) & lsr::kDataReady, 0) << i;
+    }
+    EXPECT_NE(read(kLsr) & lsr::kDataReady, 0);
+    EXPECT_EQ(read(kData), 'p');
+}
+
 TEST_F(SerialPortTest, InputHeldBackByLoopbackComesAfterIt) {
-    write(kMcr, mcr::kLoop);
+    write(kIer, ier::kReceived);
+    write(kMcr, mcr::kOut2 | mcr::kLoop);
     backend.type("x");
     EXPECT_EQ(read(kLsr) & lsr::kDataReady, 0);
-    write(kMcr, 0);
+    write(kMcr, mcr::kOut2);
     EXPECT_EQ(read(kData), 'x');
 }
 

@@ -161,6 +161,14 @@ bool build_scan(Build& b) {
     });
 }
 
+// Processors without LZCNT and TZCNT ignore the prefix that makes them of BSR and BSF.
+bool build_lzcnt(Build& b) {
+    return b.shared.cpuid.has("lzcnt") ? build_scan<Lzcnt>(b) : build_scan<Bsr>(b);
+}
+bool build_tzcnt(Build& b) {
+    return b.shared.cpuid.has("bmi1") ? build_scan<Tzcnt>(b) : build_scan<Bsf>(b);
+}
+
 // --- two sources ----------------------------------------------------------------------------------
 
 #define MYNAH_THREE(NAME, MNEMONIC)                                                   \
@@ -243,8 +251,8 @@ void add_bit(BuilderTable& table) {
     table[ZYDIS_MNEMONIC_BTC] = build_bit<Btc>;
     table[ZYDIS_MNEMONIC_BSF] = build_scan<Bsf>;
     table[ZYDIS_MNEMONIC_BSR] = build_scan<Bsr>;
-    table[ZYDIS_MNEMONIC_TZCNT] = build_scan<Tzcnt>;
-    table[ZYDIS_MNEMONIC_LZCNT] = build_scan<Lzcnt>;
+    table[ZYDIS_MNEMONIC_TZCNT] = build_tzcnt;
+    table[ZYDIS_MNEMONIC_LZCNT] = build_lzcnt;
     table[ZYDIS_MNEMONIC_POPCNT] = build_scan<Popcnt>;
     table[ZYDIS_MNEMONIC_BLSI] = build_scan<Blsi>;
     table[ZYDIS_MNEMONIC_BLSR] = build_scan<Blsr>;

@@ -98,7 +98,8 @@ Outcome obsolete_nop(Core& core, const Op&) {
 
 Outcome emms(Core& core, const Op&) {
     if (!mmx_allowed(core)) return Outcome::kFault;
-    core.s.x87.tags = 0;
+    begin_mmx(core.s.x87);
+    core.s.x87.tags = 0;  // all empty
     return Outcome::kNext;
 }
 

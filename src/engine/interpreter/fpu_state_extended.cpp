@@ -301,10 +301,11 @@ Outcome xrstor(Core& core, const Op& op) {
     Area area;
     constexpr unsigned kFirst = kHeader + kHeaderBytes;
     if (!aligned_operand(core, op, kFirst, 64, AccessKind::kRead, linear) ||
-        !core.load_bytes(linear, area.bytes.data(), kFirst)) {
+        !core.load_bytes(linear + kHeader, area.bytes.data() + kHeader, kHeaderBytes)) {
         return Outcome::kFault;
     }
     if (!header_valid(core, area, supervisor)) return core.raise(Exception::gp());
+    if (!core.load_bytes(linear, area.bytes.data(), kLegacyBytes)) return Outcome::kFault;
     const bool compacted = (area.get<uint64_t>(kHeader + 8) & kCompacted) != 0;
     const uint64_t loaded = wanted & area.get<uint64_t>(kHeader);
     const bool load_mxcsr = compacted ? (loaded & kSse) != 0 : (wanted & (kSse | kAvx)) != 0;

@@ -166,14 +166,18 @@ void emit_x87_stub(const X87Code& instruction, CodeBuffer& out, unsigned& instru
         out.dword(kFlagsOffset);
     }
     out.bytes(0x48, 0x0f, 0xae, 0x07);  // fxsave64 [rdi]
-    out.bytes(0x0f, 0x77);              // emms
-    out.bytes(0x31, 0xc0, 0xc3);        // xor eax, eax; ret
+    // The ABI wants the x87 stack empty. EMMS is the quicker way but would raise the exception that
+    // may be pending now.
+    out.bytes(0xf6, 0x47, offsetof(X87State, fsw), 0x80);  // test byte [rdi + fsw], ES
+    out.bytes(0x75, 0x05);                                 // jnz
+    out.bytes(0x0f, 0x77, 0x31, 0xc0, 0xc3);               // emms; xor eax, eax; ret
+    out.bytes(0xdb, 0xe3, 0x31, 0xc0, 0xc3);               // fninit; xor eax, eax; ret
 }
 
 void emit_fault_exit(CodeBuffer& out) {
-    out.bytes(0x0f, 0x77);                    // emms
+    out.bytes(0xdb, 0xe3);  // fninit
     if (__builtin_cpu_supports("avx")) out.bytes(0xc5, 0xf8, 0x77);  // vzeroupper
-    out.bytes(0xb8, 1, 0, 0, 0, 0xc3);        // mov eax, 1; ret
+    out.bytes(0xb8, 1, 0, 0, 0, 0xc3);  // mov eax, 1; ret
 }
 
 }  // namespace mynah::interpreter

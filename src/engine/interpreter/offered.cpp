@@ -85,10 +85,12 @@ std::string_view feature_of(ZydisISASet set) {
     }
 }
 
-// LZCNT and TZCNT without the feature are BSR and BSF, which is not #UD [SDM 2A LZCNT]; ENDBR and
-// other hints of later processors are NOPs on processors that do not know them.
-bool is_hint(const Instruction& instruction) {
+// What is never #UD: LZCNT and TZCNT are BSR and BSF without the feature [SDM 2A LZCNT, TZCNT]; ENDBR
+// and other hints of later processors are NOPs on processors that do not know them.
+bool on_all_processors(const Instruction& instruction) {
     switch (instruction.mnemonic()) {
+        case ZYDIS_MNEMONIC_LZCNT:
+        case ZYDIS_MNEMONIC_TZCNT:
         case ZYDIS_MNEMONIC_NOP:
         case ZYDIS_MNEMONIC_ENDBR32:
         case ZYDIS_MNEMONIC_ENDBR64:
@@ -105,7 +107,7 @@ bool is_hint(const Instruction& instruction) {
 }  // namespace
 
 bool offered(const Instruction& instruction, const CpuidPolicy& policy) {
-    if (is_hint(instruction)) return true;
+    if (on_all_processors(instruction)) return true;
     const std::string_view feature = feature_of(instruction.info.meta.isa_set);
     return feature == kAlways || (feature != kNever && policy.has(feature));
 }

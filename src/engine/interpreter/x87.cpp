@@ -33,8 +33,8 @@ void run_on_host(Core& core, const Op& op, const X87Form& form, void* staged) {
     x87.host_mxcsr = 0x1f80;
     x87.fop = form.host_opcode ^ 0x7ff;
     form.stub(&x87, staged, nullptr, nullptr, &core.s);
-    // The stub has emptied the host's stack; what else would disturb our own code is undone here.
-    if (x87.fcw != kHostControlWord || (x87.fsw & kErrorSummary) != 0) asm volatile("fninit");
+    // The stub has emptied the host's stack and left no exception pending.
+    if (x87.fcw != kHostControlWord) asm volatile("fninit");
 
     if (x87.fip == form.instruction_address) x87.fip = core.rip_of(op);
     if (x87.fdp == reinterpret_cast<uintptr_t>(staged)) x87.fdp = core.effective_address(op);
@@ -68,14 +68,21 @@ Outcome x87_store(Core& core, const Op& op) {
     if (!x87_allowed(core)) return Outcome::kFault;
     alignas(16) std::byte staged[16];
     uint64_t linear = 0;
-    if (!core.operand_linear(op, form.memory_bytes, AccessKind::kWrite, linear) ||
-        !core.probe_store(linear, form.memory_bytes)) {
+    const bool writable = core.operand_linear(op, form.memory_bytes, AccessKind::kWrite, linear) &&
+                          core.probe_store(linear, form.memory_bytes);
+    // An unmasked exception, but for inexact result, keeps the destination [SDM 1 8.5]; then it
+    // need not even be there.
+    X87State& x87 = core.s.x87;
+    const auto stored = [&x87] { return (x87.fsw & ~x87.fcw & kExceptions & ~kPrecision) == 0; };
+    if (!writable) {
+        const X87State before = x87;
+        run_on_host(core, op, form, staged);
+        if (!stored()) return Outcome::kNext;
+        x87 = before;
         return Outcome::kFault;
     }
     run_on_host(core, op, form, staged);
-    // An unmasked exception, but for inexact result, keeps the destination [SDM 1 8.5].
-    const X87State& x87 = core.s.x87;
-    if ((x87.fsw & ~x87.fcw & kExceptions & ~kPrecision) != 0) return Outcome::kNext;
+    if (!stored()) return Outcome::kNext;
     return core.store_bytes(linear, staged, form.memory_bytes) ? Outcome::kNext : Outcome::kFault;
 }
 

@@ -9,6 +9,16 @@
 #include "machine/boards/micro_layout.h"
 
 namespace mynah {
+namespace {
+
+// The host's UTC, for the real-time clock to start from.
+timespec host_wall_time() {
+    timespec now{};
+    clock_gettime(CLOCK_REALTIME, &now);
+    return now;
+}
+
+}  // namespace
 
 Result<std::unique_ptr<MicroBoard>> MicroBoard::create(
     const BoardContext& context, std::span<CharacterBackend* const> serial_backends,
@@ -21,12 +31,15 @@ Result<std::unique_ptr<MicroBoard>> MicroBoard::create(
     return board;
 }
 
-MicroBoard::MicroBoard(const BoardContext& context)
+MicroBoard::MicroBoard(const BoardContext& context) : MicroBoard(context, host_wall_time()) {}
+
+MicroBoard::MicroBoard(const BoardContext& context, const timespec& now)
     : pics_(context.pics),
       io_apic_(context.apic_bus),
       router_(pics_, io_apic_),
       timer_(context.clock, router_.isa(0)),
-      rtc_(context.clock, router_.isa(micro::kRtcIrq), std::time(nullptr)),
+      rtc_(context.clock, router_.isa(micro::kRtcIrq), now.tv_sec,
+           static_cast<uint32_t>(now.tv_nsec)),
       keyboard_(router_.isa(micro::kKeyboardIrq), router_.isa(micro::kMouseIrq), a20_, context.power),
       port_a_(a20_, context.power),
       reset_control_(context.power),
@@ -64,7 +77,7 @@ Result<void> MicroBoard::add_serial_ports(const BoardContext& context,
     return {};
 }
 
-// Memory sizes as PC firmware leaves them [RALF CMOS 15h-18h, 30h-35h].
+// Memory sizes as PC firmware leaves them [RBIL CMOS 15h-18h, 30h-35h].
 void MicroBoard::write_cmos(uint64_t memory_bytes) {
     constexpr uint64_t kBaseKib = 640, kKib = 1024, kExtendedLimit = 0xffff;
     const auto put16 = [this](uint8_t index, uint64_t value) {

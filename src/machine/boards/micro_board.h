@@ -1,5 +1,6 @@
 #pragma once
 
+#include <ctime>
 #include <memory>
 #include <span>
 #include <vector>
@@ -56,6 +57,7 @@ class MicroBoard {
 
  private:
     explicit MicroBoard(const BoardContext& context);
+    MicroBoard(const BoardContext& context, const timespec& now);
     Result<void> map_chips(const BoardContext& context);
     Result<void> add_serial_ports(const BoardContext& context,
                                   std::span<CharacterBackend* const> backends);
