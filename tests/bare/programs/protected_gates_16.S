@@ -12,7 +12,7 @@ user:
     pushw $0x4321
     lcall $SLOT0 | 3, $0
 user_back:
-    cmpl $USER_STACK, %esp
+    cmpl $USER_STACK & 0xffff, %esp // a word was popped
     CHECK(e)
     // Conforming code runs at the caller's level; its RPL shows it.
     lcall $SLOT1, $conforming
@@ -85,14 +85,14 @@ conforming:
 
     .code16
 inner16:
-    movw %sp, %bp
-    cmpw $user_back, %ss:(%bp)
+    movl %esp, %ebp
+    cmpw $user_back, %ss:(%ebp)
     jne 1f
-    cmpw $USER_CODE32, %ss:2(%bp)
+    cmpw $USER_CODE32, %ss:2(%ebp)
     jne 1f
-    cmpw $0x4321, %ss:4(%bp)
+    cmpw $0x4321, %ss:4(%ebp)
     jne 1f
-    cmpw $USER_STACK - 2 - 0x60000, %ss:6(%bp) // SP
+    cmpw $USER_STACK - 2 - 0x60000, %ss:6(%ebp) // SP
     jne 1f
     lretw $2
 1:  FAIL

@@ -23,6 +23,7 @@ back:
     // instruction.
     movw $entry16, tss16 + 0x0e
     movw $0x180, tss16 + 0x28 // DS beyond the table
+    movw $cut_stack, idt + TS * 8
     TRY(1f)
     lcall $SLOT0, $0
     FAIL
@@ -32,6 +33,11 @@ back:
     strl %eax
     EXPECT_EQ(SLOT0, %eax)
     PASS
+
+// The upper half of ESP is not the 16-bit task's to set.
+cut_stack:
+    movzwl %sp, %esp
+    jmp stubs + TS * 16
 
     .code16
 entry16:
