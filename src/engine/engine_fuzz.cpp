@@ -57,6 +57,7 @@ struct Machine {
     CpuidPolicy cpuid;
     std::unique_ptr<Engine> engine;
     SilentPorts ports;
+    std::unique_ptr<Vcpu> vcpu;
 };
 
 Machine& machine() {
@@ -65,10 +66,16 @@ Machine& machine() {
         Machine made{.memory = GuestMemory::create({&range, 1}).take_value(),
                      .cpuid = CpuidPolicy::create("max", {}, 2'000'000'000).take_value(),
                      .engine = nullptr,
-                     .ports = {}};
+                     .ports = {},
+                     .vcpu = nullptr};
         return made;
     }();
-    if (instance.engine == nullptr) instance.engine = make_interpreter(*instance.memory, instance.cpuid).take_value();
+    // Not before it is in its place: the engine refers to its parts. One vCPU serves all inputs, as
+    // making one costs more than running it.
+    if (instance.engine == nullptr) {
+        instance.engine = make_interpreter(*instance.memory, instance.cpuid).take_value();
+        instance.vcpu = instance.engine->create_vcpu(instance.ports, VcpuIndex(0));
+    }
     return instance;
 }
 
@@ -161,7 +168,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     Machine& m = machine();
     (void)m.memory->fill(GuestPhys(0), std::byte{0}, kMemorySize);
     Input input(data, size);
-    auto vcpu = m.engine->create_vcpu(m.ports, VcpuIndex(0));
+    Vcpu* vcpu = m.vcpu.get();
+    vcpu->signals().lower(~0u);
     make_state(vcpu->state(), input, m);
     // The rest of the input is the code, the descriptor tables and the TSS all at once.
     const auto rest = input.rest().first(std::min<size_t>(input.rest().size(), 0x800));
