@@ -18,7 +18,7 @@ constexpr uint64_t kMemorySize = 1u << 20;
 constexpr uint64_t kGdt = 0x2000, kIdt = 0x3000, kTss = 0x4000, kTables = 0x10000, kCode = 0x8000;
 
 class SilentPorts final : public CpuPorts {
- public:
+  public:
     uint32_t io_read(IoPort, unsigned) override { return ~0u; }
     void io_write(IoPort, unsigned, uint32_t) override {}
     uint64_t mmio_read(GuestPhys, unsigned) override { return ~uint64_t{0}; }
@@ -34,7 +34,7 @@ class SilentPorts final : public CpuPorts {
 
 // Takes what it needs from the input's front; zeros when it has run out.
 class Input {
- public:
+  public:
     Input(const uint8_t* data, size_t size) : data_(data), left_(size) {}
     template <typename T>
     T take() {
@@ -47,7 +47,7 @@ class Input {
     }
     std::span<const std::byte> rest() const { return std::as_bytes(std::span(data_, left_)); }
 
- private:
+  private:
     const uint8_t* data_;
     size_t left_;
 };
@@ -83,7 +83,9 @@ Machine& machine() {
 void make_tables(GuestMemory& memory, Input& input, bool long_mode, bool pae) {
     namespace entry = x86::page_entry;
     constexpr uint64_t kAll = entry::kPresent | entry::kWritable | entry::kUser;
-    const auto put = [&memory](uint64_t at, auto value) { (void)memory.store(GuestPhys(at), value); };
+    const auto put = [&memory](uint64_t at, auto value) {
+        (void)memory.store(GuestPhys(at), value);
+    };
     if (long_mode || pae) {
         put(kTables, kTables + 0x1000 | (long_mode ? kAll : entry::kPresent));
         put(kTables + 0x1000, kTables + 0x2000 | kAll);
@@ -105,9 +107,11 @@ void make_tables(GuestMemory& memory, Input& input, bool long_mode, bool pae) {
 SegmentRegister segment(Input& input, bool code, unsigned cpl, bool long_mode) {
     namespace attr = x86::segment_attribute;
     const auto odd = input.take<uint8_t>();
-    SegmentRegister result{.base = 0, .limit = 0xffffffff,
-                           .attributes = attr::kPresent | attr::kCodeOrData | attr::kReadableOrWritable |
-                                         attr::kAccessed | attr::kGranularity | cpl << attr::kDplShift,
+    SegmentRegister result{.base = 0,
+                           .limit = 0xffffffff,
+                           .attributes = attr::kPresent | attr::kCodeOrData |
+                                         attr::kReadableOrWritable | attr::kAccessed |
+                                         attr::kGranularity | cpl << attr::kDplShift,
                            .selector = static_cast<uint16_t>((odd & 0xf8) | cpl)};
     if (code) result.attributes |= attr::kCode;
     result.attributes |= code && long_mode && (odd & 1) == 0 ? attr::kLong : attr::kDefaultBig;
@@ -173,7 +177,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     make_state(vcpu->state(), input, m);
     // The rest of the input is the code, the descriptor tables and the TSS all at once.
     const auto rest = input.rest().first(std::min<size_t>(input.rest().size(), 0x800));
-    for (uint64_t at : {kCode, kGdt, kGdt + 0x800, kIdt, kTss}) (void)m.memory->write(GuestPhys(at), rest);
+    for (uint64_t at : {kCode, kGdt, kGdt + 0x800, kIdt, kTss})
+        (void)m.memory->write(GuestPhys(at), rest);
     vcpu->state_changed();
     for (unsigned i = 0; i < 8; ++i) {
         const VcpuExit exit = vcpu->run(64);
