@@ -14,6 +14,7 @@ namespace {
 using enum FeatureWord;
 using enum FeatureNeeds;
 
+// clang-format off
 // In the order of the manual's tables [SDM 2A CPUID tables 3-10, 3-11, 3-8].
 constexpr Feature kFeatures[] = {
     {"pni", kLeaf1Ecx, 0, kHost},
@@ -162,6 +163,8 @@ constexpr Dependency kDependencies[] = {
     {"bhi-ctrl", "spec-ctrl"}, {"stibp", "spec-ctrl"}, {"ssbd", "spec-ctrl"},
 };
 
+// clang-format on
+
 std::string normalised(std::string_view name) {
     std::string out(name);
     for (char& c : out) {
@@ -218,8 +221,9 @@ const Feature* find_feature(std::string_view name) {
         if (wanted == alias.alias) wanted = alias.name;
     }
     wanted = normalised(wanted);
-    const auto found = std::ranges::find_if(
-        kFeatures, [&wanted](const Feature& feature) { return normalised(feature.name) == wanted; });
+    const auto found = std::ranges::find_if(kFeatures, [&wanted](const Feature& feature) {
+        return normalised(feature.name) == wanted;
+    });
     return found == std::end(kFeatures) ? nullptr : &*found;
 }
 

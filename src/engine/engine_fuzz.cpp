@@ -18,7 +18,7 @@ constexpr uint64_t kMemorySize = 1u << 20;
 constexpr uint64_t kGdt = 0x2000, kIdt = 0x3000, kTss = 0x4000, kTables = 0x10000, kCode = 0x8000;
 
 class SilentPorts final : public CpuPorts {
- public:
+  public:
     uint32_t io_read(IoPort, unsigned) override { return ~0u; }
     void io_write(IoPort, unsigned, uint32_t) override {}
     uint64_t mmio_read(GuestPhys, unsigned) override { return ~uint64_t{0}; }
@@ -34,7 +34,7 @@ class SilentPorts final : public CpuPorts {
 
 // Takes what it needs from the input's front; zeros when it has run out.
 class Input {
- public:
+  public:
     Input(const uint8_t* data, size_t size) : data_(data), left_(size) {}
     template <typename T>
     T take() {
@@ -47,7 +47,7 @@ class Input {
     }
     std::span<const std::byte> rest() const { return std::as_bytes(std::span(data_, left_)); }
 
- private:
+  private:
     const uint8_t* data_;
     size_t left_;
 };
@@ -57,6 +57,7 @@ struct Machine {
     CpuidPolicy cpuid;
     std::unique_ptr<Engine> engine;
     SilentPorts ports;
+    std::unique_ptr<Vcpu> vcpu;
 };
 
 Machine& machine() {
@@ -65,10 +66,16 @@ Machine& machine() {
         Machine made{.memory = GuestMemory::create({&range, 1}).take_value(),
                      .cpuid = CpuidPolicy::create("max", {}, 2'000'000'000).take_value(),
                      .engine = nullptr,
-                     .ports = {}};
+                     .ports = {},
+                     .vcpu = nullptr};
         return made;
     }();
-    if (instance.engine == nullptr) instance.engine = make_interpreter(*instance.memory, instance.cpuid).take_value();
+    // Not before it is in its place: the engine refers to its parts. One vCPU serves all inputs, as
+    // making one costs more than running it.
+    if (instance.engine == nullptr) {
+        instance.engine = make_interpreter(*instance.memory, instance.cpuid).take_value();
+        instance.vcpu = instance.engine->create_vcpu(instance.ports, VcpuIndex(0));
+    }
     return instance;
 }
 
@@ -76,7 +83,9 @@ Machine& machine() {
 void make_tables(GuestMemory& memory, Input& input, bool long_mode, bool pae) {
     namespace entry = x86::page_entry;
     constexpr uint64_t kAll = entry::kPresent | entry::kWritable | entry::kUser;
-    const auto put = [&memory](uint64_t at, auto value) { (void)memory.store(GuestPhys(at), value); };
+    const auto put = [&memory](uint64_t at, auto value) {
+        (void)memory.store(GuestPhys(at), value);
+    };
     if (long_mode || pae) {
         put(kTables, kTables + 0x1000 | (long_mode ? kAll : entry::kPresent));
         put(kTables + 0x1000, kTables + 0x2000 | kAll);
@@ -98,9 +107,11 @@ void make_tables(GuestMemory& memory, Input& input, bool long_mode, bool pae) {
 SegmentRegister segment(Input& input, bool code, unsigned cpl, bool long_mode) {
     namespace attr = x86::segment_attribute;
     const auto odd = input.take<uint8_t>();
-    SegmentRegister result{.base = 0, .limit = 0xffffffff,
-                           .attributes = attr::kPresent | attr::kCodeOrData | attr::kReadableOrWritable |
-                                         attr::kAccessed | attr::kGranularity | cpl << attr::kDplShift,
+    SegmentRegister result{.base = 0,
+                           .limit = 0xffffffff,
+                           .attributes = attr::kPresent | attr::kCodeOrData |
+                                         attr::kReadableOrWritable | attr::kAccessed |
+                                         attr::kGranularity | cpl << attr::kDplShift,
                            .selector = static_cast<uint16_t>((odd & 0xf8) | cpl)};
     if (code) result.attributes |= attr::kCode;
     result.attributes |= code && long_mode && (odd & 1) == 0 ? attr::kLong : attr::kDefaultBig;
@@ -161,11 +172,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     Machine& m = machine();
     (void)m.memory->fill(GuestPhys(0), std::byte{0}, kMemorySize);
     Input input(data, size);
-    auto vcpu = m.engine->create_vcpu(m.ports, VcpuIndex(0));
+    Vcpu* vcpu = m.vcpu.get();
+    vcpu->signals().lower(~0u);
     make_state(vcpu->state(), input, m);
     // The rest of the input is the code, the descriptor tables and the TSS all at once.
     const auto rest = input.rest().first(std::min<size_t>(input.rest().size(), 0x800));
-    for (uint64_t at : {kCode, kGdt, kGdt + 0x800, kIdt, kTss}) (void)m.memory->write(GuestPhys(at), rest);
+    for (uint64_t at : {kCode, kGdt, kGdt + 0x800, kIdt, kTss})
+        (void)m.memory->write(GuestPhys(at), rest);
     vcpu->state_changed();
     for (unsigned i = 0; i < 8; ++i) {
         const VcpuExit exit = vcpu->run(64);

@@ -17,13 +17,15 @@ bool read_return_code(Core& core, uint16_t selector, ReturnTarget& out) {
     out.selector = selector;
     if (!read_descriptor(core, selector, bad, out.code)) return false;
     if (!out.code.code() || rpl < core.s.cpl()) return core.raised(bad);
-    if (out.code.conforming() ? out.code.dpl() > rpl : out.code.dpl() != rpl) return core.raised(bad);
+    if (out.code.conforming() ? out.code.dpl() > rpl : out.code.dpl() != rpl)
+        return core.raised(bad);
     if (contradictory_code(core, out.code)) return core.raised(bad);
     if (!out.code.present()) return core.raised(Exception::np(code_of(selector)));
     return true;
 }
 
-bool read_return_stack(Core& core, uint16_t selector, const ReturnTarget& target, SegmentRegister& out) {
+bool read_return_stack(Core& core, uint16_t selector, const ReturnTarget& target,
+                       SegmentRegister& out) {
     const unsigned level = target.level();
     if (is_null(selector)) {
         const bool allowed = core.s.long_mode() && target.code.code64() && level != 3 &&
@@ -49,8 +51,8 @@ void finish_return(Core& core, const ReturnTarget& target) {
     core.s.rip = target.offset;
 }
 
-void finish_outer_return(Core& core, const ReturnTarget& target, const SegmentRegister& stack_segment,
-                         uint64_t stack_pointer) {
+void finish_outer_return(Core& core, const ReturnTarget& target,
+                         const SegmentRegister& stack_segment, uint64_t stack_pointer) {
     CpuState& s = core.s;
     finish_return(core, target);
     const bool flat64 = s.code64();
@@ -116,7 +118,8 @@ bool build_far_ret(Build& b) {
     b.op.imm = b.instruction.visible_operands() > 0 && b.is_imm(0) ? b.imm(0) & 0xffff : 0;
     b.op.segment = Segment::kSs;
     b.ends_block = true;
-    return by_wide_size(b.operand_bits(), [&](auto type) { b.op.handler = far_return<decltype(type)>; });
+    return by_wide_size(b.operand_bits(),
+                        [&](auto type) { b.op.handler = far_return<decltype(type)>; });
 }
 
 }  // namespace mynah::interpreter
