@@ -63,6 +63,7 @@ PROGRAM vector
 END vector
 
 PROGRAM x87
+    fninit
     fldz
 1:  fld1
     faddp

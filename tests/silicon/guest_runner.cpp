@@ -34,8 +34,16 @@ bool pushes_error_code(int vector) {
 }
 
 void load_xsave(CpuState& state, std::span<const std::byte, kXsaveBytes> area) {
-    std::memcpy(static_cast<void*>(&state.x87), area.data(), kMxcsrOffset);
-    std::memcpy(state.x87.st.data(), area.data() + 32, 128);
+    X87State& x87 = state.x87;
+    x87.fcw = load_unaligned<uint16_t>(area.data());
+    x87.fsw = load_unaligned<uint16_t>(area.data() + 2);
+    x87.tags = load_unaligned<uint8_t>(area.data() + 4);
+    x87.fop = load_unaligned<uint16_t>(area.data() + 6);
+    x87.fip = load_unaligned<uint64_t>(area.data() + 8);
+    x87.fdp = load_unaligned<uint64_t>(area.data() + 16);
+    for (unsigned i = 0; i < 8; ++i) {
+        std::memcpy(static_cast<void*>(&x87.st(i)), area.data() + 32 + 16 * i, 10);
+    }
     state.mxcsr = load_unaligned<uint32_t>(area.data() + kMxcsrOffset);
     for (unsigned i = 0; i < 16; ++i) {
         std::memcpy(state.vector[i].bytes.data(), area.data() + kXmmOffset + 16 * i, 16);
@@ -45,8 +53,14 @@ void load_xsave(CpuState& state, std::span<const std::byte, kXsaveBytes> area) {
 
 void store_xsave(const CpuState& state, std::span<std::byte, kXsaveBytes> area) {
     std::memset(area.data(), 0, area.size());
-    std::memcpy(area.data(), &state.x87, kMxcsrOffset);
-    std::memcpy(area.data() + 32, state.x87.st.data(), 128);
+    const X87State& x87 = state.x87;
+    store_unaligned(area.data(), x87.fcw);
+    store_unaligned(area.data() + 2, x87.fsw);
+    store_unaligned(area.data() + 4, x87.tags);
+    store_unaligned(area.data() + 6, x87.fop);
+    store_unaligned(area.data() + 8, x87.fip);
+    store_unaligned(area.data() + 16, x87.fdp);
+    for (unsigned i = 0; i < 8; ++i) std::memcpy(area.data() + 32 + 16 * i, &x87.st(i), 10);
     store_unaligned(area.data() + kMxcsrOffset, state.mxcsr);
     for (unsigned i = 0; i < 16; ++i) {
         std::memcpy(area.data() + kXmmOffset + 16 * i, state.vector[i].bytes.data(), 16);

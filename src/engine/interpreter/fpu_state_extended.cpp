@@ -6,33 +6,9 @@
 
 #include "base/bits.h"
 #include "engine/interpreter/fpu_state.h"
+#include "engine/interpreter/x87_image.h"
 
 namespace mynah::interpreter {
-
-void x87_to_image(const X87State& x87, std::span<std::byte, kFxsaveX87Bytes> image, bool wide) {
-    std::memcpy(image.data(), &x87, kFxsaveX87Bytes);
-    if (!wide) {  // 32-bit offsets, then FCS and FDS, which are zero
-        std::memset(image.data() + 12, 0, 4);
-        std::memset(image.data() + 20, 0, 4);
-    }
-    for (unsigned i = 0; i < 8; ++i) std::memset(image.data() + 32 + 16 * i + 10, 0, 6);
-}
-
-void x87_from_image(X87State& x87, std::span<const std::byte, kFxsaveX87Bytes> image, bool wide) {
-    const uint32_t host_mxcsr = x87.host_mxcsr, mask = x87.host_mxcsr_mask;
-    std::memcpy(static_cast<void*>(&x87), image.data(), kFxsaveX87Bytes);
-    x87.host_mxcsr = host_mxcsr;
-    x87.host_mxcsr_mask = mask;
-    x87.fcw = static_cast<uint16_t>((x87.fcw & 0x1f3f) | 0x40);
-    x87.fop &= 0x7ff;
-    x87.reserved = 0;
-    if (!wide) {
-        x87.fip &= 0xffffffff;
-        x87.fdp &= 0xffffffff;
-    }
-    for (X87State::Register& value : x87.st) std::memset(value.reserved, 0, sizeof value.reserved);
-    update_error_summary(x87);
-}
 
 namespace {
 
@@ -137,7 +113,7 @@ uint64_t in_use(const Core& core) {
     const CpuState& s = core.s;
     uint64_t used = 0;
     const X87State& x87 = s.x87;
-    const bool registers_zero = std::all_of(x87.st.begin(), x87.st.end(), [](const auto& value) {
+    const bool registers_zero = std::ranges::all_of(x87.physical, [](const auto& value) {
         return value.significand == 0 && value.sign_exponent == 0;
     });
     if (x87.fcw != 0x37f || x87.fsw != 0 || x87.tags != 0 || x87.fop != 0 || x87.fip != 0 || x87.fdp != 0 ||
@@ -271,7 +247,7 @@ void restore_x87(Core& core, Area& area, bool load, bool wide) {
         x87_from_image(x87, area.x87(), wide);
     } else {
         initialise_x87(x87);
-        x87.st = {};
+        x87.physical = {};
     }
 }
 void restore_sse(Core& core, const Area& area, bool load) {

@@ -151,13 +151,15 @@ Outcome push_segment(Core& core, const Op& op) {
 template <typename T>
 Outcome pop_segment(Core& core, const Op& op) {
     const auto which = static_cast<Segment>(op.aux);
-    T value;
+    // Only the selector itself is read, whatever the operand size.
+    uint16_t value;
     uint64_t sp;
     if (!peek(core, value, sp)) return Outcome::kFault;
+    sp = wrap_stack(core, sp - sizeof value + sizeof(T));
     // The stack pointer moves in the size of the stack that was popped from.
     const uint64_t before = core.s.gpr[kRsp];
     set_stack_pointer(core, sp);
-    if (!load_segment(core, which, static_cast<uint16_t>(value))) {
+    if (!load_segment(core, which, value)) {
         core.s.gpr[kRsp] = before;
         return Outcome::kFault;
     }

@@ -62,7 +62,8 @@ Outcome lar(Core& core, const Op& op, uint16_t selector) {
     if (visible == Visible::kFault) return Outcome::kFault;
     const bool ok = visible == Visible::kYes &&
                     (descriptor.code_or_data() || lar_accepts(core, descriptor.type()));
-    if (ok) core.set_reg<T>(op.dst, static_cast<T>(descriptor.low >> 32 & 0x00f0ff00));
+    // Bits 19:16 are undefined; processors leave the limit's there.
+    if (ok) core.set_reg<T>(op.dst, static_cast<T>(descriptor.low >> 32 & 0x00ffff00));
     set_zf(core, ok);
     return Outcome::kNext;
 }
@@ -149,9 +150,14 @@ Outcome arpl_reg(Core& core, const Op& op) {
 }
 Outcome arpl_mem(Core& core, const Op& op) {
     if (core.s.real_or_v86()) return core.raise(Exception::ud());
-    return modify_operand<EaAny, uint16_t>(core, op, [&](uint16_t selector) {
-        return adjusted(core, selector, core.reg<uint16_t>(op.src));
-    });
+    // Read first; written only if it changes.
+    uint16_t selector;
+    if (!load_operand<EaAny>(core, op, selector)) return Outcome::kFault;
+    const uint16_t flags = core.s.flags.arithmetic;
+    const uint16_t result = adjusted(core, selector, core.reg<uint16_t>(op.src));
+    if (result == selector || store_operand<EaAny>(core, op, result)) return Outcome::kNext;
+    core.s.flags.arithmetic = flags;
+    return Outcome::kFault;
 }
 bool build_arpl(Build& b) {
     if (b.is_reg(0)) b.op.dst = b.slot(0);

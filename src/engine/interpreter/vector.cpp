@@ -2,8 +2,6 @@
 
 #include <xmmintrin.h>
 
-#include <algorithm>
-
 #include "engine/interpreter/host_vector.h"
 #include "engine/interpreter/vector_handlers.h"
 
@@ -162,8 +160,6 @@ Outcome refuse_address(Core& core, const Op& op, unsigned alignment) {
 }
 
 void begin_mmx(X87State& x87) {
-    if (x87.top() == 0) return;
-    std::rotate(x87.st.begin(), x87.st.begin() + (8 - x87.top()), x87.st.end());
     x87.fsw &= static_cast<uint16_t>(~(7u << 11));
 }
 

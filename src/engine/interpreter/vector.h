@@ -59,8 +59,7 @@ static_assert(offsetof(CpuState, vector) + sizeof(CpuState::vector) <= 8 * 256);
 Outcome refuse_address(Core& core, const Op& op, unsigned alignment);
 
 // What an instruction that uses MMX registers does to the x87 state besides: the top of the stack
-// becomes 0, so that ST(i) and MMi are the same, and when it is complete all registers are valid
-// [SDM 3A 12.2].
+// becomes 0, and when it is complete all registers are valid [SDM 3A 12.2].
 void begin_mmx(X87State& x87);
 inline constexpr uint8_t kAllValid = 0xff;
 

@@ -7,6 +7,7 @@
 #include "engine/interpreter/vector_handlers.h"
 #include "engine/interpreter/vector_masked.h"
 #include "engine/interpreter/vector_mnemonics.h"
+#include "engine/interpreter/x87.h"
 
 namespace mynah::interpreter {
 namespace {
@@ -211,7 +212,7 @@ uint8_t operand_place(ZydisRegister reg) {
         case ZYDIS_REGCLASS_GPR32:
         case ZYDIS_REGCLASS_GPR64: offset = offsetof(CpuState, gpr) + 8 * id; break;
         case ZYDIS_REGCLASS_MMX:
-            offset = offsetof(CpuState, x87) + offsetof(X87State, st) + sizeof(X87State::Register) * id;
+            offset = offsetof(CpuState, x87) + offsetof(X87State, physical) + sizeof(X87State::Register) * id;
             break;
         case ZYDIS_REGCLASS_XMM:
         case ZYDIS_REGCLASS_YMM: offset = offsetof(CpuState, vector) + sizeof(VectorRegister) * id; break;
