@@ -22,6 +22,7 @@ uint64_t random_flags(Random& random) {
         default: flags |= random.next() & rflags::kArithmetic; break;
     }
     if (random.one_in(4)) flags |= rflags::kDf;
+    if (random.one_in(6)) flags |= rflags::kAc;
     return flags;
 }
 

@@ -35,6 +35,7 @@ static_assert(offsetof(HostFrame, rip) == 128 && offsetof(HostFrame, cs) == 160 
 
 extern "C" void silicon_enter(HostFrame* frame);
 extern "C" void silicon_exit();
+extern "C" void silicon_signal(int signal, siginfo_t* info, void* context);
 
 // What the signal handler works with; there is one runner.
 struct Running {
@@ -64,7 +65,7 @@ void capture_selectors(Registers& to, uint64_t csgsfs) {
                     static_cast<uint16_t>(csgsfs >> 32), static_cast<uint16_t>(csgsfs >> 16)};
 }
 
-void on_signal(int signal, siginfo_t*, void* context) {
+extern "C" void silicon_on_signal(int signal, siginfo_t*, void* context) {
     mcontext_t& machine = static_cast<ucontext_t*>(context)->uc_mcontext;
     if (running.test == nullptr) {  // our own fault
         std::signal(signal, SIG_DFL);
@@ -172,7 +173,7 @@ class HostRunner final : public Runner {
         const stack_t alternate{.ss_sp = stack.data(), .ss_flags = 0, .ss_size = stack.size()};
         CHECK(sigaltstack(&alternate, nullptr) == 0);
         struct sigaction action {};
-        action.sa_sigaction = on_signal;
+        action.sa_sigaction = silicon_signal;
         action.sa_flags = SA_SIGINFO | SA_ONSTACK;
         sigfillset(&action.sa_mask);
         for (const int signal : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP}) {

@@ -57,7 +57,10 @@ void put_mxcsr(const Core& core, Area& area) {
 bool aligned_operand(Core& core, const Op& op, unsigned size, unsigned alignment, AccessKind kind,
                      uint64_t& linear) {
     if (!core.operand_linear(op, size, kind, linear)) return false;
-    return (linear & (alignment - 1)) == 0 || core.raised(Exception::gp());
+    if ((linear & (alignment - 1)) == 0) return true;
+    // Silicon finds #AC first where it looks for it, which is at doublewords.
+    const bool checked = core.alignment_checked() && (linear & 3) != 0;
+    return core.raised(checked ? Exception::ac() : Exception::gp());
 }
 
 // --- FXSAVE, FXRSTOR ---------------------------------------------------------------------------
@@ -193,6 +196,7 @@ Outcome xsave(Core& core, const Op& op) {
     uint64_t linear = 0;
     uint64_t present = 0;
     if (!aligned_operand(core, op, area_bytes(wanted), 64, AccessKind::kWrite, linear) ||
+        !core.probe_store(linear + kHeader + kHeaderBytes - 1, 1) ||  // silicon's order
         !core.probe_store(linear, area_bytes(wanted)) || !core.load(linear + kHeader, present)) {
         return Outcome::kFault;
     }

@@ -122,6 +122,13 @@ Outcome run_vector(Core& core, const Op& op) {
     return Outcome::kNext;
 }
 
+// For half-precision conversions, which are never checked for alignment.
+template <MemoryUse use, unsigned bytes>
+Outcome run_any_alignment(Core& core, const Op& op) {
+    const Core::AnyAlignment any(core);
+    return run_vector<Gate::kVex, use, bytes, true>(core, op);
+}
+
 template <Gate gate, bool floating>
 Handler handler_for(MemoryUse use, unsigned bytes) {
     switch (use) {
@@ -141,6 +148,15 @@ Handler handler_for(MemoryUse use, unsigned bytes) {
 }
 
 }  // namespace
+
+Handler half_precision_handler(MemoryUse use, unsigned bytes) {
+    switch (use) {
+        case MemoryUse::kNone: return run_vector<Gate::kVex, MemoryUse::kNone, 0, true>;
+        case MemoryUse::kStore: return run_any_alignment<MemoryUse::kStore, 0>;
+        case MemoryUse::kLoad: break;
+    }
+    return bytes == 8 ? run_any_alignment<MemoryUse::kLoad, 8> : run_any_alignment<MemoryUse::kLoad, 16>;
+}
 
 Handler vector_handler(Gate gate, MemoryUse use, unsigned bytes, bool floating) {
     switch (gate) {

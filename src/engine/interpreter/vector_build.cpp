@@ -182,7 +182,9 @@ bool build_vector(Build& build) {
     MemoryUse use = MemoryUse::kNone;
     if (host.rm.kind == OperandKind::kMemory) use = host.rm.written ? MemoryUse::kStore : MemoryUse::kLoad;
     const Gate gate = host.vex ? Gate::kVex : form.mmx_gate ? Gate::kMmx : Gate::kSse;
-    op.handler = vector_handler(gate, use, form.memory_bytes, is_floating(info));
+    op.handler = info.meta.isa_set == ZYDIS_ISA_SET_F16C
+                     ? half_precision_handler(use, form.memory_bytes)
+                     : vector_handler(gate, use, form.memory_bytes, is_floating(info));
     const VectorForm* known = build.shared.vectors.form(host, form);
     op.imm = reinterpret_cast<uintptr_t>(known);
     return known != nullptr;

@@ -96,6 +96,7 @@ bool build_maskmov(Build& build) {
 template <typename T, unsigned bytes>
 Outcome masked_load(Core& core, const Op& op) {
     if (!vex_allowed(core)) return Outcome::kFault;
+    const Core::AnyAlignment any(core);
     const void* mask = at_place(core.s, op.aux);
     const uint64_t offset = core.effective_address(op);
     VectorRegister result{};
@@ -116,6 +117,7 @@ Outcome masked_load(Core& core, const Op& op) {
 template <typename T, unsigned bytes>
 Outcome masked_store(Core& core, const Op& op) {
     if (!vex_allowed(core)) return Outcome::kFault;
+    const Core::AnyAlignment any(core);
     constexpr unsigned kCount = bytes / sizeof(T);
     const void* mask = at_place(core.s, op.aux);
     const void* data = at_place(core.s, op.dst);
@@ -162,6 +164,7 @@ bool build_vmaskmov(Build& build) {
 template <typename T, typename Index, bool wide>
 Outcome gather(Core& core, const Op& op) {
     if (!vex_allowed(core)) return Outcome::kFault;
+    const Core::AnyAlignment any(core);
     auto* destination = at_place(core.s, op.dst);
     auto* mask = at_place(core.s, op.aux);
     const void* indices = at_place(core.s, static_cast<unsigned>(op.imm));

@@ -115,6 +115,12 @@ void run_short(Core& core, const Op& op, const X87Form& form, void* operand) {
     if (records_every_opcode()) x87.fop = op.aux;
 }
 
+// 80-bit operands are aligned like 64-bit ones, as far as #AC goes.
+bool operand_aligned(Core& core, uint64_t linear, unsigned size) {
+    const bool checked = size == 10 && core.alignment_checked();
+    return !checked || (linear & 7) == 0 || core.raised(Exception::ac());
+}
+
 // --- handlers -------------------------------------------------------------------------------------
 
 Outcome x87_registers(Core& core, const Op& op) {
@@ -134,7 +140,10 @@ Outcome x87_load(Core& core, const Op& op) {
     if (!x87_allowed(core)) return Outcome::kFault;
     alignas(16) std::byte staged[16];
     uint64_t linear = 0;
-    if (!core.operand_linear(op, form.memory_bytes, AccessKind::kRead, linear)) return Outcome::kFault;
+    if (!core.operand_linear(op, form.memory_bytes, AccessKind::kRead, linear) ||
+        !operand_aligned(core, linear, form.memory_bytes)) {
+        return Outcome::kFault;
+    }
     const bool loaded = form.memory_bytes == 8 ? core.load(linear, *reinterpret_cast<uint64_t*>(staged))
                         : form.memory_bytes == 4
                             ? core.load(linear, *reinterpret_cast<uint32_t*>(staged))
@@ -164,6 +173,7 @@ Outcome x87_store(Core& core, const Op& op) {
     uint64_t linear = 0;
     X87State& x87 = core.s.x87;
     const bool writable = core.operand_linear(op, form.memory_bytes, AccessKind::kWrite, linear) &&
+                          operand_aligned(core, linear, form.memory_bytes) &&
                           core.probe_store(linear, form.memory_bytes);
     if (writable && short_stub_fits(x87, form.shape, 0)) {
         run_short(core, op, form, staged);
