@@ -39,12 +39,14 @@ Result<void> apply_boot_option(RunOptions& options, std::string_view value) {
             TRY(set_once(machine.command_line, part));
             in_arguments = true;
         } else if (part.key.empty()) {
-            return Error(fmt::format("'{}': this version boots only kernel=FILE[,initrd=FILE][,kernel_args=TEXT]",
-                                     part.value));
+            return Error(fmt::format(
+                "'{}': this version boots only kernel=FILE[,initrd=FILE][,kernel_args=TEXT]",
+                part.value));
         } else {
-            return Error(fmt::format("unknown part '{}='{}; expected kernel=, initrd= or kernel_args= (a "
-                                     "comma within a value is written twice)",
-                                     part.key, did_you_mean(part.key, kKeys)));
+            return Error(
+                fmt::format("unknown part '{}='{}; expected kernel=, initrd= or kernel_args= (a "
+                            "comma within a value is written twice)",
+                            part.key, did_you_mean(part.key, kKeys)));
         }
     }
     return {};

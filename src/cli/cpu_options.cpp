@@ -25,21 +25,22 @@ Result<uint32_t> parse_count(std::string_view text) {
 
 Result<void> apply_part(Counts& counts, const ValuePart& part) {
     constexpr std::array<std::string_view, 4> kKeys{"vcpus", "sockets", "cores", "threads"};
-    const std::array<std::optional<uint32_t>*, 4> places{&counts.total, &counts.sockets, &counts.cores,
-                                                         &counts.threads};
+    const std::array<std::optional<uint32_t>*, 4> places{&counts.total, &counts.sockets,
+                                                         &counts.cores, &counts.threads};
     for (size_t i = 0; i < kKeys.size(); ++i) {
         const bool bare_total = i == 0 && part.key.empty();
         if (part.key != kKeys[i] && !bare_total) continue;
         const auto count = parse_count(part.value);
         if (!count) {
             return Error(bare_total ? count.error().message()
-                                    : fmt::format("{}={}: {}", part.key, part.value, count.error().message()));
+                                    : fmt::format("{}={}: {}", part.key, part.value,
+                                                  count.error().message()));
         }
         *places[i] = count.value();
         return {};
     }
-    return Error(fmt::format("unknown part '{}'{}; expected N[,sockets=N][,cores=N][,threads=N]", part.key,
-                             did_you_mean(part.key, kKeys)));
+    return Error(fmt::format("unknown part '{}'{}; expected N[,sockets=N][,cores=N][,threads=N]",
+                             part.key, did_you_mean(part.key, kKeys)));
 }
 
 }  // namespace
@@ -59,8 +60,9 @@ Result<void> apply_vcpus_option(RunOptions& options, std::string_view value) {
     }
     const uint64_t product = uint64_t{topology.sockets} * topology.cores * topology.threads;
     if (counts.total && product != *counts.total) {
-        return Error(fmt::format("{} vCPUs are not sockets x cores x threads ({} x {} x {})", *counts.total,
-                                 topology.sockets, topology.cores, topology.threads));
+        return Error(fmt::format("{} vCPUs are not sockets x cores x threads ({} x {} x {})",
+                                 *counts.total, topology.sockets, topology.cores,
+                                 topology.threads));
     }
     if (product > MachineConfig::kMaxVcpus) {
         return Error(fmt::format("{} vCPUs; expected 1 to {}", product, MachineConfig::kMaxVcpus));

@@ -10,12 +10,14 @@
 namespace mynah {
 namespace {
 
-constexpr std::array<std::string_view, 6> kKeys{"path", "format", "bus", "readonly", "cache", "device"};
+constexpr std::array<std::string_view, 6> kKeys{"path",     "format", "bus",
+                                                "readonly", "cache",  "device"};
 
 // A key that has one value in this version.
 Result<void> expect_only(const ValuePart& part, std::string_view only) {
     if (part.value == only) return {};
-    return Error(fmt::format("{}={}: this version has only {}={}", part.key, part.value, part.key, only));
+    return Error(
+        fmt::format("{}={}: this version has only {}={}", part.key, part.value, part.key, only));
 }
 
 Result<CacheMode> parse_cache(std::string_view text) {
@@ -37,16 +39,17 @@ Result<void> apply_part(DiskConfig& disk, const ValuePart& part) {
         return expect_only(part, "disk");
     } else if (part.key == "readonly") {
         const auto value = parse_switch(part.value);
-        if (!value) return Error(fmt::format("readonly={}: {}", part.value, value.error().message()));
+        if (!value)
+            return Error(fmt::format("readonly={}: {}", part.value, value.error().message()));
         disk.read_only = value.value();
     } else if (part.key == "cache") {
         disk.cache = TRY(parse_cache(part.value));
     } else if (part.key == "size") {
         return Error("size=: this version does not create disks; make the file with truncate -s");
     } else {
-        return Error(fmt::format("unknown part '{}'{}; expected path=, format=, bus=, readonly= or cache=",
-                                 part.key.empty() ? part.value : part.key,
-                                 did_you_mean(part.key, kKeys)));
+        return Error(
+            fmt::format("unknown part '{}'{}; expected path=, format=, bus=, readonly= or cache=",
+                        part.key.empty() ? part.value : part.key, did_you_mean(part.key, kKeys)));
     }
     return {};
 }

@@ -15,8 +15,9 @@ namespace {
 
 constexpr std::array<std::string_view, 3> kCommands{"run", "help", "version"};
 // Planned; see the README.
-constexpr std::array<std::string_view, 11> kPlanned{"create", "start",      "stop",   "list", "console", "destroy",
-                                                    "define", "screenshot", "doctor", "info", "migrate"};
+constexpr std::array<std::string_view, 11> kPlanned{"create",  "start",   "stop",   "list",
+                                                    "console", "destroy", "define", "screenshot",
+                                                    "doctor",  "info",    "migrate"};
 
 constexpr const char* kUsage =
     "usage: mynah run --kernel FILE [options]   start a machine in the foreground\n"
@@ -26,7 +27,9 @@ constexpr const char* kUsage =
 int unknown_command(std::string_view word) {
     for (const std::string_view planned : kPlanned) {
         if (word != planned) continue;
-        fmt::print(stderr, "mynah {}: this version does not have it; expected run, help or version\n", word);
+        fmt::print(stderr,
+                   "mynah {}: this version does not have it; expected run, help or version\n",
+                   word);
         return mynah::kExitError;
     }
     fmt::print(stderr, "mynah: '{}': unknown command{}; expected run, help or version\n", word,

@@ -7,8 +7,8 @@
 #include "cli/boot_option.h"
 #include "cli/cpu_options.h"
 #include "cli/disk_option.h"
-#include "cli/serial_option.h"
 #include "cli/option_value.h"
+#include "cli/serial_option.h"
 
 namespace mynah {
 namespace {
@@ -84,7 +84,9 @@ Result<void> apply_cpu(RunOptions& options, Value value) {
     options.machine.cpu = value;
     return {};
 }
-Result<void> apply_graphics(RunOptions&, Value value) { return expect_word(value, "none", "vnc|spice"); }
+Result<void> apply_graphics(RunOptions&, Value value) {
+    return expect_word(value, "none", "vnc|spice");
+}
 Result<void> apply_network(RunOptions&, Value value) {
     if (value == "none") return {};
     return Error("this version has no network; expected none");
@@ -128,38 +130,45 @@ Result<void> apply_version(RunOptions& options, Value) {
 
 constexpr std::array kOptions{
     Option{"--name", "", "NAME", "what the machine is called", false, apply_name},
-    Option{"--memory", "--ram", "SIZE", "guest memory in MiB, or with suffix K, M, G, T (512M)", false,
-           apply_memory},
-    Option{"--vcpus", "", "N[,sockets=N,cores=N,threads=N]", "processors, each on a host thread (1)", false,
-           apply_vcpus_option},
+    Option{"--memory", "--ram", "SIZE", "guest memory in MiB, or with suffix K, M, G, T (512M)",
+           false, apply_memory},
+    Option{"--vcpus", "", "N[,sockets=N,cores=N,threads=N]",
+           "processors, each on a host thread (1)", false, apply_vcpus_option},
     Option{"--cpu", "", "MODEL[,+F,-F]", "processor model and features (max)", false, apply_cpu},
     Option{"--accel", "", "auto|interpreter", "how guest code is run (auto)", false, apply_accel},
-    Option{"--machine", "", "micro", "board: micro has virtio-mmio and neither firmware nor PCI", false,
-           apply_machine},
-    Option{"--kernel", "", "FILE", "Linux bzImage, or ELF vmlinux with a PVH entry", false, apply_kernel},
+    Option{"--machine", "", "micro", "board: micro has virtio-mmio and neither firmware nor PCI",
+           false, apply_machine},
+    Option{"--kernel", "", "FILE", "Linux bzImage, or ELF vmlinux with a PVH entry", false,
+           apply_kernel},
     Option{"--initrd", "", "FILE", "initial RAM disk", false, apply_initrd},
-    Option{"--cmdline", "--kernel-args", "TEXT", "the kernel's command line, such as console=ttyS0", false,
-           apply_cmdline},
+    Option{"--cmdline", "--kernel-args", "TEXT", "the kernel's command line, such as console=ttyS0",
+           false, apply_cmdline},
     Option{"--boot", "", "kernel=,initrd=,kernel_args=", "the same three in one option", false,
            apply_boot_option},
-    Option{"--unpack-kernel", "", "on|off", "unpack a bzImage here instead of in the guest (on)", false,
-           apply_unpack},
+    Option{"--unpack-kernel", "", "on|off", "unpack a bzImage here instead of in the guest (on)",
+           false, apply_unpack},
     Option{"--disk", "", "path=FILE[,format=raw][,readonly=on][,cache=MODE]",
-           "virtio disk; cache: writeback, writethrough, unsafe. Repeatable", true, apply_disk_option},
+           "virtio disk; cache: writeback, writethrough, unsafe. Repeatable", true,
+           apply_disk_option},
     Option{"--serial", "", "stdio|file=PATH|socket=PATH|pty|none",
            "where COM1 goes (stdio); again for COM2 to COM4", true, apply_serial_option},
     Option{"--console", "", "pty[,target_type=serial]|none",
            "as virt-install: COM1 on this terminal", false, apply_console_option},
     Option{"--graphics", "", "none", "this version has no display", false, apply_graphics},
     Option{"--network", "", "none", "this version has no network", false, apply_network},
-    Option{"--hypervisor", "", "none", "paravirtual identity the guest sees", false, apply_hypervisor},
-    Option{"--no-reboot", "--noreboot", "", "a guest's reset ends the machine", false, apply_no_reboot},
-    Option{"--instruction-limit", "", "N", "end, with status 3, when a processor has run N instructions",
-           false, apply_instruction_limit},
-    Option{"--time-limit", "", "SECONDS", "end, with status 3, after so long", false, apply_time_limit},
+    Option{"--hypervisor", "", "none", "paravirtual identity the guest sees", false,
+           apply_hypervisor},
+    Option{"--no-reboot", "--noreboot", "", "a guest's reset ends the machine", false,
+           apply_no_reboot},
+    Option{"--instruction-limit", "", "N",
+           "end, with status 3, when a processor has run N instructions", false,
+           apply_instruction_limit},
+    Option{"--time-limit", "", "SECONDS", "end, with status 3, after so long", false,
+           apply_time_limit},
     Option{"--dump-registers", "", "", "show the processors' registers if the guest crashes", false,
            apply_dump},
-    Option{"--verbose", "", "", "tell what is done, and a summary at the end", false, apply_verbose},
+    Option{"--verbose", "", "", "tell what is done, and a summary at the end", false,
+           apply_verbose},
     Option{"--help", "-h", "", "this text", false, apply_help},
     Option{"--version", "", "", "the version", false, apply_version},
 };

@@ -36,7 +36,8 @@ Result<uint64_t> parse_number(std::string_view text) {
     uint64_t value = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
     if (error == std::errc::result_out_of_range) return Error("is too large");
-    if (error != std::errc() || end != text.data() + text.size()) return Error("expected a whole number");
+    if (error != std::errc() || end != text.data() + text.size())
+        return Error("expected a whole number");
     return value;
 }
 
@@ -51,8 +52,9 @@ Result<uint64_t> parse_memory_size(std::string_view text) {
         digits.remove_suffix(1);
     }
     const bool unit_given = digits.size() != text.size();
-    const size_t letter = digits.empty() ? std::string_view::npos
-                                         : kSuffixes.find(static_cast<char>(std::toupper(digits.back())));
+    const size_t letter = digits.empty()
+                              ? std::string_view::npos
+                              : kSuffixes.find(static_cast<char>(std::toupper(digits.back())));
     if (letter != std::string_view::npos) {
         shift = 10 * (static_cast<unsigned>(letter) + 1);
         digits.remove_suffix(1);

@@ -5,8 +5,6 @@
 #include <unistd.h>
 
 #include <cstdio>
-#include <cstdlib>
-#include <optional>
 #include <string>
 
 #include "base/log.h"
@@ -15,6 +13,7 @@
 #include "cli/run_options.h"
 #include "cli/version.h"
 #include "host/signal_watch.h"
+#include "host/terminal.h"
 #include "machine/machine.h"
 
 namespace mynah {
@@ -25,9 +24,9 @@ void print_error(const Error& error) {
 }
 
 // Ends the machine by a signal to this process; a signal that comes before there is one is kept for
-// it. A second signal ends the process at once (exit handlers restore the terminal).
+// it. A second signal ends the process at once.
 class SignalStop {
- public:
+  public:
     void attach(Machine* machine) EXCLUDES(mutex_) {
         MutexLock lock(mutex_);
         machine_ = machine;
@@ -35,7 +34,10 @@ class SignalStop {
     }
     void signalled(int number) EXCLUDES(mutex_) {
         MutexLock lock(mutex_);
-        if (signal_ != 0) std::exit(kExitError);
+        if (signal_ != 0) {
+            Terminal::restore_now();
+            _exit(kExitError);
+        }
         signal_ = number;
         if (machine_ != nullptr) machine_->stop(StopReason::kQuit);
     }
@@ -44,7 +46,7 @@ class SignalStop {
         return signal_;
     }
 
- private:
+  private:
     Mutex mutex_;
     Machine* machine_ GUARDED_BY(mutex_) = nullptr;
     int signal_ GUARDED_BY(mutex_) = 0;
@@ -59,11 +61,15 @@ int status_of(StopReason reason) {
     switch (reason) {
         case StopReason::kPoweredOff:
         case StopReason::kReset:
-        case StopReason::kQuit: return kExitOk;
-        case StopReason::kCrashed: return kExitCrashed;
+        case StopReason::kQuit:
+            return kExitOk;
+        case StopReason::kCrashed:
+            return kExitCrashed;
         case StopReason::kInstructionLimit:
-        case StopReason::kTimeLimit: return kExitLimit;
-        case StopReason::kHostError: return kExitError;
+        case StopReason::kTimeLimit:
+            return kExitLimit;
+        case StopReason::kHostError:
+            return kExitError;
     }
     return kExitError;
 }
@@ -72,9 +78,12 @@ std::string reason_line(StopReason reason) {
     switch (reason) {
         case StopReason::kCrashed:
             return "mynah: the guest crashed: a processor shut down (triple fault)\n";
-        case StopReason::kInstructionLimit: return "mynah: stopped by --instruction-limit\n";
-        case StopReason::kTimeLimit: return "mynah: stopped by --time-limit\n";
-        default: return "";
+        case StopReason::kInstructionLimit:
+            return "mynah: stopped by --instruction-limit\n";
+        case StopReason::kTimeLimit:
+            return "mynah: stopped by --time-limit\n";
+        default:
+            return "";
     }
 }
 
@@ -91,7 +100,8 @@ Result<Ending> run_machine(const RunOptions& options, SignalStop& signals) {
 
     Ending ending{status_of(reason.value()), reason_line(reason.value())};
     const bool crashed = reason.value() == StopReason::kCrashed;
-    if (crashed && (options.dump_registers || options.verbose)) ending.report += machine->register_dump();
+    if (crashed && (options.dump_registers || options.verbose))
+        ending.report += machine->register_dump();
     if (options.verbose) ending.report += machine->summary().text();
     return ending;
 }

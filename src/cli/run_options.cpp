@@ -16,7 +16,8 @@ namespace {
 
 const Option* find_option(std::string_view name) {
     for (const Option& option : run_option_table()) {
-        if (name == option.name || (!option.synonym.empty() && name == option.synonym)) return &option;
+        if (name == option.name || (!option.synonym.empty() && name == option.synonym))
+            return &option;
     }
     return nullptr;
 }
@@ -44,8 +45,8 @@ struct Found {
 
 Result<Found> look_up(std::string_view word) {
     if (!word.starts_with('-') || word == "-" || word == "--") {
-        return Error(fmt::format("'{}': unexpected; options begin with --, and a kernel is named by --kernel",
-                                 word));
+        return Error(fmt::format(
+            "'{}': unexpected; options begin with --, and a kernel is named by --kernel", word));
     }
     const size_t equals = word.find('=');
     const std::string_view name = word.substr(0, equals);
@@ -66,7 +67,8 @@ Result<RunOptions> parse_run_options(std::span<const std::string_view> words) {
         const Option& option = *found.option;
         if (!option.value.empty() && !found.value) {
             if (i + 1 == words.size()) {
-                return Error(fmt::format("{}: its value is missing; expected {}", found.as_typed, option.value));
+                return Error(fmt::format("{}: its value is missing; expected {}", found.as_typed,
+                                         option.value));
             }
             found.value = words[++i];
         }
@@ -75,13 +77,15 @@ Result<RunOptions> parse_run_options(std::span<const std::string_view> words) {
         }
         const auto applied = option.apply(options, found.value.value_or(""));
         if (!applied) {
-            return Error(fmt::format("{} {}: {}", found.as_typed, *found.value, applied.error().message()));
+            return Error(
+                fmt::format("{} {}: {}", found.as_typed, *found.value, applied.error().message()));
         }
     }
     if (options.help || options.version) return options;
     TRY(finish_serial_options(options));
     if (options.machine.kernel.empty()) {
-        return Error("--kernel: missing; expected --kernel FILE, a Linux bzImage or vmlinux to boot");
+        return Error(
+            "--kernel: missing; expected --kernel FILE, a Linux bzImage or vmlinux to boot");
     }
     return options;
 }
@@ -96,7 +100,8 @@ std::string run_help() {
     }
     out +=
         "\nIn a terminal: Ctrl-A X quits, Ctrl-A H shows all keys.\n"
-        "Exit status: 0 the guest powered off or the operator quit; 1 usage or host error; 2 the guest\n"
+        "Exit status: 0 the guest powered off or the operator quit; 1 usage or host error; 2 the "
+        "guest\n"
         "crashed; 3 a limit was reached.\n";
     return out;
 }

@@ -19,7 +19,8 @@ struct RunOptions {
 };
 
 // The words behind `mynah run`. Error: one line that names the option, says what was expected, and
-// suggests the nearest valid one. Nothing is ignored; what later versions will have is said to be missing.
+// suggests the nearest valid one. Nothing is ignored; what later versions will have is said to be
+// missing.
 Result<RunOptions> parse_run_options(std::span<const std::string_view> words);
 
 // A line or two for each option.

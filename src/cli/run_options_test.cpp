@@ -15,7 +15,9 @@ namespace {
 using testing::HasSubstr;
 using testing::StartsWith;
 
-Result<RunOptions> parse(const std::vector<std::string_view>& words) { return parse_run_options(words); }
+Result<RunOptions> parse(const std::vector<std::string_view>& words) {
+    return parse_run_options(words);
+}
 
 // With a kernel, so that only what is tested can be wrong.
 Result<RunOptions> parse_more(std::vector<std::string_view> words) {
@@ -53,10 +55,11 @@ TEST(RunOptions, IssuesCommandLine) {
 }
 
 TEST(RunOptions, VirtInstallsWords) {
-    const auto options = parse({"--name", "vm1", "--ram=2048", "--vcpus", "2", "--disk",
-                                "path=d.img,bus=virtio,format=raw", "--graphics", "none", "--network", "none",
-                                "--console", "pty,target_type=serial", "--boot",
-                                "kernel=vmlinuz,initrd=initrd.img,kernel_args=console=ttyS0,115200 quiet"});
+    const auto options =
+        parse({"--name", "vm1", "--ram=2048", "--vcpus", "2", "--disk",
+               "path=d.img,bus=virtio,format=raw", "--graphics", "none", "--network", "none",
+               "--console", "pty,target_type=serial", "--boot",
+               "kernel=vmlinuz,initrd=initrd.img,kernel_args=console=ttyS0,115200 quiet"});
     ASSERT_TRUE(options) << options.error().message();
     const MachineConfig& config = options.value().machine;
     EXPECT_EQ(config.name, "vm1");
@@ -78,8 +81,8 @@ TEST(RunOptions, MemorySizes) {
 }
 
 TEST(RunOptions, AbsurdMemorySizesAreNamed) {
-    for (const char* size : {"0", "1", "15M", "2T", "100000000", "18446744073709551616", "99999999999T", "-1", "x",
-                             "", "1.5G", "512Q", "17K", "16777217K"}) {
+    for (const char* size : {"0", "1", "15M", "2T", "100000000", "18446744073709551616",
+                             "99999999999T", "-1", "x", "", "1.5G", "512Q", "17K", "16777217K"}) {
         const std::string message = failure({"--memory", size});
         EXPECT_THAT(message, StartsWith(std::string("--memory ") + size)) << size;
         EXPECT_THAT(message, testing::AnyOf(HasSubstr("expected"), HasSubstr("too large")));
@@ -96,8 +99,8 @@ TEST(RunOptions, Topology) {
 }
 
 TEST(RunOptions, AbsurdVcpusAreNamed) {
-    for (const char* text : {"0", "129", "-1", "x", "", "4,sockets=3", "5,cores=2", "1,threads=2", "2,boards=1",
-                             "cores=100,threads=100", "4,sockets=0", "4294967297"}) {
+    for (const char* text : {"0", "129", "-1", "x", "", "4,sockets=3", "5,cores=2", "1,threads=2",
+                             "2,boards=1", "cores=100,threads=100", "4,sockets=0", "4294967297"}) {
         EXPECT_THAT(failure({"--vcpus", text}), StartsWith(std::string("--vcpus ") + text)) << text;
     }
 }
@@ -130,8 +133,8 @@ TEST(RunOptions, WrongDisksAreNamed) {
 
 TEST(RunOptions, SerialPorts) {
     using Kind = SerialConfig::Kind;
-    const MachineConfig config = machine({"--serial", "file=a,b", "--serial", "none", "--serial", "stdio",
-                                          "--serial", "socket=s"});
+    const MachineConfig config = machine(
+        {"--serial", "file=a,b", "--serial", "none", "--serial", "stdio", "--serial", "socket=s"});
     ASSERT_EQ(config.serial_ports.size(), 4u);
     EXPECT_EQ(config.serial_ports[0].kind, Kind::kFile);
     EXPECT_EQ(config.serial_ports[0].path, "a,b");
@@ -145,9 +148,10 @@ TEST(RunOptions, SerialPorts) {
 TEST(RunOptions, WrongSerialPortsAreNamed) {
     EXPECT_THAT(failure({"--serial", "tcp=1"}), HasSubstr("expected stdio"));
     EXPECT_THAT(failure({"--serial", "file="}), HasSubstr("needs a path"));
-    EXPECT_THAT(failure({"--serial", "stdio", "--serial", "stdio"}), HasSubstr("two ports are stdio"));
-    EXPECT_THAT(failure({"--serial", "none", "--serial", "none", "--serial", "none", "--serial", "none",
-                         "--serial", "none"}),
+    EXPECT_THAT(failure({"--serial", "stdio", "--serial", "stdio"}),
+                HasSubstr("two ports are stdio"));
+    EXPECT_THAT(failure({"--serial", "none", "--serial", "none", "--serial", "none", "--serial",
+                         "none", "--serial", "none"}),
                 HasSubstr("expected at most 4"));
     EXPECT_THAT(failure({"--console", "pty,target_type=virtio"}), HasSubstr("target_type=serial"));
 }
@@ -170,7 +174,8 @@ TEST(RunOptions, UnknownOptionSuggestsTheNearest) {
 }
 
 TEST(RunOptions, WhatLaterVersionsHaveIsSaidToBeMissing) {
-    EXPECT_THAT(failure({"--cdrom", "a.iso"}), StartsWith("--cdrom: this version does not have it"));
+    EXPECT_THAT(failure({"--cdrom", "a.iso"}),
+                StartsWith("--cdrom: this version does not have it"));
     EXPECT_THAT(failure({"--accel", "kvm"}), HasSubstr("does not have it"));
     EXPECT_THAT(failure({"--accel", "jit"}), HasSubstr("does not have it"));
     EXPECT_THAT(failure({"--machine", "pc"}), HasSubstr("does not have it; expected micro"));

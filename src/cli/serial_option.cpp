@@ -49,7 +49,8 @@ Result<void> apply_console_option(RunOptions& options, std::string_view value) {
     // `run` is in the foreground: the console it would open a pseudo-terminal for, and then attach
     // the terminal to, is the terminal.
     auto& ports = options.machine.serial_ports;
-    ports.insert(ports.begin(), kind == "none" ? SerialConfig{} : SerialConfig{SerialConfig::Kind::kStdio, ""});
+    ports.insert(ports.begin(),
+                 kind == "none" ? SerialConfig{} : SerialConfig{SerialConfig::Kind::kStdio, ""});
     return {};
 }
 

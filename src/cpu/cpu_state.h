@@ -54,30 +54,26 @@ struct Flags {
     bool has(uint64_t system_bits) const { return (system & system_bits) != 0; }
 };
 
-// x87 and MMX state as FXSAVE64 stores it [SDM 1 10.5.1], so that the host's own FXRSTOR64 and
-// FXSAVE64 work on it in place. FCS and FDS read as zero, as on all processors that announce so
+// x87 and MMX state. FCS and FDS read as zero, as on all processors that announce so
 // (CPUID.7.0:EBX[13]), which therefore must be announced.
-struct alignas(16) X87State {
+struct X87State {
     uint16_t fcw = 0x37f;
     uint16_t fsw = 0;
-    uint8_t tags = 0;  // one bit a register, by physical number; clear: empty
-    uint8_t reserved = 0;
     uint16_t fop = 0;  // 11 bits
+    uint8_t tags = 0;  // one bit a register, by physical number; clear: empty
     uint64_t fip = 0;
     uint64_t fdp = 0;
-    uint32_t host_mxcsr = 0x1f80;  // engines' own, not the guest's; always valid for FXRSTOR
-    uint32_t host_mxcsr_mask = 0;
     struct Register {
         uint64_t significand = 0;
         uint16_t sign_exponent = 0;
-        uint16_t reserved[3] = {};
+        uint16_t unused[3] = {};
     };
-    std::array<Register, 8> st{};  // ST(0) to ST(7)
-    std::array<std::byte, 352> scratch{};  // FXSAVE's XMM area; engines' own
+    std::array<Register, 8> physical{};  // R0 to R7, whose significands are MM0 to MM7
 
     unsigned top() const { return (fsw >> 11) & 7; }
+    Register& st(unsigned i) { return physical[(top() + i) & 7]; }
+    const Register& st(unsigned i) const { return physical[(top() + i) & 7]; }
 };
-static_assert(sizeof(X87State) == 512);
 
 struct alignas(32) VectorRegister {
     std::array<std::byte, 32> bytes{};  // XMM is the low half

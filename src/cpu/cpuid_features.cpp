@@ -14,6 +14,7 @@ namespace {
 using enum FeatureWord;
 using enum FeatureNeeds;
 
+// clang-format off
 // In the order of the manual's tables [SDM 2A CPUID tables 3-10, 3-11, 3-8].
 constexpr Feature kFeatures[] = {
     {"pni", kLeaf1Ecx, 0, kHost},
@@ -111,6 +112,8 @@ constexpr Feature kFeatures[] = {
     {"arch-capabilities", kLeaf7Edx, 29, kEngine},
     {"ssbd", kLeaf7Edx, 31, kEngine},
     {"avx-vnni", kLeaf7Sub1Eax, 4, kAbsent},
+    {"bhi-ctrl", kLeaf7Sub2Edx, 4, kEngine},
+    {"mcdt-no", kLeaf7Sub2Edx, 5, kEngine},
     {"xsaveopt", kLeafDSub1Eax, 0, kHost},
     {"xsavec", kLeafDSub1Eax, 1, kHost},
     {"xgetbv1", kLeafDSub1Eax, 2, kHost},
@@ -157,7 +160,10 @@ constexpr Dependency kDependencies[] = {
     {"pdpe1gb", "lm"},      {"cx16", "cx8"},       {"tsc-deadline", "apic"}, {"x2apic", "apic"},
     {"arat", "apic"},       {"rdtscp", "tsc"},     {"invtsc", "tsc"},       {"tsc_adjust", "tsc"},
     {"rdpid", "rdtscp"},    {"mca", "mce"},        {"lahf-lm", "lm"},
+    {"bhi-ctrl", "spec-ctrl"}, {"stibp", "spec-ctrl"}, {"ssbd", "spec-ctrl"},
 };
+
+// clang-format on
 
 std::string normalised(std::string_view name) {
     std::string out(name);
@@ -215,8 +221,9 @@ const Feature* find_feature(std::string_view name) {
         if (wanted == alias.alias) wanted = alias.name;
     }
     wanted = normalised(wanted);
-    const auto found = std::ranges::find_if(
-        kFeatures, [&wanted](const Feature& feature) { return normalised(feature.name) == wanted; });
+    const auto found = std::ranges::find_if(kFeatures, [&wanted](const Feature& feature) {
+        return normalised(feature.name) == wanted;
+    });
     return found == std::end(kFeatures) ? nullptr : &*found;
 }
 

@@ -9,8 +9,18 @@ namespace mynah {
 
 // The registers of CPUID that hold feature bits [SDM 2A CPUID].
 enum class FeatureWord : uint8_t {
-    kLeaf1Ecx, kLeaf1Edx, kLeaf7Ebx, kLeaf7Ecx, kLeaf7Edx, kLeaf7Sub1Eax, kLeafDSub1Eax, kLeaf6Eax,
-    kExt1Ecx, kExt1Edx, kExt7Edx,
+    kLeaf1Ecx,
+    kLeaf1Edx,
+    kLeaf7Ebx,
+    kLeaf7Ecx,
+    kLeaf7Edx,
+    kLeaf7Sub1Eax,
+    kLeaf7Sub2Edx,
+    kLeafDSub1Eax,
+    kLeaf6Eax,
+    kExt1Ecx,
+    kExt1Edx,
+    kExt7Edx,
     kCount
 };
 

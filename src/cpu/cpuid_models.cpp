@@ -13,7 +13,7 @@ namespace {
 constexpr std::string_view kBaseline =
     "fpu vme de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat pse36 clflush mmx fxsr sse "
     "sse2 ss syscall nx lm hypervisor x2apic tsc-deadline arat invtsc tsc_adjust rdtscp "
-    "md-clear spec-ctrl stibp ssbd arch-capabilities";
+    "md-clear spec-ctrl stibp ssbd arch-capabilities bhi-ctrl mcdt-no";
 
 // Signatures are those of shipped parts [SDM 4 table 2-1], as guests choose quirks by them.
 constexpr CpuModel kModels[] = {
@@ -22,8 +22,7 @@ constexpr CpuModel kModels[] = {
     {"x86-64-v1", 0x000006f2, "", kBaseline},
     {"qemu64", 0x000006f2, "x86-64-v1", "pni cx16"},
     {"x86-64-v2", 0x000106a5, "x86-64-v1", "pni ssse3 cx16 sse4.1 sse4.2 popcnt lahf-lm"},
-    {"x86-64-v3", 0x000306c3, "x86-64-v2",
-     "avx avx2 fma f16c bmi1 bmi2 abm movbe xsave xsaveopt"},
+    {"x86-64-v3", 0x000306c3, "x86-64-v2", "avx avx2 fma f16c bmi1 bmi2 abm movbe xsave xsaveopt"},
     {"Nehalem", 0x000106a5, "x86-64-v2", ""},
     {"Westmere", 0x000206c1, "Nehalem", "aes pclmulqdq pcid pdpe1gb"},
     {"SandyBridge", 0x000206a7, "Westmere", "avx xsave xsaveopt"},

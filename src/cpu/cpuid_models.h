@@ -11,9 +11,9 @@ namespace mynah {
 // A named processor: identification and features.
 struct CpuModel {
     std::string_view name;
-    uint32_t signature;            // leaf 1 EAX
-    std::string_view parent;       // model whose features it has too; empty: none
-    std::string_view features;     // separated by blanks; "*": all that can be offered
+    uint32_t signature;         // leaf 1 EAX
+    std::string_view parent;    // model whose features it has too; empty: none
+    std::string_view features;  // separated by blanks; "*": all that can be offered
 };
 
 std::span<const CpuModel> known_models();

@@ -52,9 +52,10 @@ size_t edit_distance(std::string_view a, std::string_view b) {
 
 template <typename Named>
 std::string_view nearest(std::string_view name, std::span<const Named> candidates) {
-    return std::ranges::min_element(candidates, {}, [name](const Named& candidate) {
-               return edit_distance(name, candidate.name);
-           })->name;
+    return std::ranges::min_element(
+               candidates, {},
+               [name](const Named& candidate) { return edit_distance(name, candidate.name); })
+        ->name;
 }
 
 struct Change {
@@ -106,8 +107,9 @@ Result<FeatureSet> changed(FeatureSet set, std::string_view changes) {
     remove_unfounded(set);
     for (const Feature* feature : demanded) {
         if (!contains(set, *feature)) {
-            return Error(fmt::format(
-                "--cpu: feature '{}' needs another one that this processor model lacks", feature->name));
+            return Error(
+                fmt::format("--cpu: feature '{}' needs another one that this processor model lacks",
+                            feature->name));
         }
     }
     return set;
@@ -117,7 +119,8 @@ unsigned width_of(uint32_t count) { return static_cast<unsigned>(std::bit_width(
 
 }  // namespace
 
-Result<CpuidPolicy> CpuidPolicy::create(std::string_view text, CpuTopology topology, uint64_t tsc_hz) {
+Result<CpuidPolicy> CpuidPolicy::create(std::string_view text, CpuTopology topology,
+                                        uint64_t tsc_hz) {
     CHECK(topology.sockets > 0 && topology.cores > 0 && topology.threads > 0 && tsc_hz > 0);
     const size_t comma = std::min(text.find(','), text.size());
     const std::string_view name = text.substr(0, comma);
@@ -164,22 +167,31 @@ uint32_t CpuidPolicy::apic_id(uint32_t vcpu) const {
 
 void CpuidPolicy::fill_basic_leaves() {
     constexpr std::string_view kVendor = "GenuineIntel";
-    put(0, 0, {.eax = kMaxBasicLeaf, .ebx = four_chars(kVendor, 0), .ecx = four_chars(kVendor, 8),
-               .edx = four_chars(kVendor, 4)});
+    put(0, 0,
+        {.eax = kMaxBasicLeaf,
+         .ebx = four_chars(kVendor, 0),
+         .ecx = four_chars(kVendor, 8),
+         .edx = four_chars(kVendor, 4)});
     const uint32_t package_ids = 1u << std::min(thread_bits_ + core_bits_, 7u);
     const uint32_t multithreaded = topology_.threads * topology_.cores > 1 ? 1u << 28 : 0;
     constexpr uint32_t kClflushLine = 8u << 8;  // in 8-byte units
-    put(1, 0, {.eax = signature_, .ebx = kClflushLine | package_ids << 16,
-               .ecx = word(FeatureWord::kLeaf1Ecx),
-               .edx = word(FeatureWord::kLeaf1Edx) | multithreaded});
+    put(1, 0,
+        {.eax = signature_,
+         .ebx = kClflushLine | package_ids << 16,
+         .ecx = word(FeatureWord::kLeaf1Ecx),
+         .edx = word(FeatureWord::kLeaf1Edx) | multithreaded});
     if (has("monitor")) {
         // Line of 64 bytes; interrupts end MWAIT even when masked; one C1 sub-state.
         put(5, 0, {.eax = 64, .ebx = 64, .ecx = 3, .edx = 0x10});
     }
     put(6, 0, {.eax = word(FeatureWord::kLeaf6Eax)});
-    put(7, 0, {.eax = 1, .ebx = word(FeatureWord::kLeaf7Ebx), .ecx = word(FeatureWord::kLeaf7Ecx),
-               .edx = word(FeatureWord::kLeaf7Edx)});
+    put(7, 0,
+        {.eax = 2,
+         .ebx = word(FeatureWord::kLeaf7Ebx),
+         .ecx = word(FeatureWord::kLeaf7Ecx),
+         .edx = word(FeatureWord::kLeaf7Edx)});
     put(7, 1, {.eax = word(FeatureWord::kLeaf7Sub1Eax)});
+    put(7, 2, {.edx = word(FeatureWord::kLeaf7Sub2Edx)});
 }
 
 void CpuidPolicy::fill_cache_leaves() {
@@ -189,18 +201,22 @@ void CpuidPolicy::fill_cache_leaves() {
         uint32_t type, level, kib, ways;
         bool shared;  // by the whole package
     };
-    constexpr Cache kCaches[] = {{1, 1, 32, 8, false}, {2, 1, 32, 8, false}, {3, 2, 1024, 16, false},
+    constexpr Cache kCaches[] = {{1, 1, 32, 8, false},
+                                 {2, 1, 32, 8, false},
+                                 {3, 2, 1024, 16, false},
                                  {3, 3, 16384, 16, true}};
     const unsigned package_bits = thread_bits_ + core_bits_;
     for (uint32_t i = 0; i < std::size(kCaches); ++i) {
         const Cache& cache = kCaches[i];
-        const uint32_t sharing_ids = 1u << (cache.shared ? std::min(package_bits, 11u) : thread_bits_);
+        const uint32_t sharing_ids = 1u
+                                     << (cache.shared ? std::min(package_bits, 11u) : thread_bits_);
         const uint32_t core_ids = 1u << std::min(core_bits_, 5u);
         const uint32_t sets = cache.kib * 1024 / 64 / cache.ways;
-        put(4, i, {.eax = cache.type | cache.level << 5 | 1u << 8 | (sharing_ids - 1) << 14 |
-                          (core_ids - 1) << 26,
-                   .ebx = 63 | (cache.ways - 1) << 22,
-                   .ecx = sets - 1});
+        put(4, i,
+            {.eax = cache.type | cache.level << 5 | 1u << 8 | (sharing_ids - 1) << 14 |
+                    (core_ids - 1) << 26,
+             .ebx = 63 | (cache.ways - 1) << 22,
+             .ecx = sets - 1});
     }
 }
 
@@ -240,7 +256,8 @@ CpuidPolicy::TscRatio CpuidPolicy::ratio_for(uint64_t tsc_hz) {
 void CpuidPolicy::fill_frequency_leaves(uint64_t tsc_hz) {
     const TscRatio ratio = ratio_for(tsc_hz);
     put(0x15, 0, {.eax = ratio.denominator, .ebx = ratio.numerator, .ecx = kCrystalHz});
-    const uint32_t mhz = static_cast<uint32_t>(std::clamp<uint64_t>(tsc_hz / 1'000'000, 1, 0xffff));
+    const uint32_t mhz =
+        static_cast<uint32_t>(std::clamp<uint64_t>((tsc_hz + 500'000) / 1'000'000, 1, 0xffff));
     put(0x16, 0, {.eax = mhz, .ebx = mhz, .ecx = 100});
 }
 
@@ -249,9 +266,13 @@ void CpuidPolicy::fill_hypervisor_leaves(uint64_t tsc_hz) {
     // A signature no guest takes for an interface it knows; the frequencies are where VMware put
     // them and others look: EAX the TSC's, EBX the APIC timer's, in kHz.
     constexpr std::string_view kSignature = "MynahMynah  ";
-    put(kHypervisorFirst, 0, {.eax = kHypervisorLast, .ebx = four_chars(kSignature, 0),
-                              .ecx = four_chars(kSignature, 4), .edx = four_chars(kSignature, 8)});
-    put(kHypervisorLast, 0, {.eax = static_cast<uint32_t>(tsc_hz / 1000), .ebx = kCrystalHz / 1000});
+    put(kHypervisorFirst, 0,
+        {.eax = kHypervisorLast,
+         .ebx = four_chars(kSignature, 0),
+         .ecx = four_chars(kSignature, 4),
+         .edx = four_chars(kSignature, 8)});
+    put(kHypervisorLast, 0,
+        {.eax = static_cast<uint32_t>(tsc_hz / 1000), .ebx = kCrystalHz / 1000});
 }
 
 void CpuidPolicy::fill_extended_leaves(std::string_view model) {
@@ -260,8 +281,11 @@ void CpuidPolicy::fill_extended_leaves(std::string_view model) {
     const std::string brand = fmt::format("Mynah Virtual CPU ({})", model);
     for (uint32_t i = 0; i < 3; ++i) {
         const size_t at = i * 16;
-        put(0x80000002 + i, 0, {.eax = four_chars(brand, at), .ebx = four_chars(brand, at + 4),
-                                .ecx = four_chars(brand, at + 8), .edx = four_chars(brand, at + 12)});
+        put(0x80000002 + i, 0,
+            {.eax = four_chars(brand, at),
+             .ebx = four_chars(brand, at + 4),
+             .ecx = four_chars(brand, at + 8),
+             .edx = four_chars(brand, at + 12)});
     }
     put(0x80000006, 0, {.ecx = 1024u << 16 | 8u << 12 | 64});  // L2: KiB, 16 ways, line
     put(0x80000007, 0, {.edx = word(FeatureWord::kExt7Edx)});
@@ -318,11 +342,21 @@ void CpuidPolicy::fill_valid_bits() {
         uint64_t bits;
     };
     constexpr Bit kBits[] = {
-        {"vme", cr4::kVme | cr4::kPvi}, {"tsc", cr4::kTsd},     {"de", cr4::kDe},
-        {"pse", cr4::kPse},             {"pae", cr4::kPae},     {"mce", cr4::kMce},
-        {"pge", cr4::kPge},             {"mmx", cr4::kPce},     {"fxsr", cr4::kOsfxsr},
-        {"sse", cr4::kOsxmmexcpt},      {"umip", cr4::kUmip},   {"fsgsbase", cr4::kFsgsbase},
-        {"pcid", cr4::kPcide},          {"xsave", cr4::kOsxsave}, {"smep", cr4::kSmep},
+        {"vme", cr4::kVme | cr4::kPvi},
+        {"tsc", cr4::kTsd},
+        {"de", cr4::kDe},
+        {"pse", cr4::kPse},
+        {"pae", cr4::kPae},
+        {"mce", cr4::kMce},
+        {"pge", cr4::kPge},
+        {"mmx", cr4::kPce},
+        {"fxsr", cr4::kOsfxsr},
+        {"sse", cr4::kOsxmmexcpt},
+        {"umip", cr4::kUmip},
+        {"fsgsbase", cr4::kFsgsbase},
+        {"pcid", cr4::kPcide},
+        {"xsave", cr4::kOsxsave},
+        {"smep", cr4::kSmep},
         {"smap", cr4::kSmap},
     };
     for (const Bit& b : kBits) {

@@ -23,7 +23,7 @@ struct CpuTopology {
 // Answers CPUID for one machine. A model is a named set of features; what the host's silicon
 // cannot do or the engine does not implement is taken away from it.
 class CpuidPolicy {
- public:
+  public:
     // `text` is the value of --cpu: MODEL[,+feature,-feature...]. Error: unknown model or feature
     // (with the nearest known name), or a feature asked for by + that cannot be had.
     // tsc_hz: frequency of the guest's TSC, told by leaf 15h.
@@ -58,7 +58,7 @@ class CpuidPolicy {
     // APIC id of a processor by its number: thread, core and socket fields padded to powers of two.
     uint32_t apic_id(uint32_t vcpu) const;
 
- private:
+  private:
     // The leaves with the static content, in registers as CPUID returns them.
     struct Entry {
         uint32_t leaf, subleaf;
@@ -70,7 +70,9 @@ class CpuidPolicy {
     };
 
     CpuidPolicy() = default;
-    void put(uint32_t leaf, uint32_t subleaf, CpuidLeaf value) { entries_.push_back({leaf, subleaf, value}); }
+    void put(uint32_t leaf, uint32_t subleaf, CpuidLeaf value) {
+        entries_.push_back({leaf, subleaf, value});
+    }
     uint32_t word(FeatureWord word) const { return features_[static_cast<unsigned>(word)]; }
     void fill_valid_bits();
     void fill_basic_leaves();

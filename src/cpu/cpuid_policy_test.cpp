@@ -10,7 +10,8 @@ namespace mynah {
 namespace {
 
 constexpr uint64_t kTscHz = 2'500'000'000;
-constexpr CpuidPolicy::Dynamic kPlain{.apic_id = 0, .osxsave = false, .apic_enabled = true, .xcr0 = 1};
+constexpr CpuidPolicy::Dynamic kPlain{
+    .apic_id = 0, .osxsave = false, .apic_enabled = true, .xcr0 = 1};
 
 CpuidPolicy make(std::string_view text, CpuTopology topology = {}, uint64_t tsc_hz = kTscHz) {
     auto result = CpuidPolicy::create(text, topology, tsc_hz);
@@ -147,7 +148,8 @@ TEST(CpuidPolicy, LeafFifteenTellsTheTscWithinTwoMillionths) {
         const CpuidLeaf leaf = policy.query(0x15, 0, kPlain);
         EXPECT_EQ(leaf.ecx, policy.apic_timer_hz());
         EXPECT_LT(uint64_t{leaf.ecx} / 1000 * leaf.ebx, uint64_t{1} << 32) << hz;
-        const double error = static_cast<double>(linux_tsc_khz(leaf)) - static_cast<double>(hz / 1000);
+        const double error =
+            static_cast<double>(linux_tsc_khz(leaf)) - static_cast<double>(hz / 1000);
         EXPECT_LE(std::abs(error), std::max(1.0, static_cast<double>(hz) * 2e-9)) << hz;
     }
 }

@@ -22,9 +22,9 @@ struct Step {
 
 // Where a walk ended.
 struct Leaf {
-    uint64_t frame = 0;         // physical address of the (large) page
-    uint64_t rights = 0;        // kWritable and kUser of all levels, and-ed
-    bool no_execute = false;    // any level
+    uint64_t frame = 0;       // physical address of the (large) page
+    uint64_t rights = 0;      // kWritable and kUser of all levels, and-ed
+    bool no_execute = false;  // any level
     uint8_t shift = 12;
     unsigned steps = 0;
     Step step[4];
@@ -38,10 +38,9 @@ template <typename Entry>
 bool add_step(const GuestMemory& memory, uint64_t address, Leaf& leaf) {
     std::byte* host = memory.host(GuestPhys(address), sizeof(Entry));
     // Aligned entries are read in one piece, as another vCPU may be writing them.
-    const Entry value =
-        host == nullptr
-            ? static_cast<Entry>(~Entry{0})
-            : std::atomic_ref<Entry>(*reinterpret_cast<Entry*>(host)).load(std::memory_order_relaxed);
+    const Entry value = host == nullptr ? static_cast<Entry>(~Entry{0})
+                                        : std::atomic_ref<Entry>(*reinterpret_cast<Entry*>(host))
+                                              .load(std::memory_order_relaxed);
     leaf.step[leaf.steps++] = {.host = host, .value = value};
     leaf.rights &= value;
     return (value & entry::kPresent) != 0;
@@ -56,8 +55,8 @@ uint64_t reserved_always(const CpuState& state, unsigned physical_bits, bool fou
 }
 
 // The levels below a page-directory-pointer table, and with 4-level paging that one and the PML4.
-WalkEnd walk_wide(const GuestMemory& memory, uint64_t linear, uint64_t table,
-                  uint8_t top_shift, uint64_t reserved, bool gigabyte_pages, Leaf& leaf) {
+WalkEnd walk_wide(const GuestMemory& memory, uint64_t linear, uint64_t table, uint8_t top_shift,
+                  uint64_t reserved, bool gigabyte_pages, Leaf& leaf) {
     leaf.rights = entry::kWritable | entry::kUser;
     for (uint8_t shift = top_shift;; shift = static_cast<uint8_t>(shift - 9)) {
         const uint64_t index = (linear >> shift) & 0x1ff;
@@ -68,7 +67,8 @@ WalkEnd walk_wide(const GuestMemory& memory, uint64_t linear, uint64_t table,
         const bool large = (value & entry::kLarge) != 0;
         if (shift == 12 || (large && shift == 21) || (large && shift == 30 && gigabyte_pages)) {
             // Below a large page's frame lies bit 12, its PAT bit; the others are reserved.
-            if (shift != 12 && (value & low_mask(shift) & ~low_mask(13)) != 0) return WalkEnd::kReserved;
+            if (shift != 12 && (value & low_mask(shift) & ~low_mask(13)) != 0)
+                return WalkEnd::kReserved;
             leaf.frame = value & kAddressField & ~low_mask(shift);
             leaf.shift = shift;
             return WalkEnd::kMapped;
@@ -116,7 +116,9 @@ Rights rights_of(const CpuState& state, const Leaf& leaf, AccessMode mode) {
     const bool user_page = (leaf.rights & entry::kUser) != 0;
     const bool writable = (leaf.rights & entry::kWritable) != 0;
     if (mode == AccessMode::kUser) {
-        return {.read = user_page, .write = user_page && writable, .execute = user_page && !leaf.no_execute};
+        return {.read = user_page,
+                .write = user_page && writable,
+                .execute = user_page && !leaf.no_execute};
     }
     const bool smap_bars = user_page && (state.cr4 & x86::cr4::kSmap) != 0 &&
                            (mode == AccessMode::kImplicit || !state.flags.has(x86::rflags::kAc));
@@ -154,7 +156,8 @@ uint32_t error_code(const CpuState& state, AccessKind kind, AccessMode mode, Wal
     if (mode == AccessMode::kUser) code |= pf::kUser;
     // I/D is told only when fetches can be told apart at all [SDM 3A 4.7].
     const bool nx = (state.cr4 & x86::cr4::kPae) != 0 && (state.efer & x86::efer::kNxe) != 0;
-    if (kind == AccessKind::kExecute && (nx || (state.cr4 & x86::cr4::kSmep) != 0)) code |= pf::kFetch;
+    if (kind == AccessKind::kExecute && (nx || (state.cr4 & x86::cr4::kSmep) != 0))
+        code |= pf::kFetch;
     return code;
 }
 
@@ -163,8 +166,13 @@ uint32_t error_code(const CpuState& state, AccessKind kind, AccessMode mode, Wal
 std::variant<Translation, Exception> Mmu::translate(const CpuState& state, uint64_t linear,
                                                     AccessKind kind, AccessMode mode) {
     if (!state.paging()) {
-        return Translation{.page = GuestPhys(linear & ~kPageMask), .writable = true, .executable = true,
-                           .readable = true, .user = true, .global = false, .page_shift = 12};
+        return Translation{.page = GuestPhys(linear & ~kPageMask),
+                           .writable = true,
+                           .executable = true,
+                           .readable = true,
+                           .user = true,
+                           .global = false,
+                           .page_shift = 12};
     }
     const bool wide = (state.cr4 & x86::cr4::kPae) != 0;
     for (;;) {
@@ -198,7 +206,8 @@ std::variant<Translation, Exception> Mmu::translate(const CpuState& state, uint6
             .executable = rights.execute,
             .readable = rights.read,
             .user = (leaf.rights & entry::kUser) != 0,
-            .global = (leaf.last().value & entry::kGlobal) != 0 && (state.cr4 & x86::cr4::kPge) != 0,
+            .global =
+                (leaf.last().value & entry::kGlobal) != 0 && (state.cr4 & x86::cr4::kPge) != 0,
             .page_shift = leaf.shift,
         };
     }

@@ -17,20 +17,20 @@ enum class AccessMode : uint8_t { kUser, kSupervisor, kImplicit };
 
 // Where a linear page is, and what the mapping allows besides the access that was asked for.
 struct Translation {
-    GuestPhys page;        // 4 KiB page, aligned, also inside a large page
-    bool writable;         // by the same mode, and the dirty bit is already set
-    bool executable;       // by the same mode
-    bool readable;         // by the same mode (false for SMAP-protected pages fetched for execute)
-    bool user;             // U/S of the whole walk
-    bool global;           // G of the leaf and CR4.PGE
-    uint8_t page_shift;    // 12, 21, 22 or 30; 12 without paging
+    GuestPhys page;      // 4 KiB page, aligned, also inside a large page
+    bool writable;       // by the same mode, and the dirty bit is already set
+    bool executable;     // by the same mode
+    bool readable;       // by the same mode (false for SMAP-protected pages fetched for execute)
+    bool user;           // U/S of the whole walk
+    bool global;         // G of the leaf and CR4.PGE
+    uint8_t page_shift;  // 12, 21, 22 or 30; 12 without paging
 };
 
 // Walks the guest's page tables: no paging, 32-bit, PAE, 4-level [SDM 3A 4.3 to 4.5].
 // Accessed and dirty bits are set with a locked compare-exchange, as other vCPUs may do the same.
 // Paging structures outside RAM read as all ones.
 class Mmu {
- public:
+  public:
     // physical_bits: MAXPHYADDR; higher bits of entries are reserved. gigabyte_pages: whether
     // CPUID offers them; otherwise bit 7 of a PDPTE is reserved too.
     Mmu(GuestMemory& memory, unsigned physical_bits, bool gigabyte_pages = true)
@@ -47,7 +47,7 @@ class Mmu {
 
     unsigned physical_bits() const { return physical_bits_; }
 
- private:
+  private:
     GuestMemory& memory_;
     unsigned physical_bits_;
     bool gigabyte_pages_;

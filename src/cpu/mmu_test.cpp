@@ -19,7 +19,7 @@ constexpr uint64_t kUsedDirty = entry::kAccessed | entry::kDirty;
 constexpr uint64_t kPml4 = 0x1000, kPdpt = 0x2000, kPd = 0x3000, kPt = 0x4000;
 
 class MmuTest : public ::testing::Test {
- protected:
+  protected:
     MmuTest() {
         const GuestMemory::Range range{GuestPhys(0), 16 << 20};
         memory_ = GuestMemory::create({&range, 1}).take_value();
@@ -54,7 +54,8 @@ class MmuTest : public ::testing::Test {
         ASSERT_TRUE(memory_->store<uint64_t>(GuestPhys(table + index * 8), value));
     }
     void put32(uint64_t table, unsigned index, uint64_t value) {
-        ASSERT_TRUE(memory_->store<uint32_t>(GuestPhys(table + index * 4), static_cast<uint32_t>(value)));
+        ASSERT_TRUE(
+            memory_->store<uint32_t>(GuestPhys(table + index * 4), static_cast<uint32_t>(value)));
     }
     uint64_t get64(uint64_t table, unsigned index) {
         return *memory_->load<uint64_t>(GuestPhys(table + index * 8));
@@ -71,7 +72,8 @@ class MmuTest : public ::testing::Test {
         Mmu unit = mmu();
         auto result = unit.translate(state_, linear, kind, mode);
         EXPECT_TRUE(std::holds_alternative<Translation>(result));
-        return std::holds_alternative<Translation>(result) ? std::get<Translation>(result) : Translation{};
+        return std::holds_alternative<Translation>(result) ? std::get<Translation>(result)
+                                                           : Translation{};
     }
     // The error code of the page fault, which must come.
     uint32_t faults(uint64_t linear, AccessKind kind = AccessKind::kRead,
@@ -91,7 +93,8 @@ class MmuTest : public ::testing::Test {
     CpuState state_;
 };
 
-constexpr AccessKind kRead = AccessKind::kRead, kWrite = AccessKind::kWrite, kFetch = AccessKind::kExecute;
+constexpr AccessKind kRead = AccessKind::kRead, kWrite = AccessKind::kWrite,
+                     kFetch = AccessKind::kExecute;
 constexpr AccessMode kUser = AccessMode::kUser, kSupervisor = AccessMode::kSupervisor,
                      kImplicit = AccessMode::kImplicit;
 
@@ -137,7 +140,8 @@ TEST_F(MmuTest, ErrorCodesOfAbsentPagesNameTheAccess) {
     EXPECT_EQ(faults(0x5000, kWrite), pf::kWrite);
     EXPECT_EQ(faults(0x5000, kWrite, kUser), pf::kWrite | pf::kUser);
     EXPECT_EQ(faults(0x5000, kFetch, kUser), pf::kFetch | pf::kUser);
-    EXPECT_EQ(faults(0x5000, kWrite, kImplicit), pf::kWrite) << "implicit accesses are supervisor's";
+    EXPECT_EQ(faults(0x5000, kWrite, kImplicit), pf::kWrite)
+        << "implicit accesses are supervisor's";
     EXPECT_EQ(faults(uint64_t{1} << 39), 0u);
     EXPECT_EQ(faults(uint64_t{1} << 30), 0u);
 }

@@ -18,7 +18,8 @@ using Write = bool (*)(const MsrContext&, uint32_t index, uint64_t value);
 
 bool canonical(uint64_t address) { return sign_extend(address, 48) == address; }
 
-// --- plain storage --------------------------------------------------------------------------------
+// --- plain storage
+// --------------------------------------------------------------------------------
 
 template <uint64_t CpuState::*kMember>
 std::optional<uint64_t> stored(const MsrContext& c, uint32_t) {
@@ -43,7 +44,8 @@ std::optional<uint64_t> constant(const MsrContext&, uint32_t) {
 bool ignored(const MsrContext&, uint32_t, uint64_t) { return true; }
 bool only_zero(const MsrContext&, uint32_t, uint64_t value) { return value == 0; }
 
-// --- mode and segments -----------------------------------------------------------------------------
+// --- mode and segments
+// -----------------------------------------------------------------------------
 
 // LMA follows CR0.PG and is not written; LME may change only without paging [SDM 3A 2.2.1].
 bool write_efer(const MsrContext& c, uint32_t, uint64_t value) {
@@ -64,7 +66,8 @@ bool write_base(const MsrContext& c, uint32_t, uint64_t value) {
     return true;
 }
 
-// --- time ------------------------------------------------------------------------------------------
+// --- time
+// ------------------------------------------------------------------------------------------
 
 std::optional<uint64_t> read_tsc(const MsrContext& c, uint32_t) { return c.tsc; }
 // A write to either of TSC and TSC_ADJUST moves both by the same amount [SDM 3B 17.17.3].
@@ -80,7 +83,8 @@ bool write_tsc_adjust(const MsrContext& c, uint32_t, uint64_t value) {
     return true;
 }
 
-// --- memory types: stored, as RAM is always write-back here ----------------------------------------
+// --- memory types: stored, as RAM is always write-back here
+// ----------------------------------------
 
 bool memory_type(uint64_t type) { return type == 0 || type == 1 || (type >= 4 && type <= 6); }
 
@@ -108,7 +112,8 @@ bool write_mtrr_variable(const MsrContext& c, uint32_t index, uint64_t value) {
     const bool is_mask = (index & 1) != 0;
     const uint64_t above = ~low_mask(c.policy.physical_bits());
     if ((value & above) != 0) return false;
-    if (is_mask ? (value & 0x7ff) != 0 : (value & 0xf00) != 0 || !memory_type(value & 0xff)) return false;
+    if (is_mask ? (value & 0x7ff) != 0 : (value & 0xf00) != 0 || !memory_type(value & 0xff))
+        return false;
     c.state.mtrr_variable[index - msr::kMtrrPhysBase0] = value;
     return true;
 }
@@ -129,7 +134,8 @@ bool write_mtrr_fixed(const MsrContext& c, uint32_t index, uint64_t value) {
     return true;
 }
 
-// --- identification and side channels ---------------------------------------------------------------
+// --- identification and side channels
+// ---------------------------------------------------------------
 
 // Says that nothing needs a mitigation: guest code does not run speculatively on anything of
 // the guest kernel's, as every access goes through our own checks.
@@ -144,8 +150,12 @@ std::optional<uint64_t> read_spec_ctrl(const MsrContext& c, uint32_t) {
     return c.state.spec_ctrl;
 }
 bool write_spec_ctrl(const MsrContext& c, uint32_t, uint64_t value) {
-    constexpr uint64_t kIbrs = 1, kStibp = 2, kSsbd = 4;
-    const uint64_t valid = (c.policy.has("stibp") ? kStibp : 0) | (c.policy.has("ssbd") ? kSsbd : 0) | kIbrs;
+    // BHI_DIS_S is there because Linux 6.1 takes it instead of a loop in every system call; it does
+    // not look at BHI_NO.
+    constexpr uint64_t kIbrs = 1, kStibp = 2, kSsbd = 4, kBhiDisS = 1u << 10;
+    const uint64_t valid = kIbrs | (c.policy.has("stibp") ? kStibp : 0) |
+                           (c.policy.has("ssbd") ? kSsbd : 0) |
+                           (c.policy.has("bhi-ctrl") ? kBhiDisS : 0);
     if (!c.policy.has("spec-ctrl") || (value & ~valid) != 0) return false;
     c.state.spec_ctrl = value;
     return true;
@@ -158,7 +168,8 @@ bool write_pred_cmd(const MsrContext& c, uint32_t, uint64_t value) {
 // BTS and PEBS unavailable read as ones; fast strings, thermal monitor, EIST, MONITOR, CPUID limit,
 // TPR messages and XD disable may be written, without effect but that they are kept.
 constexpr uint64_t kMiscUnavailable = bit(11) | bit(12);
-constexpr uint64_t kMiscWritable = bit(0) | bit(3) | bit(16) | bit(18) | bit(20) | bit(22) | bit(23) | bit(34);
+constexpr uint64_t kMiscWritable =
+    bit(0) | bit(3) | bit(16) | bit(18) | bit(20) | bit(22) | bit(23) | bit(34);
 std::optional<uint64_t> read_misc_enable(const MsrContext& c, uint32_t) {
     return c.state.misc_enable | kMiscUnavailable;
 }
@@ -168,14 +179,18 @@ bool write_misc_enable(const MsrContext& c, uint32_t, uint64_t value) {
     return true;
 }
 
-// --- what the machine answers -----------------------------------------------------------------------
+// --- what the machine answers
+// -----------------------------------------------------------------------
 
-std::optional<uint64_t> read_ports(const MsrContext& c, uint32_t index) { return c.ports.read_msr(index); }
+std::optional<uint64_t> read_ports(const MsrContext& c, uint32_t index) {
+    return c.ports.read_msr(index);
+}
 bool write_ports(const MsrContext& c, uint32_t index, uint64_t value) {
     return c.ports.write_msr(index, value);
 }
 
-// --- the table ---------------------------------------------------------------------------------------
+// --- the table
+// ---------------------------------------------------------------------------------------
 
 struct Row {
     uint32_t first, last;
@@ -201,8 +216,10 @@ constexpr Row kRows[] = {
     one(msr::kMtrrCap, constant<kMtrrCapValue>, nullptr),
     one(msr::kArchCapabilities, read_arch_capabilities, nullptr),
     one(msr::kSysenterCs, stored<&CpuState::sysenter_cs>, store<&CpuState::sysenter_cs>),
-    one(msr::kSysenterEsp, stored<&CpuState::sysenter_esp>, store_canonical<&CpuState::sysenter_esp>),
-    one(msr::kSysenterEip, stored<&CpuState::sysenter_eip>, store_canonical<&CpuState::sysenter_eip>),
+    one(msr::kSysenterEsp, stored<&CpuState::sysenter_esp>,
+        store_canonical<&CpuState::sysenter_esp>),
+    one(msr::kSysenterEip, stored<&CpuState::sysenter_eip>,
+        store_canonical<&CpuState::sysenter_eip>),
     one(msr::kMcgCap, constant<0>, nullptr),  // no banks
     one(msr::kMcgStatus, stored<&CpuState::mcg_status>, store<&CpuState::mcg_status, 7>),
     one(msr::kPerfStatus, constant<0>, nullptr),
@@ -254,7 +271,8 @@ bool write_msr(const MsrContext& context, uint32_t index, uint64_t value) {
     }
     if (context.ports.write_msr(index, value)) return true;
     static LogLimit limit;
-    if (limit.allow()) log(LogLevel::kDebug, "cpu: write of {:#x} to unknown MSR {:#x}", value, index);
+    if (limit.allow())
+        log(LogLevel::kDebug, "cpu: write of {:#x} to unknown MSR {:#x}", value, index);
     return false;
 }
 

@@ -14,7 +14,7 @@ namespace msr = x86::msr;
 
 // Knows one MSR of its own and remembers what it was asked.
 class RecordingPorts final : public CpuPorts {
- public:
+  public:
     uint32_t io_read(IoPort, unsigned) override { return ~0u; }
     void io_write(IoPort, unsigned, uint32_t) override {}
     uint64_t mmio_read(GuestPhys, unsigned) override { return ~uint64_t{0}; }
@@ -35,13 +35,15 @@ class RecordingPorts final : public CpuPorts {
 };
 
 class MsrTest : public ::testing::Test {
- protected:
+  protected:
     CpuState state_ = reset_state();
     CpuidPolicy policy_ = CpuidPolicy::create("max", {}, 2'000'000'000).take_value();
     RecordingPorts ports_;
     uint64_t tsc_ = 1000;
 
-    std::optional<uint64_t> get(uint32_t index) { return read_msr({state_, policy_, ports_, tsc_}, index); }
+    std::optional<uint64_t> get(uint32_t index) {
+        return read_msr({state_, policy_, ports_, tsc_}, index);
+    }
     bool set(uint32_t index, uint64_t value) {
         return write_msr({state_, policy_, ports_, tsc_}, index, value);
     }
@@ -57,8 +59,10 @@ TEST_F(MsrTest, UnknownOnesAreRefusedUnlessTheMachineKnowsThem) {
 }
 
 TEST_F(MsrTest, EferKeepsLmaAndGuardsLme) {
-    EXPECT_TRUE(set(msr::kEfer, x86::efer::kSce | x86::efer::kLme | x86::efer::kNxe | x86::efer::kLma));
-    EXPECT_EQ(get(msr::kEfer), x86::efer::kSce | x86::efer::kLme | x86::efer::kNxe) << "LMA is not written";
+    EXPECT_TRUE(
+        set(msr::kEfer, x86::efer::kSce | x86::efer::kLme | x86::efer::kNxe | x86::efer::kLma));
+    EXPECT_EQ(get(msr::kEfer), x86::efer::kSce | x86::efer::kLme | x86::efer::kNxe)
+        << "LMA is not written";
     EXPECT_FALSE(set(msr::kEfer, bit(1)));
     state_.cr0 |= x86::cr0::kPg | x86::cr0::kPe;
     state_.efer |= x86::efer::kLma;
@@ -125,7 +129,8 @@ TEST_F(MsrTest, NoMitigationIsNeeded) {
     const uint64_t value = *get(msr::kArchCapabilities);
     EXPECT_NE(value & msr::arch_capabilities::kRdclNo, 0u);
     EXPECT_NE(value & msr::arch_capabilities::kMdsNo, 0u);
-    policy_ = CpuidPolicy::create("max,-arch-capabilities,-spec-ctrl", {}, 2'000'000'000).take_value();
+    policy_ =
+        CpuidPolicy::create("max,-arch-capabilities,-spec-ctrl", {}, 2'000'000'000).take_value();
     EXPECT_FALSE(get(msr::kArchCapabilities));
     EXPECT_FALSE(get(msr::kSpecCtrl));
     EXPECT_FALSE(set(msr::kSpecCtrl, 0));

@@ -25,7 +25,7 @@ uint8_t checksum_of(std::span<const std::byte> bytes) {
 
 // Tables one behind the other, each knowing its address as soon as it is added.
 class TableBlock {
- public:
+  public:
     explicit TableBlock(GuestPhys base) : base_(base) {}
 
     template <typename T>
@@ -44,7 +44,7 @@ class TableBlock {
     }
     std::vector<std::byte>& bytes() { return bytes_; }
 
- private:
+  private:
     uint64_t add_bytes(std::span<const std::byte> content, uint64_t alignment) {
         bytes_.resize(align_up(base_.value + bytes_.size(), alignment) - base_.value);
         const uint64_t address = base_.value + bytes_.size();
@@ -96,20 +96,24 @@ std::vector<std::byte> make_madt(const AcpiBoard& board) {
                                            .processor_uid = uid});
         }
     }
-    append(table, acpi::MadtIoApic{.id = board.io_apic_id, .address = board.io_apic_address, .gsi_base = 0});
+    append(table, acpi::MadtIoApic{
+                      .id = board.io_apic_id, .address = board.io_apic_address, .gsi_base = 0});
     append(table, acpi::MadtSourceOverride{.source = 0, .gsi = board.timer_gsi, .flags = 0});
     append(table, acpi::MadtSourceOverride{
                       .source = board.sci_irq,
                       .gsi = board.sci_irq,
                       .flags = acpi::madt_flags::kActiveHigh | acpi::madt_flags::kLevelTriggered});
-    append(table, acpi::MadtLocalNmi{.processor_uid = acpi::kAllProcessors8, .flags = 0, .lint = 1});
+    append(table,
+           acpi::MadtLocalNmi{.processor_uid = acpi::kAllProcessors8, .flags = 0, .lint = 1});
     if (has_x2apic) {
-        append(table, acpi::MadtX2ApicNmi{.flags = 0, .processor_uid = acpi::kAllProcessors32, .lint = 1});
+        append(table,
+               acpi::MadtX2ApicNmi{.flags = 0, .processor_uid = acpi::kAllProcessors32, .lint = 1});
     }
     return table;
 }
 
-acpi::GenericAddress port(uint16_t address, uint8_t bytes, acpi::GenericAddress::AccessSize access) {
+acpi::GenericAddress port(uint16_t address, uint8_t bytes,
+                          acpi::GenericAddress::AccessSize access) {
     if (address == 0) return {};
     return {.space = acpi::GenericAddress::kIo,
             .bit_width = static_cast<uint8_t>(bytes * 8),
@@ -136,7 +140,7 @@ std::vector<std::byte> make_fadt(const AcpiBoard& board, uint64_t facs, uint64_t
     fadt.gpe0_blk_len = board.gpe0_bytes;
     fadt.p_lvl2_lat = 0xfff;  // above 100 and 1000: no C2 and C3 [ACPI 5.2.9]
     fadt.p_lvl3_lat = 0xfff;
-    fadt.century = 0x32;      // CMOS index
+    fadt.century = 0x32;  // CMOS index
     fadt.iapc_boot_arch = acpi::boot_architecture::kLegacyDevices | acpi::boot_architecture::kNoVga;
     if (board.keyboard) fadt.iapc_boot_arch |= acpi::boot_architecture::k8042;
     fadt.flags = acpi::fadt_flags::kWbinvd | acpi::fadt_flags::kProcC1 |
@@ -197,14 +201,16 @@ std::vector<std::byte> make_acpi_tables(const AcpiBoard& board, GuestPhys base) 
     return std::move(block.bytes());
 }
 
-Result<GuestPhys> write_acpi_tables(GuestMemory& memory, const AcpiBoard& board) {
-    const GuestPhys base(low_memory::kBiosArea);
+GuestPhys acpi_rsdp_address() { return GuestPhys(low_memory::kBiosArea); }
+
+Result<void> write_acpi_tables(GuestMemory& memory, const AcpiBoard& board) {
+    const GuestPhys base = acpi_rsdp_address();
     const std::vector<std::byte> tables = make_acpi_tables(board, base);
     if (tables.size() > low_memory::kMegabyte - low_memory::kBiosArea ||
         !memory.write(base, tables)) {
         return Error("the ACPI tables of so many processors and devices do not fit below 1 MiB");
     }
-    return base;
+    return {};
 }
 
 }  // namespace mynah

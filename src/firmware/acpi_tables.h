@@ -14,8 +14,10 @@ namespace mynah {
 // hardware.
 std::vector<std::byte> make_acpi_tables(const AcpiBoard& board, GuestPhys base);
 
-// Puts them where firmware of a PC has them, in the BIOS area below 1 MiB, and returns the RSDP's
-// address. Error: too many processors or devices for the area.
-Result<GuestPhys> write_acpi_tables(GuestMemory& memory, const AcpiBoard& board);
+// Where firmware of a PC has them, in the BIOS area below 1 MiB.
+GuestPhys acpi_rsdp_address();
+
+// Puts them there. Error: too many processors or devices for the area.
+Result<void> write_acpi_tables(GuestMemory& memory, const AcpiBoard& board);
 
 }  // namespace mynah

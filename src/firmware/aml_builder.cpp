@@ -6,9 +6,19 @@ namespace mynah::aml {
 namespace {
 
 enum Opcode : uint8_t {  // [ACPI 20.3]
-    kZeroOp = 0x00, kOneOp = 0x01, kNameOp = 0x08, kBytePrefix = 0x0a, kWordPrefix = 0x0b,
-    kDWordPrefix = 0x0c, kStringPrefix = 0x0d, kQWordPrefix = 0x0e, kScopeOp = 0x10, kBufferOp = 0x11,
-    kPackageOp = 0x12, kExtOpPrefix = 0x5b, kDeviceOp = 0x82,
+    kZeroOp = 0x00,
+    kOneOp = 0x01,
+    kNameOp = 0x08,
+    kBytePrefix = 0x0a,
+    kWordPrefix = 0x0b,
+    kDWordPrefix = 0x0c,
+    kStringPrefix = 0x0d,
+    kQWordPrefix = 0x0e,
+    kScopeOp = 0x10,
+    kBufferOp = 0x11,
+    kPackageOp = 0x12,
+    kExtOpPrefix = 0x5b,
+    kDeviceOp = 0x82,
 };
 constexpr size_t kSegmentLength = 4;
 
@@ -28,7 +38,8 @@ Bytes package_length(size_t content) {
         if (total >= size_t{1} << (4 + 8 * extra)) continue;
         Bytes out{static_cast<uint8_t>((extra << 6) | (total & 0xf))};
         total >>= 4;
-        for (unsigned i = 0; i < extra; ++i, total >>= 8) out.push_back(static_cast<uint8_t>(total));
+        for (unsigned i = 0; i < extra; ++i, total >>= 8)
+            out.push_back(static_cast<uint8_t>(total));
         return out;
     }
     CHECK(!"an AML package is below 256 MiB");
@@ -96,8 +107,8 @@ Bytes eisa_id(std::string_view id) {
         return static_cast<uint32_t>(c <= '9' ? c - '0' : c - 'A' + 10) & 0xf;
     };
     // Three letters of five bits and four digits of four, big-endian in the integer's bytes.
-    const uint32_t value = (letter(0) << 26) | (letter(1) << 21) | (letter(2) << 16) | (digit(3) << 12) |
-                           (digit(4) << 8) | (digit(5) << 4) | digit(6);
+    const uint32_t value = (letter(0) << 26) | (letter(1) << 21) | (letter(2) << 16) |
+                           (digit(3) << 12) | (digit(4) << 8) | (digit(5) << 4) | digit(6);
     Bytes out{kDWordPrefix};
     append_little_endian(out, __builtin_bswap32(value));
     return out;
@@ -146,7 +157,8 @@ Bytes memory32_fixed(uint32_t address, uint32_t size) {  // [ACPI 6.4.3.4]
 
 Bytes level_interrupt(uint32_t gsi, Sharing sharing) {  // [ACPI 6.4.3.6]
     constexpr uint8_t kConsumer = 1, kShared = 1u << 3;
-    Bytes out{0x89, 6, 0, static_cast<uint8_t>(kConsumer | (sharing == Sharing::kShared ? kShared : 0)),
+    Bytes out{0x89, 6, 0,
+              static_cast<uint8_t>(kConsumer | (sharing == Sharing::kShared ? kShared : 0)),
               1 /* one interrupt */};
     append_little_endian(out, gsi);
     return out;

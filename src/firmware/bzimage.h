@@ -11,7 +11,7 @@
 
 namespace mynah {
 
-// A Linux kernel image in bzImage format [LINUX-BOOT]: boot sector and real-mode setup code, which
+// A Linux kernel image in bzImage format [linux-boot]: boot sector and real-mode setup code, which
 // we only read the header of, then the protected-mode code that unpacks the kernel. The bytes
 // are foreign; what parse() lets through has its parts inside the file.
 class BzImage {

@@ -9,18 +9,19 @@ namespace {
 
 using aml::Bytes;
 
-Bytes identified_device(const std::string& segment, const Bytes& hid, uint64_t uid, const Bytes& resources) {
-    return aml::device(segment, aml::concat({aml::name("_HID", hid), aml::name("_UID", aml::integer(uid)),
-                                             aml::name("_CRS", aml::resource_template(resources))}));
+Bytes identified_device(const std::string& segment, const Bytes& hid, uint64_t uid,
+                        const Bytes& resources) {
+    return aml::device(segment,
+                       aml::concat({aml::name("_HID", hid), aml::name("_UID", aml::integer(uid)),
+                                    aml::name("_CRS", aml::resource_template(resources))}));
 }
 
 // "LNRO0005" is what Linux and UEFI look for [virtio-1.2 4.2.1 leaves discovery to the platform].
 Bytes virtio_device(unsigned index, const AcpiBoard::VirtioMmio& device) {
     const auto sharing = device.shared ? aml::Sharing::kShared : aml::Sharing::kExclusive;
-    return identified_device(
-        fmt::format("VR{:02X}", index), aml::string("LNRO0005"), index,
-        aml::concat({aml::memory32_fixed(device.address, device.size),
-                     aml::level_interrupt(device.gsi, sharing)}));
+    return identified_device(fmt::format("VR{:02X}", index), aml::string("LNRO0005"), index,
+                             aml::concat({aml::memory32_fixed(device.address, device.size),
+                                          aml::level_interrupt(device.gsi, sharing)}));
 }
 
 Bytes legacy_devices(const AcpiBoard& board) {

@@ -21,7 +21,8 @@ std::vector<E820Entry> make_e820(std::span<const GuestMemory::Range> ram) {
         add_usable(map, start, std::min(end, low_memory::kEbda));
         add_usable(map, std::max(start, low_memory::kMegabyte), end);
     }
-    map.push_back({low_memory::kEbda, low_memory::kVideo - low_memory::kEbda, E820Entry::kReserved});
+    map.push_back(
+        {low_memory::kEbda, low_memory::kVideo - low_memory::kEbda, E820Entry::kReserved});
     map.push_back({low_memory::kBiosArea, low_memory::kMegabyte - low_memory::kBiosArea,
                    E820Entry::kReserved});
     std::sort(map.begin(), map.end(),

@@ -8,7 +8,7 @@
 
 namespace mynah {
 
-// What INT 15h function E820h tells of physical memory [ACPI 6.5 15.1]; also the order of fields in
+// What INT 15h function E820h tells of physical memory [ACPI 15.1]; also the order of fields in
 // Linux's boot_params and Xen's hvm_memmap_table_entry.
 struct E820Entry {
     enum Type : uint32_t { kRam = 1, kReserved = 2, kAcpiReclaimable = 3, kAcpiNvs = 4 };

@@ -45,21 +45,22 @@ Result<ElfImage> ElfImage::parse(std::span<const std::byte> file, std::string or
 template <typename Header, typename ProgramHeader>
 Result<void> ElfImage::read_headers() {
     if (file_.size() < sizeof(Header)) {
-        return Error(fmt::format("{}: truncated: the ELF header needs {} bytes, the file has {}", origin_,
-                                 sizeof(Header), file_.size()));
+        return Error(fmt::format("{}: truncated: the ELF header needs {} bytes, the file has {}",
+                                 origin_, sizeof(Header), file_.size()));
     }
     const auto header = load_unaligned<Header>(file_.data());
     if (header.e_machine != EM_X86_64 && header.e_machine != EM_386) {
-        return Error(fmt::format("{}: an ELF file for another machine (type {}); expected x86", origin_,
-                                 header.e_machine));
+        return Error(fmt::format("{}: an ELF file for another machine (type {}); expected x86",
+                                 origin_, header.e_machine));
     }
     if (header.e_type != ET_EXEC && header.e_type != ET_DYN) {
-        return Error(fmt::format("{}: not an executable ELF file (type {})", origin_, header.e_type));
+        return Error(
+            fmt::format("{}: not an executable ELF file (type {})", origin_, header.e_type));
     }
     if (header.e_phnum == 0 || header.e_phnum > kMaxSegments ||
         header.e_phentsize != sizeof(ProgramHeader)) {
-        return Error(fmt::format("{}: {} program headers of {} bytes; expected 1 to {} of {} bytes", origin_,
-                                 header.e_phnum, header.e_phentsize, kMaxSegments,
+        return Error(fmt::format("{}: {} program headers of {} bytes; expected 1 to {} of {} bytes",
+                                 origin_, header.e_phnum, header.e_phentsize, kMaxSegments,
                                  sizeof(ProgramHeader)));
     }
     if (!within(header.e_phoff, header.e_phnum * sizeof(ProgramHeader), file_.size())) {
@@ -90,10 +91,10 @@ Result<GuestPhys> ElfImage::load(GuestMemory& memory) const {
         if (segment.physical < low_memory::kMegabyte ||
             memory.host(GuestPhys(segment.physical), segment.memory_size) == nullptr ||
             segment.memory_size > memory.size() - total) {
-            return Error(fmt::format("{}: a segment of {} KiB at {:#x} does not fit into guest memory of "
-                                     "{} MiB; see --memory",
-                                     origin_, segment.memory_size >> 10, segment.physical,
-                                     memory.size() >> 20));
+            return Error(fmt::format(
+                "{}: a segment of {} KiB at {:#x} does not fit into guest memory of "
+                "{} MiB; see --memory",
+                origin_, segment.memory_size >> 10, segment.physical, memory.size() >> 20));
         }
         total += segment.memory_size;
         end = std::max(end, segment.physical + segment.memory_size);

@@ -13,10 +13,10 @@
 namespace mynah {
 
 // An ELF executable for x86 (32 or 64 bits), as far as a loader needs it [ELF 1, 2]. The bytes are
-// foreign: everything is checked against the file's size before use, and what an image may ask for is
-// bounded by its segments fitting into guest memory.
+// foreign: everything is checked against the file's size before use, and what an image may ask for
+// is bounded by its segments fitting into guest memory.
 class ElfImage {
- public:
+  public:
     static constexpr unsigned kMaxSegments = 64;
 
     static bool looks_like_elf(std::span<const std::byte> file);
@@ -31,10 +31,10 @@ class ElfImage {
     // Returns the end of the highest one.
     Result<GuestPhys> load(GuestMemory& memory) const;
 
-    // The number in Xen's note of this type, such as XEN_ELFNOTE_PHYS32_ENTRY [XEN-ELFNOTE].
+    // The number in Xen's note of this type, such as XEN_ELFNOTE_PHYS32_ENTRY [xen-elfnote].
     std::optional<uint64_t> xen_note(uint32_t type) const;
 
- private:
+  private:
     struct Segment {
         uint32_t type;
         uint64_t file_offset, file_size;

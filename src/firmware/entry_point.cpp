@@ -52,8 +52,8 @@ bool write_identity_map(GuestMemory& memory) {
 SegmentRegister flat_segment(uint16_t selector, uint32_t type_bits) {
     return {.base = 0,
             .limit = 0xffffffff,
-            .attributes = attr::kPresent | attr::kCodeOrData | attr::kAccessed | attr::kReadableOrWritable |
-                          attr::kGranularity | type_bits,
+            .attributes = attr::kPresent | attr::kCodeOrData | attr::kAccessed |
+                          attr::kReadableOrWritable | attr::kGranularity | type_bits,
             .selector = selector};
 }
 

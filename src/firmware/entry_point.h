@@ -10,9 +10,10 @@ namespace mynah {
 // How the boot processor enters what a loader put into memory.
 struct EntryPoint {
     enum class Kind {
-        kLinux64,   // long mode, RSI -> boot_params [LINUX-BOOT "64-bit Boot Protocol"]
-        kLinux32,   // protected mode without paging, ESI -> boot_params ["32-bit Boot Protocol"]
-        kPvh,       // protected mode without paging, EBX -> hvm_start_info [XEN-PVH]
+        kLinux64,  // long mode, RSI -> boot_params [linux-boot "64-bit Boot Protocol"]
+        kLinux32,  // protected mode without paging, ESI -> boot_params [linux-boot "32-bit Boot
+                   // Protocol"]
+        kPvh,      // protected mode without paging, EBX -> hvm_start_info [PVH]
     };
     Kind kind = Kind::kLinux64;
     GuestPhys address{0};

@@ -16,7 +16,7 @@ CpuState entered(EntryPoint::Kind kind) {
     return state;
 }
 
-// [LINUX-BOOT "64-bit Boot Protocol"]
+// [linux-boot "64-bit Boot Protocol"]
 TEST(EntryPoint, Linux64IsLongModeWithPaging) {
     const CpuState state = entered(EntryPoint::Kind::kLinux64);
     EXPECT_TRUE(state.code64());
@@ -32,7 +32,7 @@ TEST(EntryPoint, Linux64IsLongModeWithPaging) {
     EXPECT_EQ(state.cpl(), 0u);
 }
 
-// ["32-bit Boot Protocol"]
+// [linux-boot "32-bit Boot Protocol"]
 TEST(EntryPoint, Linux32IsFlatProtectedMode) {
     const CpuState state = entered(EntryPoint::Kind::kLinux32);
     EXPECT_TRUE(state.protected_mode());
@@ -46,7 +46,7 @@ TEST(EntryPoint, Linux32IsFlatProtectedMode) {
     EXPECT_EQ(state.gpr[kRbx], 0u);
 }
 
-// [XEN-PVH]
+// [PVH]
 TEST(EntryPoint, PvhHasStartInfoInEbx) {
     const CpuState state = entered(EntryPoint::Kind::kPvh);
     EXPECT_EQ(state.gpr[kRbx], kArgument.value);

@@ -23,9 +23,10 @@ Result<LoadedInitrd> load_initrd(GuestMemory& memory, const std::optional<BootFi
         if (address.value < bottom || !memory.write(address, initrd->bytes)) break;
         return LoadedInitrd{address, size};
     }
-    return Error(fmt::format("{}: its {} KiB do not fit into guest memory above the kernel; give the guest more "
-                             "with --memory (now {} MiB)",
-                             initrd->origin, (size + 1023) >> 10, memory.size() >> 20));
+    return Error(fmt::format(
+        "{}: its {} KiB do not fit into guest memory above the kernel; give the guest more "
+        "with --memory (now {} MiB)",
+        initrd->origin, (size + 1023) >> 10, memory.size() >> 20));
 }
 
 }  // namespace mynah

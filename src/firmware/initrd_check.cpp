@@ -20,13 +20,14 @@ namespace {
 using Bytes = std::span<const std::byte>;
 
 bool starts_with(Bytes bytes, std::string_view magic) {
-    return bytes.size() >= magic.size() && std::memcmp(bytes.data(), magic.data(), magic.size()) == 0;
+    return bytes.size() >= magic.size() &&
+           std::memcmp(bytes.data(), magic.data(), magic.size()) == 0;
 }
 
 // File systems and packings that Linux knows and whose end we cannot or need not find.
 bool other_known_format(Bytes bytes) {
-    constexpr std::array<std::string_view, 6> kMagics{"BZh", "\x89LZO", "hsqs", "-rom1fs-", "\x45\x3d\xcd\x28",
-                                                      "\x28\xcd\x3d\x45"};
+    constexpr std::array<std::string_view, 6> kMagics{
+        "BZh", "\x89LZO", "hsqs", "-rom1fs-", "\x45\x3d\xcd\x28", "\x28\xcd\x3d\x45"};
     for (const std::string_view magic : kMagics) {
         if (starts_with(bytes, magic)) return true;
     }
@@ -35,9 +36,10 @@ bool other_known_format(Bytes bytes) {
            load_unaligned<uint16_t>(bytes.data() + kExt2Magic) == 0xef53;
 }
 
-// --- Each of these: how many bytes the first part of `bytes` takes; 0: truncated or damaged. -------
+// --- Each of these: how many bytes the first part of `bytes` takes; 0: truncated or damaged.
+// -------
 
-// cpio "newc" [LINUX-INITRAMFS]: headers of 13 fields of 8 hexadecimal digits behind the magic.
+// cpio "newc" [linux-initramfs]: headers of 13 fields of 8 hexadecimal digits behind the magic.
 size_t cpio_size(Bytes bytes) {
     constexpr size_t kHeader = 110, kFileSizeField = 6 + 6 * 8, kNameSizeField = 6 + 11 * 8;
     const auto field = [&](size_t at, size_t offset) -> uint64_t {
@@ -87,7 +89,8 @@ size_t xz_size(Bytes bytes) {
     while (end > 0 && bytes[end - 1] == std::byte{0}) --end;
     if (end < LZMA_STREAM_HEADER_SIZE) return 0;
     lzma_stream_flags flags;
-    const auto* footer = reinterpret_cast<const uint8_t*>(bytes.data()) + end - LZMA_STREAM_HEADER_SIZE;
+    const auto* footer =
+        reinterpret_cast<const uint8_t*>(bytes.data()) + end - LZMA_STREAM_HEADER_SIZE;
     return lzma_stream_footer_decode(&flags, footer) == LZMA_OK ? bytes.size() : 0;
 }
 
@@ -113,11 +116,16 @@ size_t part_size(Bytes bytes) {
     const auto packing = detect_packing(bytes);
     if (!packing) return bytes.size();  // the caller knows that it is a known format
     switch (*packing) {
-        case Packing::kGzip: return gzip_size(bytes);
-        case Packing::kXz: return xz_size(bytes);
-        case Packing::kZstd: return zstd_size(bytes);
-        case Packing::kLz4Legacy: return lz4_size(bytes);
-        case Packing::kLzma: return bytes.size();
+        case Packing::kGzip:
+            return gzip_size(bytes);
+        case Packing::kXz:
+            return xz_size(bytes);
+        case Packing::kZstd:
+            return zstd_size(bytes);
+        case Packing::kLz4Legacy:
+            return lz4_size(bytes);
+        case Packing::kLzma:
+            return bytes.size();
     }
     return bytes.size();
 }
@@ -136,12 +144,14 @@ Result<void> check_initrd(const BootFile& initrd) {
     while (!rest.empty()) {
         if (!known_format(rest)) {
             if (!first) break;  // Linux ignores what it does not know behind an archive
-            return Error(initrd.origin +
-                         ": not an initrd: expected a cpio archive (newc), plain or packed with gzip, xz, "
-                         "zstd, lz4, bzip2, lzma or lzo");
+            return Error(
+                initrd.origin +
+                ": not an initrd: expected a cpio archive (newc), plain or packed with gzip, xz, "
+                "zstd, lz4, bzip2, lzma or lzo");
         }
         const size_t size = part_size(rest);
-        if (size == 0) return Error(initrd.origin + ": truncated or damaged: the archive has no end");
+        if (size == 0)
+            return Error(initrd.origin + ": truncated or damaged: the archive has no end");
         rest = rest.subspan(std::min(size, rest.size()));
         while (!rest.empty() && rest.front() == std::byte{0}) rest = rest.subspan(1);
         first = false;

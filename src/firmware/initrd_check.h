@@ -5,10 +5,10 @@
 
 namespace mynah {
 
-// Whether an initrd is something Linux can take [LINUX-INITRAMFS]: cpio archives, compressed or not,
-// one behind the other, or a file-system image; and whether it is all there. A guest would panic
-// on a bad one, minutes later and with a less clear message.
-// Error: foreign or truncated. Compressed data is checked for completeness, not for content.
+// Whether an initrd is something Linux can take [linux-initramfs]: cpio archives, compressed or
+// not, one behind the other, or a file-system image; and whether it is all there. A guest would
+// panic on a bad one, minutes later and with a less clear message. Error: foreign or truncated.
+// Compressed data is checked for completeness, not for content.
 Result<void> check_initrd(const BootFile& initrd);
 
 }  // namespace mynah

@@ -13,7 +13,8 @@ namespace mynah {
 
 namespace layout = linux_boot::boot_params;
 
-Result<void> write_command_line(GuestMemory& memory, const std::string& command_line, uint64_t limit) {
+Result<void> write_command_line(GuestMemory& memory, const std::string& command_line,
+                                uint64_t limit) {
     limit = std::min(limit, low_memory::kCommandLineLimit - 1);
     if (command_line.size() > limit) {
         return Error(fmt::format("--cmdline: {} bytes long; this kernel takes at most {}",

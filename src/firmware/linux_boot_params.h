@@ -15,6 +15,7 @@ Result<void> write_boot_params(GuestMemory& memory, const BzImage& image, const 
                                const LoadedInitrd& initrd, GuestPhys code_address);
 
 // Puts the terminated command line into low memory. `limit`: longest the kernel takes.
-Result<void> write_command_line(GuestMemory& memory, const std::string& command_line, uint64_t limit);
+Result<void> write_command_line(GuestMemory& memory, const std::string& command_line,
+                                uint64_t limit);
 
 }  // namespace mynah

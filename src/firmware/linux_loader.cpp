@@ -34,11 +34,16 @@ Result<std::optional<PlacedKernel>> place_unpacked(GuestMemory& memory, const Bz
     const std::optional<PlacedKernel> itself;
     const auto packing = detect_packing(image.payload());
     if (!packing || !image.has_64bit_entry() || image.unpacked_size() == 0) return itself;
-    const uint64_t capacity = std::min<uint64_t>(
-        {image.unpacked_size(), kLargestKernel, memory.size()});
+    if (image.unpacked_size() > memory.size()) {
+        return Error(fmt::format(
+            "{}: {} MiB large when unpacked; give the guest more with --memory (now {} MiB)",
+            boot.kernel.origin, (image.unpacked_size() >> 20) + 1, memory.size() >> 20));
+    }
+    const uint64_t capacity = std::min<uint64_t>(image.unpacked_size(), kLargestKernel);
     auto unpacked = unpack(*packing, image.payload(), capacity);
     if (!unpacked) {
-        return Error(fmt::format("{}: damaged kernel: {}", boot.kernel.origin, unpacked.error().message()));
+        return Error(
+            fmt::format("{}: damaged kernel: {}", boot.kernel.origin, unpacked.error().message()));
     }
     if (!ElfImage::looks_like_elf(unpacked.value().bytes())) return itself;
     const ElfImage elf =
@@ -53,7 +58,8 @@ Result<std::optional<PlacedKernel>> place_unpacked(GuestMemory& memory, const Bz
 }
 
 // The image as it is; it unpacks itself to where it prefers to be.
-Result<PlacedKernel> place_packed(GuestMemory& memory, const BzImage& image, const KernelBoot& boot) {
+Result<PlacedKernel> place_packed(GuestMemory& memory, const BzImage& image,
+                                  const KernelBoot& boot) {
     const auto& header = image.header();
     const auto code = image.protected_mode_code();
     const uint64_t needed = std::max<uint64_t>(header.init_size, code.size());
@@ -62,10 +68,10 @@ Result<PlacedKernel> place_packed(GuestMemory& memory, const BzImage& image, con
                                 : low_memory::kMegabyte);
     if (address.value < low_memory::kMegabyte || address.value > UINT32_MAX ||
         memory.host(address, needed) == nullptr || !memory.write(address, code)) {
-        return Error(fmt::format("{}: needs {} MiB from address {:#x} on; give the guest more with --memory "
-                                 "(now {} MiB)",
-                                 boot.kernel.origin, (needed >> 20) + 1, address.value,
-                                 memory.size() >> 20));
+        return Error(fmt::format(
+            "{}: needs {} MiB from address {:#x} on; give the guest more with --memory "
+            "(now {} MiB)",
+            boot.kernel.origin, (needed >> 20) + 1, address.value, memory.size() >> 20));
     }
     const bool is_long = image.has_64bit_entry();
     return PlacedKernel{{is_long ? EntryPoint::Kind::kLinux64 : EntryPoint::Kind::kLinux32,
@@ -80,8 +86,8 @@ Result<EntryPoint> load_bzimage(GuestMemory& memory, const BzImage& image, const
     if (boot.unpack) placed = TRY(place_unpacked(memory, image, boot));
     if (!placed) placed = TRY(place_packed(memory, image, boot));
 
-    const LoadedInitrd initrd = TRY(load_initrd(memory, boot.initrd, placed->end,
-                                                GuestPhys(image.header().initrd_addr_max)));
+    const LoadedInitrd initrd = TRY(
+        load_initrd(memory, boot.initrd, placed->end, GuestPhys(image.header().initrd_addr_max)));
     TRY(write_boot_params(memory, image, boot, initrd, placed->code));
     if (!write_entry_tables(memory, placed->entry.kind)) {
         return Error("--memory: too little for the kernel's entry tables");
@@ -102,10 +108,11 @@ Result<EntryPoint> load_kernel(GuestMemory& memory, const KernelBoot& boot) {
         const BzImage image = TRY(BzImage::parse(file, boot.kernel.origin));
         return load_bzimage(memory, image, boot);
     }
-    return Error(fmt::format("{}: not a kernel: neither a Linux bzImage nor an ELF vmlinux with a PVH entry "
-                             "({} bytes{})",
-                             boot.kernel.origin, file.size(),
-                             file.size() < linux_boot::kSector * 2 ? ", truncated?" : ""));
+    return Error(
+        fmt::format("{}: not a kernel: neither a Linux bzImage nor an ELF vmlinux with a PVH entry "
+                    "({} bytes{})",
+                    boot.kernel.origin, file.size(),
+                    file.size() < linux_boot::kSector * 2 ? ", truncated?" : ""));
 }
 
 }  // namespace mynah

@@ -24,7 +24,7 @@ Image zstd_with_length(const Image& in) {
 }
 
 class LinuxLoader : public testing::Test {
- protected:
+  protected:
     LinuxLoader() : memory_(sample::memory()), map_(make_e820(memory_->ranges())) {
         boot_.command_line = "console=ttyS0";
         boot_.memory_map = map_;
@@ -58,8 +58,8 @@ class LinuxLoader : public testing::Test {
 };
 
 Image cpio() {
-    Image out = sample::text("070701" + std::string(8 * 11, '0') + "0000000B" + std::string(8, '0') +
-                             "TRAILER!!!");
+    Image out = sample::text("070701" + std::string(8 * 11, '0') + "0000000B" +
+                             std::string(8, '0') + "TRAILER!!!");
     out.resize(align_up(out.size() + 1, 4));
     return out;
 }
@@ -96,7 +96,8 @@ TEST_F(LinuxLoader, FixedKernelGoesToOneMegabyte) {
 }
 
 TEST_F(LinuxLoader, PayloadIsUnpackedAndEnteredAtItsElfEntry) {
-    const auto entry = load(sample::bzimage(zstd_with_length(sample::elf(sample::text("the kernel")))));
+    const auto entry =
+        load(sample::bzimage(zstd_with_length(sample::elf(sample::text("the kernel")))));
     ASSERT_TRUE(entry) << entry.error().message();
     EXPECT_EQ(entry.value().kind, EntryPoint::Kind::kLinux64);
     EXPECT_EQ(entry.value().address.value, sample::kLoadAddress);
@@ -179,7 +180,8 @@ TEST_F(LinuxLoader, ElfIsEnteredByItsPvhNote) {
     EXPECT_EQ(*memory_->load<uint64_t>(GuestPhys(map + 8)), 0x9fc00u);
 }
 
-// --- What is wrong with a file is said in one line that names it. -------------------------------------
+// --- What is wrong with a file is said in one line that names it.
+// -------------------------------------
 
 TEST_F(LinuxLoader, ForeignKernelIsRefused) {
     EXPECT_THAT(failure(sample::text("#!/bin/sh\n")), StartsWith("--kernel k: not a kernel"));
@@ -209,7 +211,8 @@ TEST_F(LinuxLoader, DamagedPayloadIsRefused) {
 }
 
 TEST_F(LinuxLoader, ElfWithoutPvhNoteIsRefused) {
-    EXPECT_THAT(failure(sample::elf(sample::text("the kernel"), false)), HasSubstr("without a PVH entry"));
+    EXPECT_THAT(failure(sample::elf(sample::text("the kernel"), false)),
+                HasSubstr("without a PVH entry"));
 }
 
 TEST_F(LinuxLoader, ElfOfAnotherMachineIsRefused) {
@@ -221,7 +224,8 @@ TEST_F(LinuxLoader, ElfOfAnotherMachineIsRefused) {
 TEST_F(LinuxLoader, OldProtocolIsRefused) {
     auto header = sample::default_header();
     header.version = 0x0204;
-    EXPECT_THAT(failure(sample::bzimage(sample::text("payload"), header)), HasSubstr("boot protocol 2.04"));
+    EXPECT_THAT(failure(sample::bzimage(sample::text("payload"), header)),
+                HasSubstr("boot protocol 2.04"));
 }
 
 TEST_F(LinuxLoader, KernelThatNeedsMoreMemoryIsRefused) {
@@ -229,6 +233,12 @@ TEST_F(LinuxLoader, KernelThatNeedsMoreMemoryIsRefused) {
     auto header = sample::default_header();
     header.init_size = 0x10000000;
     EXPECT_THAT(failure(sample::bzimage(sample::text("payload"), header)), HasSubstr("--memory"));
+}
+
+TEST_F(LinuxLoader, PayloadLargerThanMemoryIsRefused) {
+    Image payload = zstd_with_length(sample::elf(sample::text("the kernel")));
+    payload.back() = std::byte{0x7f};  // of the length that the build appends
+    EXPECT_THAT(failure(sample::bzimage(payload)), HasSubstr("--memory"));
 }
 
 TEST_F(LinuxLoader, SegmentOverTheBootTablesIsRefused) {
@@ -254,7 +264,8 @@ TEST_F(LinuxLoader, InitrdThatDoesNotFitIsRefused) {
 
 TEST_F(LinuxLoader, ForeignInitrdIsRefused) {
     give_initrd(sample::text("<html>"));
-    EXPECT_THAT(failure(sample::bzimage(sample::text("payload"))), StartsWith("--initrd i: not an initrd"));
+    EXPECT_THAT(failure(sample::bzimage(sample::text("payload"))),
+                StartsWith("--initrd i: not an initrd"));
 }
 
 }  // namespace

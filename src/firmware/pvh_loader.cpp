@@ -9,12 +9,13 @@
 namespace mynah {
 namespace {
 
-constexpr uint32_t kNotePhys32Entry = 18;  // XEN_ELFNOTE_PHYS32_ENTRY [XEN-ELFNOTE]
+constexpr uint32_t kNotePhys32Entry = 18;     // XEN_ELFNOTE_PHYS32_ENTRY [xen-elfnote]
 constexpr uint32_t kStartMagic = 0x336ec578;  // "xEn3" with the top bit of the E set
-constexpr uint64_t kLongestCommandLine = 2047;  // COMMAND_LINE_SIZE of Linux on x86, less the terminator
+constexpr uint64_t kLongestCommandLine =
+    2047;  // COMMAND_LINE_SIZE of Linux on x86, less the terminator
 constexpr uint64_t kInitrdLastByte = 0x7fffffff;
 
-// [XEN-PVH start_info.h]
+// [PVH]
 struct StartInfo {
     uint32_t magic;
     uint32_t version;
@@ -64,7 +65,8 @@ bool write_start_info(GuestMemory& memory, const KernelBoot& boot, const LoadedI
     for (const E820Entry& entry : boot.memory_map) {
         if (info.memory_map_count == kMapCapacity) break;
         const MapEntry out{entry.start, entry.size, entry.type, 0};
-        if (!memory.store(GuestPhys(kMapTable + info.memory_map_count * sizeof out), out)) return false;
+        if (!memory.store(GuestPhys(kMapTable + info.memory_map_count * sizeof out), out))
+            return false;
         ++info.memory_map_count;
     }
     return memory.store(GuestPhys(low_memory::kStartInfo), info);
@@ -75,15 +77,16 @@ bool write_start_info(GuestMemory& memory, const KernelBoot& boot, const LoadedI
 Result<EntryPoint> load_pvh(GuestMemory& memory, const ElfImage& image, const KernelBoot& boot) {
     const auto entry = image.xen_note(kNotePhys32Entry);
     if (!entry) {
-        return Error(boot.kernel.origin +
-                     ": an ELF file without a PVH entry (note XEN_ELFNOTE_PHYS32_ENTRY); expected a "
-                     "Linux bzImage, or a vmlinux built with CONFIG_PVH");
+        return Error(
+            boot.kernel.origin +
+            ": an ELF file without a PVH entry (note XEN_ELFNOTE_PHYS32_ENTRY); expected a "
+            "Linux bzImage, or a vmlinux built with CONFIG_PVH");
     }
     const GuestPhys address(*entry);
     if (address.value < low_memory::kMegabyte || address.value > UINT32_MAX ||
         memory.host(address, 1) == nullptr) {
-        return Error(fmt::format("{}: its PVH entry {:#x} is not in guest memory", boot.kernel.origin,
-                                 address.value));
+        return Error(fmt::format("{}: its PVH entry {:#x} is not in guest memory",
+                                 boot.kernel.origin, address.value));
     }
     const GuestPhys kernel_end = TRY(image.load(memory));
     const LoadedInitrd initrd =

@@ -8,7 +8,7 @@
 
 namespace mynah {
 
-// Loads an ELF kernel and what its PVH entry wants [XEN-PVH]: hvm_start_info, the module list with
+// Loads an ELF kernel and what its PVH entry wants [PVH]: hvm_start_info, the module list with
 // the initrd, and the memory map.
 // Error: no PVH entry, or something does not fit.
 Result<EntryPoint> load_pvh(GuestMemory& memory, const ElfImage& image, const KernelBoot& boot);

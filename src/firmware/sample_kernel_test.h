@@ -4,6 +4,7 @@
 
 #include <elf.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <string_view>
@@ -88,12 +89,13 @@ inline linux_boot::SetupHeader default_header() {
     return header;
 }
 
-// A bzImage whose protected-mode code is 64 bytes of 0x90 and then `payload` (with its length field).
+// A bzImage whose protected-mode code is 64 bytes of 0x90 and then `payload` (with its length
+// field).
 inline Image bzimage(const Image& payload, linux_boot::SetupHeader header = default_header()) {
     constexpr size_t kStub = 64;
-    Image code(kStub, std::byte{0x90});
-    code.insert(code.end(), payload.begin(), payload.end());
-    code.resize(align_up(code.size(), 16));
+    Image code(align_up(kStub + payload.size(), 16));
+    std::fill_n(code.begin(), kStub, std::byte{0x90});
+    std::copy(payload.begin(), payload.end(), code.begin() + kStub);
     header.syssize = static_cast<uint32_t>(code.size() / 16);
     header.payload_offset = kStub;
     header.payload_length = static_cast<uint32_t>(payload.size());

@@ -1,6 +1,6 @@
 #pragma once
 
-// Layouts of the Linux/x86 boot protocol [LINUX-BOOT "The Real-Mode Kernel Header", "Zero Page"].
+// Layouts of the Linux/x86 boot protocol [linux-boot "The Real-Mode Kernel Header", "Zero Page"].
 
 #include <cstddef>
 #include <cstdint>

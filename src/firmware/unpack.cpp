@@ -17,7 +17,7 @@ namespace mynah {
 namespace {
 
 constexpr uint32_t kLz4LegacyMagic = 0x184c2102;
-constexpr size_t kLz4BlockMax = 8u << 20;  // unpacked bytes of one block [LZ4-FRAME "Legacy frame"]
+constexpr size_t kLz4BlockMax = 8u << 20;  // unpacked bytes of one block [lz4-frame "Legacy frame"]
 
 struct Signature {
     Packing packing;
@@ -26,7 +26,9 @@ struct Signature {
 // LZMA has no magic: the properties byte and dictionary size that Linux's build uses.
 constexpr std::array<Signature, 5> kSignatures{{
     {Packing::kGzip, std::string_view("\x1f\x8b\x08", 3)},
-    {Packing::kXz, std::string_view("\xfd" "7zXZ\0", 6)},
+    {Packing::kXz, std::string_view("\xfd"
+                                    "7zXZ\0",
+                                    6)},
     {Packing::kZstd, std::string_view("\x28\xb5\x2f\xfd", 4)},
     {Packing::kLz4Legacy, std::string_view("\x02\x21\x4c\x18", 4)},
     {Packing::kLzma, std::string_view("\x5d\0\0", 3)},
@@ -36,7 +38,8 @@ Error corrupt(Packing packing) {
     return Error(fmt::format("the {} data is corrupt or truncated", packing_name(packing)));
 }
 Error too_large(Packing packing, size_t capacity) {
-    return Error(fmt::format("the {} data unpacks to more than {} bytes", packing_name(packing), capacity));
+    return Error(
+        fmt::format("the {} data unpacks to more than {} bytes", packing_name(packing), capacity));
 }
 
 Result<size_t> unpack_gzip(std::span<const std::byte> packed, std::span<std::byte> to) {
@@ -55,10 +58,12 @@ Result<size_t> unpack_gzip(std::span<const std::byte> packed, std::span<std::byt
     return full ? too_large(Packing::kGzip, to.size()) : corrupt(Packing::kGzip);
 }
 
-Result<size_t> unpack_lzma(Packing packing, std::span<const std::byte> packed, std::span<std::byte> to) {
+Result<size_t> unpack_lzma(Packing packing, std::span<const std::byte> packed,
+                           std::span<std::byte> to) {
     lzma_stream stream = LZMA_STREAM_INIT;
-    const lzma_ret started = packing == Packing::kXz ? lzma_stream_decoder(&stream, kDecoderMemory, 0)
-                                                     : lzma_alone_decoder(&stream, kDecoderMemory);
+    const lzma_ret started = packing == Packing::kXz
+                                 ? lzma_stream_decoder(&stream, kDecoderMemory, 0)
+                                 : lzma_alone_decoder(&stream, kDecoderMemory);
     if (started != LZMA_OK) return Error("liblzma cannot start");
     stream.next_in = reinterpret_cast<const uint8_t*>(packed.data());
     stream.avail_in = packed.size();
@@ -87,7 +92,8 @@ Result<size_t> unpack_zstd(std::span<const std::byte> packed, std::span<std::byt
     const size_t frame = ZSTD_findFrameCompressedSize(packed.data(), packed.size());
     if (ZSTD_isError(frame)) return corrupt(Packing::kZstd);
     const unsigned long long content = ZSTD_getFrameContentSize(packed.data(), packed.size());
-    if (content != ZSTD_CONTENTSIZE_UNKNOWN && content != ZSTD_CONTENTSIZE_ERROR && content > to.size()) {
+    if (content != ZSTD_CONTENTSIZE_UNKNOWN && content != ZSTD_CONTENTSIZE_ERROR &&
+        content > to.size()) {
         return too_large(Packing::kZstd, to.size());
     }
     const size_t size = ZSTD_decompress(to.data(), to.size(), packed.data(), frame);
@@ -126,11 +132,16 @@ Result<size_t> unpack_lz4(std::span<const std::byte> packed, std::span<std::byte
 
 std::string_view packing_name(Packing packing) {
     switch (packing) {
-        case Packing::kGzip: return "gzip";
-        case Packing::kXz: return "xz";
-        case Packing::kLzma: return "lzma";
-        case Packing::kZstd: return "zstd";
-        case Packing::kLz4Legacy: return "lz4";
+        case Packing::kGzip:
+            return "gzip";
+        case Packing::kXz:
+            return "xz";
+        case Packing::kLzma:
+            return "lzma";
+        case Packing::kZstd:
+            return "zstd";
+        case Packing::kLz4Legacy:
+            return "lz4";
     }
     return "packed";
 }
@@ -149,11 +160,15 @@ Result<UnpackedBytes> unpack(Packing packing, std::span<const std::byte> packed,
     UnpackedBytes output(capacity);
     const auto run = [&]() -> Result<size_t> {
         switch (packing) {
-            case Packing::kGzip: return unpack_gzip(packed, output.all());
-            case Packing::kZstd: return unpack_zstd(packed, output.all());
-            case Packing::kLz4Legacy: return unpack_lz4(packed, output.all());
+            case Packing::kGzip:
+                return unpack_gzip(packed, output.all());
+            case Packing::kZstd:
+                return unpack_zstd(packed, output.all());
+            case Packing::kLz4Legacy:
+                return unpack_lz4(packed, output.all());
             case Packing::kXz:
-            case Packing::kLzma: return unpack_lzma(packing, packed, output.all());
+            case Packing::kLzma:
+                return unpack_lzma(packing, packed, output.all());
         }
         return Error("unknown packing");
     };

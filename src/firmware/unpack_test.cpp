@@ -49,10 +49,11 @@ Image pack_xz(const Image& in) {
     const lzma_filter filters[] = {
         {LZMA_FILTER_X86, nullptr}, {LZMA_FILTER_LZMA2, &options}, {LZMA_VLI_UNKNOWN, nullptr}};
     size_t size = 0;
-    EXPECT_EQ(lzma_stream_buffer_encode(const_cast<lzma_filter*>(filters), LZMA_CHECK_CRC32, nullptr,
-                                        reinterpret_cast<const uint8_t*>(in.data()), in.size(),
-                                        reinterpret_cast<uint8_t*>(out.data()), &size, out.size()),
-              LZMA_OK);
+    EXPECT_EQ(
+        lzma_stream_buffer_encode(const_cast<lzma_filter*>(filters), LZMA_CHECK_CRC32, nullptr,
+                                  reinterpret_cast<const uint8_t*>(in.data()), in.size(),
+                                  reinterpret_cast<uint8_t*>(out.data()), &size, out.size()),
+        LZMA_OK);
     out.resize(size);
     return out;
 }
@@ -86,9 +87,9 @@ Image pack_lz4(const Image& in) {
     for (size_t at = 0; at < in.size(); at += kBlock) {
         const size_t size = std::min(kBlock, in.size() - at);
         Image block(LZ4_compressBound(static_cast<int>(size)));
-        const int packed = LZ4_compress_default(reinterpret_cast<const char*>(in.data() + at),
-                                                reinterpret_cast<char*>(block.data()),
-                                                static_cast<int>(size), static_cast<int>(block.size()));
+        const int packed = LZ4_compress_default(
+            reinterpret_cast<const char*>(in.data() + at), reinterpret_cast<char*>(block.data()),
+            static_cast<int>(size), static_cast<int>(block.size()));
         block.resize(static_cast<size_t>(packed));
         sample::append(out, static_cast<uint32_t>(block.size()));
         out.insert(out.end(), block.begin(), block.end());
@@ -142,13 +143,12 @@ TEST_P(Unpack, MoreThanTheCapacityIsAnError) {
                                                       testing::HasSubstr("corrupt")));
 }
 
-INSTANTIATE_TEST_SUITE_P(Formats, Unpack,
-                         testing::Values(Case{Packing::kGzip, pack_gzip}, Case{Packing::kXz, pack_xz},
-                                         Case{Packing::kLzma, pack_lzma}, Case{Packing::kZstd, pack_zstd},
-                                         Case{Packing::kLz4Legacy, pack_lz4}),
-                         [](const auto& instance) {
-                             return std::string(packing_name(instance.param.packing));
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    Formats, Unpack,
+    testing::Values(Case{Packing::kGzip, pack_gzip}, Case{Packing::kXz, pack_xz},
+                    Case{Packing::kLzma, pack_lzma}, Case{Packing::kZstd, pack_zstd},
+                    Case{Packing::kLz4Legacy, pack_lz4}),
+    [](const auto& instance) { return std::string(packing_name(instance.param.packing)); });
 
 TEST(UnpackLz4, SeveralBlocks) {
     const Image in = content((8u << 20) + 12345);

@@ -12,7 +12,8 @@ namespace mynah {
 Result<InputFile> InputFile::open(const std::string& path, std::string origin, uint64_t limit) {
     // Nonblocking, so that a FIFO is refused instead of waited for.
     Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
-    if (!fd.valid()) return Error(fmt::format("{}: cannot be opened: {}", origin, std::strerror(errno)));
+    if (!fd.valid())
+        return Error(fmt::format("{}: cannot be opened: {}", origin, std::strerror(errno)));
     InputFile file(std::move(fd), std::move(origin), limit);
     TRY(file.size());
     return file;
@@ -24,8 +25,9 @@ Result<uint64_t> InputFile::size() const {
         return Error(fmt::format("{}: cannot be read: {}", origin_, std::strerror(errno)));
     }
     if (!S_ISREG(status.st_mode)) {
-        return Error(fmt::format("{}: {}; expected a regular file", origin_,
-                                 S_ISDIR(status.st_mode) ? "is a directory" : "is not a regular file"));
+        return Error(
+            fmt::format("{}: {}; expected a regular file", origin_,
+                        S_ISDIR(status.st_mode) ? "is a directory" : "is not a regular file"));
     }
     const auto size = static_cast<uint64_t>(status.st_size);
     if (size == 0) return Error(origin_ + ": the file is empty");
@@ -44,7 +46,8 @@ Result<FileContent> InputFile::read() const {
         const ssize_t got =
             pread(fd_.get(), data.get() + done, total - done, static_cast<off_t>(done));
         if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return Error(fmt::format("{}: cannot be read: {}", origin_, std::strerror(errno)));
+        if (got < 0)
+            return Error(fmt::format("{}: cannot be read: {}", origin_, std::strerror(errno)));
         if (got == 0) break;  // shorter than a moment ago: the loaders see a truncated file
         done += static_cast<uint64_t>(got);
     }

@@ -7,17 +7,17 @@
 
 namespace mynah {
 
-// Receives SIGINT, SIGTERM, SIGHUP and SIGQUIT on a thread of its own instead of by handlers. Made on
-// the main thread before any other thread, since it blocks the signals for all that follow.
+// Receives SIGINT, SIGTERM, SIGHUP and SIGQUIT on a thread of its own instead of by handlers. Made
+// on the main thread before any other thread, since it blocks the signals for all that follow.
 class SignalWatch {
- public:
+  public:
     explicit SignalWatch(std::function<void(int signal)> callback);
     // Unblocks them again.
     ~SignalWatch();
     SignalWatch(const SignalWatch&) = delete;
     SignalWatch& operator=(const SignalWatch&) = delete;
 
- private:
+  private:
     void run();
 
     std::function<void(int)> callback_;

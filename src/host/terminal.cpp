@@ -108,9 +108,12 @@ Terminal::~Terminal() {
     set_default(SIGCONT);
 }
 
+void Terminal::restore_now() { put_back(); }
+
 std::optional<WindowSize> Terminal::window_size() const {
     winsize size{};
-    if (ioctl(fd_, TIOCGWINSZ, &size) != 0 || size.ws_row == 0 || size.ws_col == 0) return std::nullopt;
+    if (ioctl(fd_, TIOCGWINSZ, &size) != 0 || size.ws_row == 0 || size.ws_col == 0)
+        return std::nullopt;
     return WindowSize{size.ws_row, size.ws_col};
 }
 

@@ -13,7 +13,8 @@ constexpr uint64_t kNsPerSecond = 1'000'000'000;
 // Crystal times ratio [SDM 2A CPUID leaf 15H]; 0 if the processor does not tell.
 uint64_t hz_by_crystal() {
     unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
-    if (__get_cpuid(0x15, &eax, &ebx, &ecx, &edx) == 0 || eax == 0 || ebx == 0 || ecx == 0) return 0;
+    if (__get_cpuid(0x15, &eax, &ebx, &ecx, &edx) == 0 || eax == 0 || ebx == 0 || ecx == 0)
+        return 0;
     return uint64_t{ecx} * ebx / eax;
 }
 
@@ -46,8 +47,9 @@ Moment sample() {
         const uint64_t after = read_host_tsc();
         if (after - before >= best_width) continue;
         best_width = after - before;
-        best = {static_cast<uint64_t>(now.tv_sec) * kNsPerSecond + static_cast<uint64_t>(now.tv_nsec),
-                before + (after - before) / 2};
+        best = {
+            static_cast<uint64_t>(now.tv_sec) * kNsPerSecond + static_cast<uint64_t>(now.tv_nsec),
+            before + (after - before) / 2};
     }
     return best;
 }

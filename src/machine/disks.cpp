@@ -2,8 +2,8 @@
 
 namespace mynah {
 
-Result<std::vector<std::unique_ptr<BlockBackend>>> open_disks(const std::vector<DiskConfig>& configs,
-                                                              Executor& slow_work) {
+Result<std::vector<std::unique_ptr<BlockBackend>>> open_disks(
+    const std::vector<DiskConfig>& configs, Executor& slow_work) {
     std::vector<std::unique_ptr<BlockBackend>> disks;
     for (const DiskConfig& config : configs) {
         RawFileOptions options;

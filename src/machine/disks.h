@@ -11,7 +11,7 @@
 namespace mynah {
 
 // Opens the host sides of a machine's disks. Error: names option and path.
-Result<std::vector<std::unique_ptr<BlockBackend>>> open_disks(const std::vector<DiskConfig>& configs,
-                                                              Executor& slow_work);
+Result<std::vector<std::unique_ptr<BlockBackend>>> open_disks(
+    const std::vector<DiskConfig>& configs, Executor& slow_work);
 
 }  // namespace mynah

@@ -25,7 +25,8 @@ Result<void> check_config(const MachineConfig& config) {
     const uint64_t memory = config.memory_bytes;
     if (memory < MachineConfig::kMinMemory || memory > MachineConfig::kMaxMemory ||
         memory % kMebibyte != 0) {
-        return Error(fmt::format("--memory: {} bytes; expected a multiple of 1 MiB from 16M to 1T", memory));
+        return Error(
+            fmt::format("--memory: {} bytes; expected a multiple of 1 MiB from 16M to 1T", memory));
     }
     if (config.topology.vcpus() == 0 || config.topology.vcpus() > MachineConfig::kMaxVcpus) {
         return Error(fmt::format("--vcpus: {}; expected 1 to {}", config.topology.vcpus(),
@@ -60,8 +61,8 @@ Machine::~Machine() {
 }
 
 Result<void> Machine::build() {
-    // What the operator named comes first, then what changes something on the host: a mistake in the
-    // command line leaves nothing behind.
+    // What the operator named comes first, then what changes something on the host: a mistake in
+    // the command line leaves nothing behind.
     kernel_ = TRY(KernelFiles::open(config_));
     const uint64_t tsc_hz = host_tsc_hz();
     cpuid_ = TRY(CpuidPolicy::create(config_.cpu, config_.topology, tsc_hz));
@@ -71,6 +72,7 @@ Result<void> Machine::build() {
     }
     disks_ = TRY(open_disks(config_.disks, slow_work_));
     memory_ = TRY(GuestMemory::create(micro::ram_ranges(config_.memory_bytes)));
+    TRY(load_kernel());
     engine_ = TRY(make_interpreter(*memory_, *cpuid_));
     build_processors(tsc_hz);
     control_.set_kick([this] {
@@ -101,14 +103,14 @@ Result<void> Machine::build_board() {
     devices.push_back(std::make_unique<VirtioEntropy>(entropy_));
     for (size_t i = 0; i < disks_.size(); ++i) {
         VirtioBlockOptions options;
-        options.queues = static_cast<uint16_t>(
-            std::min<size_t>(processors_.size(), VirtioBlock::kMaxQueues));
+        options.queues =
+            static_cast<uint16_t>(std::min<size_t>(processors_.size(), VirtioBlock::kMaxQueues));
         options.id = fmt::format("{}-disk{}", config_.name, i);
         options.writeback = config_.disks[i].cache != CacheMode::kWritethrough;
         devices.push_back(std::make_unique<VirtioBlock>(*disks_[i], options));
     }
-    serial_backends_ = TRY(open_serial_backends(config_.serial_ports,
-                                                [this] { stop(StopReason::kQuit); }));
+    serial_backends_ =
+        TRY(open_serial_backends(config_.serial_ports, [this] { stop(StopReason::kQuit); }));
     std::vector<CharacterBackend*> serial;
     for (const auto& backend : serial_backends_) serial.push_back(backend.get());
     const BoardContext context{*memory_, ports_, memory_space_, clock_, apic_bus_, pics_, *this};
@@ -116,13 +118,17 @@ Result<void> Machine::build_board() {
     return {};
 }
 
-// Everything a guest finds at its start; again after every reset.
+Result<void> Machine::load_kernel() {
+    entry_ = TRY(kernel_->load(*memory_, config_, acpi_rsdp_address()));
+    return {};
+}
+
+// What else a guest finds at its start, and the processors as they begin; again after every reset.
 Result<void> Machine::boot() {
     AcpiBoard acpi = board_->describe();
     for (uint32_t i = 0; i < processors_.size(); ++i) acpi.apic_ids.push_back(cpuid_->apic_id(i));
-    const GuestPhys rsdp = TRY(write_acpi_tables(*memory_, acpi));
+    TRY(write_acpi_tables(*memory_, acpi));
     if (!write_bios_data_area(*memory_)) return Error("--memory: too little");
-    const EntryPoint entry = TRY(kernel_->load(*memory_, config_, rsdp));
 
     CpuState state = reset_state();
     state.gpr[kRdx] = cpuid_->signature();
@@ -130,7 +136,7 @@ Result<void> Machine::boot() {
     for (uint32_t i = 1; i < processors_.size(); ++i) {
         processors_[i]->reset(state, VcpuThread::Begin::kWaitForStartup);
     }
-    apply_entry(entry, state);
+    apply_entry(entry_, state);
     processors_[0]->reset(state, VcpuThread::Begin::kRunning);
     return {};
 }
@@ -145,18 +151,24 @@ Result<void> Machine::start() {
 Result<StopReason> Machine::wait() {
     RunControl::Deadline deadline;
     if (config_.time_limit_ns) {
-        deadline = std::chrono::steady_clock::now() + std::chrono::nanoseconds(*config_.time_limit_ns);
+        deadline =
+            std::chrono::steady_clock::now() + std::chrono::nanoseconds(*config_.time_limit_ns);
     }
     Result<void> booted;
     bool running = true;
     while (running) {
         switch (control_.wait(static_cast<unsigned>(processors_.size()), deadline)) {
-            case RunControl::Event::kStop: running = false; break;
-            case RunControl::Event::kDeadline: stop(StopReason::kTimeLimit); break;
+            case RunControl::Event::kStop:
+                running = false;
+                break;
+            case RunControl::Event::kDeadline:
+                stop(StopReason::kTimeLimit);
+                break;
             case RunControl::Event::kReset:
                 ++reboots_;
                 board_->reset();
-                booted = boot();
+                booted = load_kernel();
+                if (booted) booted = boot();
                 if (!booted) stop(StopReason::kHostError);
                 control_.resume();
         }
@@ -180,16 +192,14 @@ void Machine::startup(VcpuIndex vcpu, uint8_t vector) {
 
 void Machine::vcpu_init(VcpuIndex vcpu) {
     processors_[vcpu.value]->apic().init();
-    // The bootstrap processor would go on in firmware, and there is none: what INIT does to it on a PC
-    // ends in a reset all the same [SDM 3A 8.4.2].
+    // The bootstrap processor would go on in firmware, and there is none: what INIT does to it on a
+    // PC ends in a reset all the same [SDM 3A 8.4.2].
     if (vcpu.value == 0) reset();
 }
 
 void Machine::vcpu_paused(VcpuIndex vcpu) { processors_[vcpu.value]->note_tsc(); }
 
-void Machine::vcpu_shut_down(VcpuIndex) {
-    control_.request_stop(StopReason::kCrashed);
-}
+void Machine::vcpu_shut_down(VcpuIndex) { control_.request_stop(StopReason::kCrashed); }
 
 MachineSummary Machine::summary() const {
     MachineSummary summary;

@@ -22,17 +22,17 @@
 
 namespace mynah {
 
-// A whole machine: it is its members, in the order in which they are made; they go in reverse. Made and
-// looked after by one thread; the processors have threads of their own.
+// A whole machine: it is its members, in the order in which they are made; they go in reverse. Made
+// and looked after by one thread; the processors have threads of their own.
 class Machine final : private PowerSink, private StartupSink, private VcpuEvents {
- public:
+  public:
     // Error: one line that names the option and says what was expected; nothing was written then.
     static Result<std::unique_ptr<Machine>> create(const MachineConfig& config);
     ~Machine() override;
     Machine(const Machine&) = delete;
     Machine& operator=(const Machine&) = delete;
 
-    // Loads the kernel and lets the processors run.
+    // Lets the processors run.
     Result<void> start();
     // Looks after the machine, reboots included, until it ends; all processors have stopped then.
     // Error: the host could not go on (a kernel that cannot be read again for a reboot).
@@ -44,11 +44,12 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
     MachineSummary summary() const;
     std::string register_dump() const;
 
- private:
+  private:
     explicit Machine(const MachineConfig& config);
     Result<void> build();
     Result<void> build_board();
     void build_processors(uint64_t tsc_hz);
+    Result<void> load_kernel();
     Result<void> boot();
 
     // PowerSink
@@ -70,6 +71,7 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
     HostEntropy entropy_;
     std::optional<KernelFiles> kernel_;
     std::unique_ptr<GuestMemory> memory_;
+    EntryPoint entry_;
     std::optional<CpuidPolicy> cpuid_;
     std::unique_ptr<Engine> engine_;
     IoSpace ports_, memory_space_;

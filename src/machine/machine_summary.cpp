@@ -7,7 +7,8 @@ namespace mynah {
 std::string MachineSummary::text() const {
     const double mips = seconds > 0 ? static_cast<double>(instructions) / seconds / 1e6 : 0;
     std::string out = fmt::format(
-        "{:.3f} s, {} vCPUs, {} instructions ({:.1f} million a second), {} exceptions, {} interrupts, {} "
+        "{:.3f} s, {} vCPUs, {} instructions ({:.1f} million a second), {} exceptions, {} "
+        "interrupts, {} "
         "reboots\n",
         seconds, vcpus, instructions, mips, exceptions, interrupts, reboots);
     for (const auto& [name, count] : counters) out += fmt::format("{}: {}\n", name, count);

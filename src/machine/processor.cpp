@@ -5,9 +5,10 @@
 namespace mynah {
 namespace {
 
-// When the guest's TSC will be at `guest_tsc`. The counters are compared at the moment of asking, so that
-// what host TSC and host clock drift apart by cannot add up.
-uint64_t clock_ns_at(uint64_t guest_tsc, uint64_t tsc_offset, uint64_t tsc_hz, const VmClock& clock) {
+// When the guest's TSC will be at `guest_tsc`. The counters are compared at the moment of asking,
+// so that what host TSC and host clock drift apart by cannot add up.
+uint64_t clock_ns_at(uint64_t guest_tsc, uint64_t tsc_offset, uint64_t tsc_hz,
+                     const VmClock& clock) {
     const uint64_t now_ns = clock.now_ns();
     const uint64_t ticks = guest_tsc - (read_host_tsc() + tsc_offset);
     if (static_cast<int64_t>(ticks) <= 0) return 0;
@@ -37,7 +38,8 @@ LocalApic::Config Processor::apic_config(const ProcessorContext& context, VcpuIn
     config.has_x2apic = context.cpuid.has("x2apic");
     config.has_tsc_deadline = context.cpuid.has("tsc-deadline");
     config.external = &context.external_interrupts;
-    config.clock_ns_at_tsc = [this, hz = context.tsc_hz, &clock = context.clock](uint64_t guest_tsc) {
+    config.clock_ns_at_tsc = [this, hz = context.tsc_hz,
+                              &clock = context.clock](uint64_t guest_tsc) {
         return clock_ns_at(guest_tsc, vcpu_->state().tsc_offset, hz, clock);
     };
     return config;

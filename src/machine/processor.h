@@ -25,9 +25,10 @@ struct ProcessorContext {
     std::optional<uint64_t> instruction_limit;
 };
 
-// One virtual processor: the vCPU on its engine, its local APIC, what it reaches, and its host thread.
+// One virtual processor: the vCPU on its engine, its local APIC, what it reaches, and its host
+// thread.
 class Processor {
- public:
+  public:
     Processor(const ProcessorContext& context, VcpuIndex index);
 
     VcpuThread& thread() { return thread_; }
@@ -39,7 +40,7 @@ class Processor {
     // The guest may have written its TSC: the APIC's deadline moves along. Own thread.
     void note_tsc();
 
- private:
+  private:
     LocalApic::Config apic_config(const ProcessorContext& context, VcpuIndex index);
 
     uint64_t tsc_offset_seen_ = 0;

@@ -15,22 +15,26 @@ std::string segment_line(const char* name, const SegmentRegister& segment) {
 }  // namespace
 
 std::string format_registers(unsigned vcpu, const CpuState& state) {
-    constexpr std::array<const char*, 16> kNames{"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
-                                                 "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
-    constexpr std::array<const char*, x86::kSegmentCount> kSegments{"es", "cs", "ss", "ds", "fs", "gs"};
+    constexpr std::array<const char*, 16> kNames{"rax", "rcx", "rdx", "rbx", "rsp", "rbp",
+                                                 "rsi", "rdi", "r8",  "r9",  "r10", "r11",
+                                                 "r12", "r13", "r14", "r15"};
+    constexpr std::array<const char*, x86::kSegmentCount> kSegments{"es", "cs", "ss",
+                                                                    "ds", "fs", "gs"};
     std::string out = fmt::format("vcpu {} rip {:016x} rflags {:016x} cpl {}{}\n", vcpu, state.rip,
                                   state.flags.value(), state.cpl(), state.halted ? " halted" : "");
     for (unsigned i = 0; i < kNames.size(); ++i) {
         out += fmt::format("{:<3} {:016x}{}", kNames[i], state.gpr[i], i % 4 == 3 ? "\n" : "  ");
     }
-    for (unsigned i = 0; i < kSegments.size(); ++i) out += segment_line(kSegments[i], state.segments[i]);
+    for (unsigned i = 0; i < kSegments.size(); ++i)
+        out += segment_line(kSegments[i], state.segments[i]);
     out += segment_line("ldtr", state.ldtr) + segment_line("tr", state.tr);
     out += fmt::format("gdtr base {:016x} limit {:04x}  idtr base {:016x} limit {:04x}\n",
                        state.gdtr.base, state.gdtr.limit, state.idtr.base, state.idtr.limit);
-    out += fmt::format("cr0 {:016x}  cr2 {:016x}  cr3 {:016x}  cr4 {:016x}  efer {:016x}\n", state.cr0,
-                       state.cr2, state.cr3, state.cr4, state.efer);
-    out += fmt::format("dr0 {:016x}  dr1 {:016x}  dr2 {:016x}  dr3 {:016x}  dr6 {:08x}  dr7 {:08x}\n",
-                       state.dr[0], state.dr[1], state.dr[2], state.dr[3], state.dr6, state.dr7);
+    out += fmt::format("cr0 {:016x}  cr2 {:016x}  cr3 {:016x}  cr4 {:016x}  efer {:016x}\n",
+                       state.cr0, state.cr2, state.cr3, state.cr4, state.efer);
+    out +=
+        fmt::format("dr0 {:016x}  dr1 {:016x}  dr2 {:016x}  dr3 {:016x}  dr6 {:08x}  dr7 {:08x}\n",
+                    state.dr[0], state.dr[1], state.dr[2], state.dr[3], state.dr6, state.dr7);
     return out;
 }
 

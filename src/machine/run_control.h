@@ -16,15 +16,15 @@ enum class StopReason {
     kCrashed,           // a processor shut down: triple fault
     kInstructionLimit,  // the operator's limits
     kTimeLimit,
-    kQuit,              // the operator
-    kHostError,         // the machine could not go on
+    kQuit,       // the operator
+    kHostError,  // the machine could not go on
 };
 
 // Lets the thread that looks after a machine and its vCPU threads agree on when to run, pause and
-// end. Requests come from any thread, also from a vCPU in the middle of an instruction; they take effect
-// when the vCPUs reach an instruction boundary.
+// end. Requests come from any thread, also from a vCPU in the middle of an instruction; they take
+// effect when the vCPUs reach an instruction boundary.
 class RunControl {
- public:
+  public:
     // `kick` makes every vCPU thread call proceed() soon. Set before the threads start.
     void set_kick(std::function<void()> kick) { kick_ = std::move(kick); }
 
@@ -46,7 +46,7 @@ class RunControl {
 
     std::optional<StopReason> stop_reason() const EXCLUDES(mutex_);
 
- private:
+  private:
     std::function<void()> kick_;
     mutable Mutex mutex_;
     std::condition_variable_any changed_;

@@ -16,15 +16,20 @@ Result<std::unique_ptr<CharacterBackend>> open_backend(const SerialConfig& confi
                                                        const std::function<void()>& quit) {
     using Backend = std::unique_ptr<CharacterBackend>;
     switch (config.kind) {
-        case SerialConfig::Kind::kNone: return Backend();
-        case SerialConfig::Kind::kStdio: return Backend(std::make_unique<StdioBackend>(quit));
+        case SerialConfig::Kind::kNone:
+            return Backend();
+        case SerialConfig::Kind::kStdio:
+            return Backend(std::make_unique<StdioBackend>(quit));
         case SerialConfig::Kind::kFile:
             return Backend(TRY(FileBackend::open(config.path, "--serial file=" + config.path)));
         case SerialConfig::Kind::kSocket:
-            return Backend(TRY(SocketBackend::listen(config.path, "--serial socket=" + config.path)));
+            return Backend(
+                TRY(SocketBackend::listen(config.path, "--serial socket=" + config.path)));
         case SerialConfig::Kind::kPty: {
             auto pty = TRY(PtyBackend::open());
-            std::fputs(fmt::format("mynah: COM{} is {}\r\n", number + 1, pty->device_path()).c_str(), stderr);
+            std::fputs(
+                fmt::format("mynah: COM{} is {}\r\n", number + 1, pty->device_path()).c_str(),
+                stderr);
             return Backend(std::move(pty));
         }
     }

@@ -16,7 +16,7 @@ namespace mynah {
 
 // What a vCPU thread tells the machine. On the vCPU's thread.
 class VcpuEvents {
- public:
+  public:
     virtual ~VcpuEvents() = default;
     // INIT arrived: the processor's local APIC is to be put back [SDM 3A 10.4.7.3].
     virtual void vcpu_init(VcpuIndex vcpu) = 0;
@@ -25,10 +25,10 @@ class VcpuEvents {
     virtual void vcpu_shut_down(VcpuIndex vcpu) = 0;
 };
 
-// The host thread of one virtual processor: runs it, sleeps while it is halted or waits for a start-up
-// IPI, and obeys RunControl. A sleeping processor costs no host time.
+// The host thread of one virtual processor: runs it, sleeps while it is halted or waits for a
+// start-up IPI, and obeys RunControl. A sleeping processor costs no host time.
 class VcpuThread {
- public:
+  public:
     VcpuThread(VcpuIndex index, Vcpu& vcpu, RunControl& control, VcpuEvents& events,
                std::optional<uint64_t> instruction_limit);
     ~VcpuThread();
@@ -45,7 +45,7 @@ class VcpuThread {
     // A start-up IPI. Ignored unless the processor waits for one [SDM 3A 8.4.3]. Any thread.
     void startup(uint8_t vector);
 
- private:
+  private:
     void run();
     bool step();  // false: the processor shut down
     void take_init();
@@ -63,8 +63,8 @@ class VcpuThread {
     const std::optional<uint64_t> instruction_limit_;
 
     bool waiting_for_startup_ = false;  // own thread
-    // An INIT was sent since the processor last started: start-up IPIs count. The INIT itself may still
-    // be pending, as senders may follow it up at once.
+    // An INIT was sent since the processor last started: start-up IPIs count. The INIT itself may
+    // still be pending, as senders may follow it up at once.
     std::atomic<bool> accepts_startup_{false};
     std::atomic<uint32_t> startup_vector_{kNoStartup};
 

@@ -13,10 +13,10 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// A processor that does nothing but return what the test says, and otherwise waits to be kicked. Like a
-// real one it lowers the signals that it returns for.
+// A processor that does nothing but return what the test says, and otherwise waits to be kicked.
+// Like a real one it lowers the signals that it returns for.
 class ScriptedVcpu final : public Vcpu {
- public:
+  public:
     CpuState& state() override { return state_; }
     void state_changed() override {}
     CpuSignals& signals() override { return signals_; }
@@ -60,7 +60,7 @@ class ScriptedVcpu final : public Vcpu {
     std::atomic<uint16_t> last_cs{0};
     std::atomic<uint64_t> instructions{0};
 
- private:
+  private:
     CpuState state_ = reset_state();
     CpuSignals signals_;
     std::mutex mutex_;
@@ -68,19 +68,19 @@ class ScriptedVcpu final : public Vcpu {
 };
 
 class RecordingEvents final : public VcpuEvents {
- public:
+  public:
     explicit RecordingEvents(RunControl& control) : control_(control) {}
     void vcpu_init(VcpuIndex) override { ++inits; }
     void vcpu_paused(VcpuIndex) override {}
     void vcpu_shut_down(VcpuIndex) override { control_.request_stop(StopReason::kCrashed); }
     std::atomic<int> inits{0};
 
- private:
+  private:
     RunControl& control_;
 };
 
 class VcpuThreadTest : public testing::Test {
- protected:
+  protected:
     VcpuThreadTest() { make(std::nullopt); }
     ~VcpuThreadTest() override { end(); }
 
@@ -214,7 +214,8 @@ TEST_F(VcpuThreadTest, ResetReachesASleepingProcessor) {
 
 TEST(RunControlTest, DeadlinePasses) {
     RunControl control;
-    EXPECT_EQ(control.wait(1, std::chrono::steady_clock::now() + 1ms), RunControl::Event::kDeadline);
+    EXPECT_EQ(control.wait(1, std::chrono::steady_clock::now() + 1ms),
+              RunControl::Event::kDeadline);
 }
 
 TEST(RunControlTest, FirstReasonCounts) {

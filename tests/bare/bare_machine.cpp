@@ -57,8 +57,11 @@ void BareMachine::io_write(IoPort port, unsigned, uint32_t value) {
             interrupt_vector_ = static_cast<uint8_t>(value);
             vcpu_->signals().raise(CpuSignals::kInterrupt);
             break;
-        case kNmiPort: vcpu_->signals().raise(CpuSignals::kNmi); break;
-        default: break;
+        case kNmiPort:
+            vcpu_->signals().raise(CpuSignals::kNmi);
+            break;
+        default:
+            break;
     }
 }
 
@@ -71,7 +74,8 @@ std::optional<uint8_t> BareMachine::acknowledge_interrupt() {
 }
 
 std::optional<uint64_t> BareMachine::read_msr(uint32_t index) {
-    if (index == x86::msr::kApicBase) return 0xfee00000 | x86::msr::kApicBaseEnable | x86::msr::kApicBaseBsp;
+    if (index == x86::msr::kApicBase)
+        return 0xfee00000 | x86::msr::kApicBaseEnable | x86::msr::kApicBaseBsp;
     return std::nullopt;
 }
 

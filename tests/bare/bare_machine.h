@@ -28,7 +28,7 @@ struct Ending {
 };
 
 class BareMachine final : public CpuPorts {
- public:
+  public:
     static constexpr uint64_t kMemorySize = 64u << 20;
     static constexpr uint64_t kImageAddress = 0x8000;
 
@@ -49,7 +49,7 @@ class BareMachine final : public CpuPorts {
     std::optional<uint64_t> read_msr(uint32_t index) override;
     bool write_msr(uint32_t, uint64_t) override { return false; }
 
- private:
+  private:
     std::unique_ptr<GuestMemory> memory_;
     CpuidPolicy cpuid_;
     std::unique_ptr<Engine> engine_;

@@ -34,18 +34,19 @@ std::vector<std::byte> read_file(const std::filesystem::path& path) {
 
 std::string describe(const Ending& ending) {
     const CpuState& s = ending.state;
-    std::string value = ending.exit_value ? fmt::format("exit port {:#x} (line {})", *ending.exit_value,
-                                                        *ending.exit_value)
+    std::string value = ending.exit_value ? fmt::format("exit port {:#x} (line {})",
+                                                        *ending.exit_value, *ending.exit_value)
                                           : std::string("exit port not written");
     return fmt::format(
-        "{}; exit {}, cs:rip {:x}:{:x} ss:rsp {:x}:{:x} flags {:x} rax {:x} rbx {:x} rcx {:x} rdx {:x} "
+        "{}; exit {}, cs:rip {:x}:{:x} ss:rsp {:x}:{:x} flags {:x} rax {:x} rbx {:x} rcx {:x} rdx "
+        "{:x} "
         "cr0 {:x} cr2 {:x}",
         value, static_cast<int>(ending.exit), s.cs().selector, s.rip, s.ss().selector, s.gpr[kRsp],
         s.flags.value(), s.gpr[kRax], s.gpr[kRbx], s.gpr[kRcx], s.gpr[kRdx], s.cr0, s.cr2);
 }
 
 class BareTest : public ::testing::Test {
- public:
+  public:
     BareTest(NamedEngine engine, std::filesystem::path image)
         : engine_(std::move(engine)), image_(std::move(image)) {}
 
@@ -57,7 +58,9 @@ class BareTest : public ::testing::Test {
         const Ending ending = machine.run(kLimit);
         SCOPED_TRACE(describe(ending));
         switch (machine.expectation()) {
-            case Expectation::kExit: EXPECT_EQ(ending.exit_value, 0u); break;
+            case Expectation::kExit:
+                EXPECT_EQ(ending.exit_value, 0u);
+                break;
             case Expectation::kShutdown:
                 EXPECT_FALSE(ending.exit_value);
                 EXPECT_EQ(ending.exit, VcpuExit::kShutdown);
@@ -69,7 +72,7 @@ class BareTest : public ::testing::Test {
         }
     }
 
- private:
+  private:
     NamedEngine engine_;
     std::filesystem::path image_;
 };
@@ -83,8 +86,8 @@ bool register_programs() {
     std::ranges::sort(images);
     for (const NamedEngine& engine : engines()) {
         for (const auto& image : images) {
-            ::testing::RegisterTest(("Bare_" + engine.name).c_str(), image.stem().c_str(), nullptr, nullptr,
-                                    __FILE__, __LINE__,
+            ::testing::RegisterTest(("Bare_" + engine.name).c_str(), image.stem().c_str(), nullptr,
+                                    nullptr, __FILE__, __LINE__,
                                     [=]() -> BareTest* { return new BareTest(engine, image); });
         }
     }

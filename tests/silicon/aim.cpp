@@ -89,6 +89,7 @@ class Aim {
                     gpr_[kRdx] = static_cast<uint64_t>(static_cast<int64_t>(gpr_[kRax]) >> 63);
                 }
                 break;
+            case ZYDIS_MNEMONIC_ENTER: gpr_[kRbp] = kDataAddress + 0x1000 + 8 * random_.below(256); break;
             default: break;
         }
         bit_offset();
@@ -98,13 +99,16 @@ class Aim {
     }
 
     // BT and its kin with a register reach far beyond their operand.
-    void bit_offset() {
+    bool bit_test_by_register() const {
         const bool bit_test = name() == ZYDIS_MNEMONIC_BT || name() == ZYDIS_MNEMONIC_BTS ||
                               name() == ZYDIS_MNEMONIC_BTR || name() == ZYDIS_MNEMONIC_BTC;
-        if (!bit_test || info_.raw.modrm.mod == 3) return;
-        const ZydisDecodedOperand& offset = out_.instruction.operands[1];
-        if (offset.type != ZYDIS_OPERAND_TYPE_REGISTER) return;
-        gpr_[static_cast<unsigned>(gpr_of(offset.reg.value))] = random_.below(2048) - 1024;
+        return bit_test && info_.raw.modrm.mod != 3 &&
+               out_.instruction.operands[1].type == ZYDIS_OPERAND_TYPE_REGISTER;
+    }
+    void bit_offset() {
+        if (!bit_test_by_register()) return;
+        const ZydisRegister offset = out_.instruction.operands[1].reg.value;
+        gpr_[static_cast<unsigned>(gpr_of(offset))] = random_.below(2048) - 1024;
     }
 
     // Instructions that load or look at segment selectors: those that Linux has, and some it has not.
@@ -426,6 +430,17 @@ class Aim {
     }
 
     bool safe() const {
+        const bool xsave = info_.meta.category == ZYDIS_CATEGORY_XSAVE ||
+                           info_.meta.category == ZYDIS_CATEGORY_XSAVEOPT;
+        if (bit_test_by_register()) {
+            const ZydisRegister offset = out_.instruction.operands[1].reg.value;
+            uint64_t bits = gpr_[static_cast<unsigned>(gpr_of(offset))];
+            if (!code64()) bits = sign_extend(bits, 32);
+            const auto value = static_cast<int64_t>(bits);
+            if (value < -1024 || value >= 1024) return false;  // it was also an address
+        }
+        // The mask of components may have become an address; the host has more of them.
+        if (xsave && ((gpr_[kRax] & 0xffffffff) > 7 || (gpr_[kRdx] & 0xffffffff) != 0)) return false;
         for (unsigned i = 0; i < info_.operand_count; ++i) {
             const ZydisDecodedOperand& operand = out_.instruction.operands[i];
             if (operand.type != ZYDIS_OPERAND_TYPE_MEMORY || operand.mem.type == ZYDIS_MEMOP_TYPE_AGEN) continue;

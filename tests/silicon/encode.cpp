@@ -67,7 +67,7 @@ class Encoder {
     void modrm() {
         const unsigned mod = form_.memory ? static_cast<unsigned>(random_.below(3)) : 3u;
         const unsigned reg = form_.reg_open ? static_cast<unsigned>(random_.below(8)) : form_.modrm >> 3 & 7u;
-        const unsigned rm = form_.rm_open ? static_cast<unsigned>(random_.below(8)) : form_.modrm & 7u;
+        const unsigned rm = form_.vector_index ? 4u : form_.rm_open ? static_cast<unsigned>(random_.below(8)) : form_.modrm & 7u;
         byte(mod << 6 | reg << 3 | rm);
         if (form_.memory && rm == 4) byte(static_cast<unsigned>(random_.below(256)));
     }

@@ -87,6 +87,7 @@ class Enumeration {
         if (!interpreter::offered(instruction, policy_)) return found;
         form.mnemonic = instruction.mnemonic();
         form.memory = form.has_modrm && instruction.info.raw.modrm.mod != 3;
+        form.vector_index = instruction.info.meta.category == ZYDIS_CATEGORY_AVX2GATHER;
         form.reg_open = has_operand(instruction, ZYDIS_OPERAND_ENCODING_MODRM_REG);
         form.rm_open = has_operand(instruction, ZYDIS_OPERAND_ENCODING_MODRM_RM);
         form.vvvv_open = has_operand(instruction, ZYDIS_OPERAND_ENCODING_NDSNDD);

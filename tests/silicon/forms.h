@@ -22,6 +22,7 @@ struct Form {
     uint8_t opcode = 0;
     bool has_modrm = false;
     bool memory = false;     // ModRM.mod is not 3
+    bool vector_index = false;  // a SIB byte is a must
     bool reg_open = false, rm_open = false, vvvv_open = false;
     uint8_t modrm = 0;       // the fields that are not open
 };

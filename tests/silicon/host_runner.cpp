@@ -49,7 +49,9 @@ constexpr unsigned kMaxRepeats = 100000;
 constexpr int kGregOf[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
                              REG_R8,  REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15};
 
+// Instructions that take single-step traps before they are complete.
 bool repeats(const Case& test) {
+    if (test.instruction.info.meta.category == ZYDIS_CATEGORY_AVX2GATHER) return true;
     return test.instruction.has_prefix(ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE |
                                        ZYDIS_ATTRIB_HAS_REPNE);
 }

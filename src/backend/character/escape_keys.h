@@ -8,9 +8,10 @@
 
 namespace mynah {
 
-// The keys a terminal keeps for the operator: Ctrl-A and one more. Everything else passes. Single-threaded.
+// The keys a terminal keeps for the operator: Ctrl-A and one more. Everything else passes.
+// Single-threaded.
 class EscapeKeys {
- public:
+  public:
     static constexpr std::byte kPrefix{0x01};  // Ctrl-A
 
     // What the keys do; on the terminal's thread.
@@ -26,7 +27,7 @@ class EscapeKeys {
 
     static std::string_view help_text();
 
- private:
+  private:
     void key(std::byte key, std::vector<std::byte>& to);
 
     Actions actions_;

@@ -12,15 +12,16 @@ namespace mynah {
 
 // Output to a file, which is emptied first; no input.
 class FileBackend final : public CharacterBackend {
- public:
+  public:
     // Error: names `origin` ("--serial file=PATH") and why.
-    static Result<std::unique_ptr<FileBackend>> open(const std::string& path, const std::string& origin);
+    static Result<std::unique_ptr<FileBackend>> open(const std::string& path,
+                                                     const std::string& origin);
 
     void output(std::span<const std::byte> bytes) override { writer_.write(bytes); }
     void set_sink(CharacterSink*) override {}
     void input_wanted() override {}
 
- private:
+  private:
     explicit FileBackend(Fd fd) : fd_(std::move(fd)), writer_(fd_.get()) {}
 
     Fd fd_;
@@ -29,7 +30,7 @@ class FileBackend final : public CharacterBackend {
 
 // Nobody: output vanishes, there is no input.
 class NullCharacterBackend final : public CharacterBackend {
- public:
+  public:
     void output(std::span<const std::byte>) override {}
     void set_sink(CharacterSink*) override {}
     void input_wanted() override {}

@@ -81,7 +81,8 @@ bool InputPump::read_some() {
     } else {
         pending_.insert(pending_.end(), bytes.begin(), bytes.end());
     }
-    if (when_full_ == WhenFull::kDrop && pending_.size() > kPendingMax) pending_.resize(kPendingMax);
+    if (when_full_ == WhenFull::kDrop && pending_.size() > kPendingMax)
+        pending_.resize(kPendingMax);
     return true;
 }
 

@@ -16,12 +16,12 @@ namespace mynah {
 
 // A thread that reads a descriptor and hands the bytes to a sink, no faster than it takes them.
 class InputPump {
- public:
+  public:
     // What to do with bytes before the sink sees them; on the pump's thread.
     using Filter = std::function<void(std::span<const std::byte> in, std::vector<std::byte>& out)>;
     enum class WhenFull {
         kHoldBack,  // stop reading: nothing is lost
-        kDrop,      // keep reading, so that the operator's keys work with a guest that does not listen
+        kDrop,  // keep reading, so that the operator's keys work with a guest that does not listen
     };
 
     InputPump();
@@ -31,7 +31,8 @@ class InputPump {
 
     // Starts reading `fd`, which must live until stop(). `ended`, if given, is called on the pump's
     // thread at the end of the input (not by stop()).
-    void start(int fd, WhenFull when_full, Filter filter = nullptr, std::function<void()> ended = nullptr);
+    void start(int fd, WhenFull when_full, Filter filter = nullptr,
+               std::function<void()> ended = nullptr);
     // Waits for the thread. Not from within the sink, the filter or `ended`.
     void stop();
 
@@ -39,7 +40,7 @@ class InputPump {
     void set_sink(CharacterSink* sink) EXCLUDES(sink_mutex_);
     void input_wanted();
 
- private:
+  private:
     void run();
     bool read_some();
     void deliver() EXCLUDES(sink_mutex_);

@@ -17,7 +17,8 @@ Result<std::unique_ptr<PtyBackend>> PtyBackend::open() {
     };
     Fd controller(posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));
     if (!controller.valid()) return failed("posix_openpt");
-    if (grantpt(controller.get()) != 0 || unlockpt(controller.get()) != 0) return failed("unlockpt");
+    if (grantpt(controller.get()) != 0 || unlockpt(controller.get()) != 0)
+        return failed("unlockpt");
     std::array<char, 128> path{};
     if (ptsname_r(controller.get(), path.data(), path.size()) != 0) return failed("ptsname");
     Fd terminal(::open(path.data(), O_RDWR | O_NOCTTY | O_CLOEXEC));

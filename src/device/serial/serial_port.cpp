@@ -12,7 +12,8 @@ SerialPort::SerialPort(VmClock& clock, InterruptLine& irq, CharacterBackend& bac
       backend_(backend),
       irq_(irq),
       timeout_(clock.create_timer([this] { timed_out(); })),
-      output_timer_(clock.create_timer([this] { flush_output(); })) {
+      output_timer_(clock.create_timer([this] { flush_output(); })),
+      listen_timer_(clock.create_timer([this] { listener_stayed(); })) {
     backend_.set_sink(this);
 }
 
@@ -20,6 +21,7 @@ SerialPort::~SerialPort() {
     backend_.set_sink(nullptr);
     timeout_.reset();
     output_timer_.reset();
+    listen_timer_.reset();
     flush_output();
 }
 
@@ -49,7 +51,7 @@ void SerialPort::timed_out() {
 
 size_t SerialPort::input_space() {
     MutexLock lock(mutex_);
-    const size_t space = chip_.receive_space();
+    const size_t space = listening() ? chip_.receive_space() : 0;
     if (space == 0) starved_ = true;
     return space;
 }
@@ -64,10 +66,36 @@ void SerialPort::input(std::span<const std::byte> bytes) {
     irq_.flush();
 }
 
+bool SerialPort::listening() const {
+    return driver_listens_ || status_polls_ >= kListenerPolls;
+}
+
+// After every register write. A driver that listens goes on doing so, also while it turns receive
+// interrupts off for a moment to print, until it disconnects the interrupt.
+void SerialPort::watch_listener() {
+    if (!chip_.interrupts_connected()) driver_listens_ = false;
+    const bool wait = !driver_listens_ && chip_.receive_interrupts();
+    if (wait && !listen_timer_armed_) listen_timer_->arm(clock_.now_ns() + kListenerNs);
+    if (!wait && listen_timer_armed_) listen_timer_->disarm();
+    listen_timer_armed_ = wait;
+}
+
+void SerialPort::listener_stayed() {
+    bool wanted;
+    {
+        MutexLock lock(mutex_);
+        if (!listen_timer_armed_) return;
+        listen_timer_armed_ = false;
+        driver_listens_ = true;
+        wanted = take_want();
+    }
+    if (wanted) backend_.input_wanted();
+}
+
 // True once when the backend is to be asked for more: when the FIFO is empty, so that bytes come
 // many at a time.
 bool SerialPort::take_want() {
-    if (!starved_ || !chip_.receive_empty() || chip_.receive_space() == 0) return false;
+    if (!starved_ || !listening() || !chip_.receive_empty() || chip_.receive_space() == 0) return false;
     starved_ = false;
     return true;
 }
@@ -110,6 +138,7 @@ uint8_t SerialPort::read_register(unsigned offset) {
     {
         MutexLock lock(mutex_);
         value = chip_.read(offset);
+        if (offset == uart::kLsr && status_polls_ < kListenerPolls) ++status_polls_;
         // Reading status changes no time-out; polling it must be cheap.
         if (offset == uart::kData) {
             update();
@@ -129,6 +158,8 @@ void SerialPort::write_register(unsigned offset, uint8_t value) {
     {
         MutexLock lock(mutex_);
         sent = chip_.write(offset, value);
+        status_polls_ = 0;
+        watch_listener();
         update();
         wanted = take_want();
     }
@@ -156,6 +187,8 @@ void SerialPort::reset() {
     {
         MutexLock lock(mutex_);
         chip_.reset();
+        status_polls_ = 0;
+        watch_listener();
         update();
         wanted = take_want();
     }

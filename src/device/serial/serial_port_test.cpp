@@ -26,6 +26,7 @@ class SerialPortTest : public ::testing::Test {
         write(kIirFcr, static_cast<uint8_t>(fcr::kEnable | trigger));
         write(kMcr, mcr::kOut2);
         write(kIer, ier::kReceived);
+        clock.advance(SerialPort::kListenerNs);
     }
 
     testing::ManualClock clock;
@@ -91,11 +92,41 @@ TEST_F(SerialPortTest, InputWaitsForTheGuest) {
     EXPECT_EQ(read(kLsr) & lsr::kOverrun, 0);
 }
 
+TEST_F(SerialPortTest, InputWaitsForADriverThatListens) {
+    backend.type("early");
+    EXPECT_EQ(read(kLsr) & lsr::kDataReady, 0);
+    write(kIirFcr, fcr::kEnable | fcr::kClearReceive);
+    EXPECT_EQ(read(kLsr) & lsr::kDataReady, 0);
+    write(kMcr, mcr::kOut2);
+    write(kIer, ier::kReceived);  // as a driver does that tests what the chip has
+    clock.advance(SerialPort::kListenerNs / 2);
+    write(kIer, 0);
+    clock.advance(SerialPort::kListenerNs);
+    EXPECT_EQ(read(kLsr) & lsr::kDataReady, 0);
+    write(kIer, ier::kReceived);
+    clock.advance(SerialPort::kListenerNs);
+    EXPECT_EQ(read(kData), 'e');
+    write(kIer, 0);  // a moment of printing
+    backend.type("r");
+    EXPECT_NE(read(kLsr) & lsr::kDataReady, 0);
+}
+
+TEST_F(SerialPortTest, InputComesToSoftwareThatPolls) {
+    backend.type("p");
+    for (unsigned i = 0; i < SerialPort::kListenerPolls; ++i) {
+        ASSERT_EQ(read(kLsr) & lsr::kDataReady, 0) << i;
+    }
+    EXPECT_NE(read(kLsr) & lsr::kDataReady, 0);
+    EXPECT_EQ(read(kData), 'p');
+}
+
 TEST_F(SerialPortTest, InputHeldBackByLoopbackComesAfterIt) {
-    write(kMcr, mcr::kLoop);
+    write(kIer, ier::kReceived);
+    write(kMcr, mcr::kOut2 | mcr::kLoop);
+    clock.advance(SerialPort::kListenerNs);
     backend.type("x");
     EXPECT_EQ(read(kLsr) & lsr::kDataReady, 0);
-    write(kMcr, 0);
+    write(kMcr, mcr::kOut2);
     EXPECT_EQ(read(kData), 'x');
 }
 

@@ -37,6 +37,12 @@ void Uart16550::push(Received received) {
     ++count_;
 }
 
+bool Uart16550::interrupts_connected() const { return (mcr_ & mcr::kOut2) != 0; }
+
+bool Uart16550::receive_interrupts() const {
+    return (ier_ & ier::kReceived) != 0 && interrupts_connected();
+}
+
 void Uart16550::receive(uint8_t byte) {
     if ((mcr_ & mcr::kLoop) == 0) push({byte, 0});
 }

@@ -27,6 +27,9 @@ class Uart16550 {
     // Bytes that can be received without overrun; 0 in loopback.
     size_t receive_space() const;
     bool receive_empty() const { return count_ == 0; }
+    // A driver can get interrupts at all (OUT2), and wants one for every byte (IER bit 0).
+    bool interrupts_connected() const;
+    bool receive_interrupts() const;
     // A byte from the line; overrun as the data sheet says if there is no space.
     void receive(uint8_t byte);
     void receive_break();

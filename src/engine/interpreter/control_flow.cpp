@@ -1,4 +1,4 @@
-// Near JMP, Jcc, CALL, RET, LOOP, JCXZ. Far forms are in far_transfer*.cpp.
+// Near JMP, Jcc, CALL, RET, LOOP, JCXZ, and BOUND. Far forms are in far_transfer*.cpp.
 
 #include "engine/interpreter/condition.h"
 #include "engine/interpreter/operand.h"
@@ -35,11 +35,19 @@ Outcome jump_if(Core& core, const Op& op) {
 }
 
 template <typename T>
+bool call(Core& core, const Op& op, uint64_t target) {
+    // The push comes before the target is looked at, but a bad target leaves the stack pointer.
+    const uint64_t before = core.s.gpr[kRsp];
+    if (!push(core, static_cast<T>(core.rip_after(op)))) return false;
+    if (valid_target(core, target)) return true;
+    core.s.gpr[kRsp] = before;
+    return core.raised(Exception::gp());
+}
+
+template <typename T>
 Outcome call_relative(Core& core, const Op& op) {
     const uint64_t target = relative_target<T>(core, op);
-    if (!valid_target(core, target)) return core.raise(Exception::gp());
-    if (!push(core, static_cast<T>(core.rip_after(op)))) return Outcome::kFault;
-    return core.jump(target);
+    return call<T>(core, op, target) ? core.jump(target) : Outcome::kFault;
 }
 
 template <typename T, bool kMem>
@@ -64,12 +72,7 @@ template <typename T, bool kMem>
 Outcome call_indirect(Core& core, const Op& op) {
     T target;
     if (!indirect_target<T, kMem>(core, op, target)) return Outcome::kFault;
-    if (!valid_target(core, target)) return core.raise(Exception::gp());
-    if (push(core, static_cast<T>(core.rip_after(op)))) return core.jump(target);
-    if (core.fault.vector == x86::Vector::kGp && core.fault.address == Core::kNonCanonicalMark) {
-        core.fault = Exception::ss();
-    }
-    return Outcome::kFault;
+    return call<T>(core, op, target) ? core.jump(target) : stack_fault(core);
 }
 
 // RET and RET imm16: op.imm more bytes are dropped.
@@ -102,6 +105,25 @@ template <typename T, typename A>
 Outcome jump_if_rcx_zero(Core& core, const Op& op) {
     if (core.reg<A>(kRcx) == 0) return go(core, relative_target<T>(core, op));
     return core.jump(core.rip_after(op));
+}
+
+// BOUND: #BR if the signed register is below the first or above the second of two words.
+template <typename T>
+Outcome bound(Core& core, const Op& op) {
+    T limits[2];
+    uint64_t linear;
+    if (!core.operand_linear(op, sizeof limits, AccessKind::kRead, linear)) return Outcome::kFault;
+    if (!core.load_bytes(linear, limits, sizeof limits)) return Outcome::kFault;
+    using Signed = std::make_signed_t<T>;
+    const auto value = static_cast<Signed>(core.reg<T>(op.src));
+    if (value < static_cast<Signed>(limits[0]) || value > static_cast<Signed>(limits[1])) {
+        return core.raise(Exception{.vector = x86::Vector::kBr});
+    }
+    return Outcome::kNext;
+}
+bool build_bound(Build& b) {
+    b.op.src = b.slot(0);
+    return b.done(b.bits(0) == 32 ? bound<uint32_t> : bound<uint16_t>);
 }
 
 // Near branches in 64-bit mode have 64-bit operands whatever the prefixes (Intel) [SDM 1 6.3.7].
@@ -180,6 +202,7 @@ void add_control_flow(BuilderTable& table) {
     table[ZYDIS_MNEMONIC_JMP] = build_jmp;
     table[ZYDIS_MNEMONIC_CALL] = build_call;
     table[ZYDIS_MNEMONIC_RET] = build_ret;
+    table[ZYDIS_MNEMONIC_BOUND] = build_bound;
     table[ZYDIS_MNEMONIC_LOOP] = build_loop<Loop::kPlain>;
     table[ZYDIS_MNEMONIC_LOOPE] = build_loop<Loop::kWhileZero>;
     table[ZYDIS_MNEMONIC_LOOPNE] = build_loop<Loop::kWhileNotZero>;

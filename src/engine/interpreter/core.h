@@ -206,7 +206,7 @@ class Core final : public Vcpu {
         return access_as(AccessMode::kImplicit, linear, &value, sizeof(T), AccessKind::kWrite);
     }
     // With an explicit privilege, for pushes to a more or less privileged stack. `data` is read
-    // for kWrite and written otherwise. Does not go through the TLB.
+    // for kWrite and written otherwise.
     bool access_as(AccessMode access_mode, uint64_t linear, void* data, unsigned size, AccessKind kind);
     // Checks for access_as that a write of `size` bytes would succeed.
     bool probe_as(AccessMode access_mode, uint64_t linear, unsigned size);
@@ -254,7 +254,9 @@ class Core final : public Vcpu {
     bool store_slow(uint64_t linear, const void* from, unsigned size);
     void* host_for_modify_slow(uint64_t linear, unsigned size, bool& faulted);
 
-    // Translates the page of `linear` and remembers the translation if it is for current privileges.
+    // Which translations an access looks among.
+    SoftTlb::Set set_of(AccessMode access_mode) const;
+    // Translates the page of `linear` and remembers the translation.
     bool resolve(uint64_t linear, AccessKind kind, AccessMode access_mode, Piece& piece);
     bool resolve_range(uint64_t linear, unsigned size, AccessKind kind, AccessMode access_mode,
                        Piece (&pieces)[2], unsigned& first_size);

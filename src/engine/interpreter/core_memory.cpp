@@ -67,6 +67,14 @@ bool Core::check_access(uint64_t linear, unsigned size, AccessKind kind) {
     return true;
 }
 
+// Implicit accesses are supervisor ones that AC does not lift SMAP for.
+SoftTlb::Set Core::set_of(AccessMode access_mode) const {
+    if (access_mode == AccessMode::kUser) return SoftTlb::kUser;
+    const bool smap_off = access_mode == AccessMode::kSupervisor && (s.cr4 & x86::cr4::kSmap) != 0 &&
+                          s.flags.has(x86::rflags::kAc);
+    return smap_off ? SoftTlb::kSupervisorSmapOff : SoftTlb::kSupervisor;
+}
+
 bool Core::resolve(uint64_t linear, AccessKind kind, AccessMode access_mode, Piece& piece) {
     auto result = mmu.translate(s, linear, kind, access_mode);
     if (const Exception* exception = std::get_if<Exception>(&result)) return raised(*exception);
@@ -74,12 +82,12 @@ bool Core::resolve(uint64_t linear, AccessKind kind, AccessMode access_mode, Pie
     piece.physical = found.page + (linear & kPageMask);
     std::byte* page = shared.memory.host(found.page, kPageSize);
     piece.host = page == nullptr ? nullptr : page + (linear & kPageMask);
-    if (page == nullptr || access_mode != access_mode_) return true;
+    if (page == nullptr) return true;
 
     const uint64_t linear_page = linear & ~kPageMask;
     const uint64_t tag = SoftTlb::tag(linear, tlb_asid_);
     const auto host_page = reinterpret_cast<uintptr_t>(page);
-    SoftTlb::Entry& entry = tlb_.slot(tlb_set_, linear);
+    SoftTlb::Entry& entry = tlb_.slot(set_of(access_mode), linear);
     entry.addend = host_page - linear_page;
     entry.read_tag = found.readable ? tag : SoftTlb::kNoTag;
     entry.execute_tag = found.executable ? tag : SoftTlb::kNoTag;
@@ -216,10 +224,23 @@ bool Core::access_as(AccessMode access_mode, uint64_t linear, void* data, unsign
     if (s.long_mode() && (!canonical(linear) || !canonical(linear + size - 1))) {
         return raised(Exception::gp());
     }
+    auto* bytes = static_cast<std::byte*>(data);
+    // Events and returns come by here several times each.
+    const SoftTlb::Entry& entry = tlb_.slot(set_of(access_mode), linear);
+    const bool writes = kind == AccessKind::kWrite;
+    if ((writes ? entry.write_tag : entry.read_tag) == last_byte_tag(linear, size)) {
+        auto* host = reinterpret_cast<std::byte*>(linear + entry.addend);
+        const Piece piece{.host = host};
+        if (writes) {
+            write_piece(piece, bytes, size);
+        } else {
+            read_piece(piece, bytes, size);
+        }
+        return true;
+    }
     Piece pieces[2];
     unsigned first = 0;
     if (!resolve_range(linear, size, kind, access_mode, pieces, first)) return false;
-    auto* bytes = static_cast<std::byte*>(data);
     if (kind == AccessKind::kWrite) {
         write_piece(pieces[0], bytes, first);
         if (first < size) write_piece(pieces[1], bytes + first, size - first);

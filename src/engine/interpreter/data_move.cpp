@@ -134,6 +134,14 @@ bool build_extend(Build& b) {
     });
 }
 
+// With a 16-bit destination MOVSXD reads, and moves, 16 bits.
+bool build_movsxd(Build& b) {
+    if (b.bits(0) != 16) return build_extend<true>(b);
+    b.op.dst = b.slot(0);
+    if (b.is_reg(1)) b.op.src = b.slot(1);
+    return b.done(b.is_reg(1) ? mov_reg_reg<uint16_t> : mov_reg_mem<uint16_t, EaAny>);
+}
+
 // CBW CWDE CDQE: the lower half of rAX extended into all of it.
 template <typename To, typename From>
 Outcome extend_accumulator(Core& core, const Op&) {
@@ -297,7 +305,7 @@ void add_data_move(BuilderTable& table) {
     table[ZYDIS_MNEMONIC_MOVNTI] = build_movnti;
     table[ZYDIS_MNEMONIC_MOVZX] = build_extend<false>;
     table[ZYDIS_MNEMONIC_MOVSX] = build_extend<true>;
-    table[ZYDIS_MNEMONIC_MOVSXD] = build_extend<true>;
+    table[ZYDIS_MNEMONIC_MOVSXD] = build_movsxd;
     table[ZYDIS_MNEMONIC_MOVBE] = build_movbe;
     table[ZYDIS_MNEMONIC_LEA] = build_lea;
     table[ZYDIS_MNEMONIC_BSWAP] = build_bswap;
@@ -309,6 +317,10 @@ void add_data_move(BuilderTable& table) {
     table[ZYDIS_MNEMONIC_CDQ] = build_plain<sign_to_rdx<uint32_t>>;
     table[ZYDIS_MNEMONIC_CQO] = build_plain<sign_to_rdx<uint64_t>>;
     table[ZYDIS_MNEMONIC_NOP] = build_plain<nop>;
+    // Reserved NOPs that later processors give a meaning the guest's CPUID does not offer.
+    table[ZYDIS_MNEMONIC_CLDEMOTE] = build_plain<nop>;
+    table[ZYDIS_MNEMONIC_RDSSPD] = build_plain<nop>;
+    table[ZYDIS_MNEMONIC_RDSSPQ] = build_plain<nop>;
     table[ZYDIS_MNEMONIC_ENDBR32] = build_plain<nop>;
     table[ZYDIS_MNEMONIC_ENDBR64] = build_plain<nop>;
     add_condition<0>(table, ZYDIS_MNEMONIC_CMOVO, ZYDIS_MNEMONIC_SETO);

@@ -30,21 +30,23 @@ bool debug_active(const CpuState& state) { return (state.dr7 & x86::dr7::kEnable
 uint64_t code_breakpoint_hits(const CpuState& state, uint64_t linear) {
     uint64_t hits = 0;
     for (unsigned i = 0; i < state.dr.size(); ++i) {
-        if (enabled(state.dr7, i) && watch_of(state.dr7, i) == Watch::kExecute && state.dr[i] == linear) {
+        if (enabled(state.dr7, i) && watch_of(state.dr7, i) == Watch::kExecute &&
+            state.dr[i] == linear) {
             hits |= x86::dr6::kB0 << i;
         }
     }
     return hits;
 }
 
-uint64_t data_breakpoint_hits(const CpuState& state, uint64_t linear, unsigned size, AccessKind kind) {
+uint64_t data_breakpoint_hits(const CpuState& state, uint64_t linear, unsigned size,
+                              AccessKind kind) {
     if (kind == AccessKind::kExecute) return 0;
     uint64_t hits = 0;
     for (unsigned i = 0; i < state.dr.size(); ++i) {
         if (!enabled(state.dr7, i)) continue;
         const Watch watch = watch_of(state.dr7, i);
-        const bool watched = watch == Watch::kReadWrite ||
-                             (watch == Watch::kWrite && kind == AccessKind::kWrite);
+        const bool watched =
+            watch == Watch::kReadWrite || (watch == Watch::kWrite && kind == AccessKind::kWrite);
         if (watched && meets(state, i, linear, size)) hits |= x86::dr6::kB0 << i;
     }
     return hits;
@@ -54,7 +56,8 @@ uint64_t io_breakpoint_hits(const CpuState& state, uint16_t port, unsigned size)
     if ((state.cr4 & x86::cr4::kDe) == 0) return 0;
     uint64_t hits = 0;
     for (unsigned i = 0; i < state.dr.size(); ++i) {
-        if (enabled(state.dr7, i) && watch_of(state.dr7, i) == Watch::kIo && meets(state, i, port, size)) {
+        if (enabled(state.dr7, i) && watch_of(state.dr7, i) == Watch::kIo &&
+            meets(state, i, port, size)) {
             hits |= x86::dr6::kB0 << i;
         }
     }

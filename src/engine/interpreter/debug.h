@@ -16,7 +16,8 @@ bool debug_active(const CpuState& state);
 // Before an instruction at `linear` unless RF is set or MOV SS came before it: the #DB is a fault.
 uint64_t code_breakpoint_hits(const CpuState& state, uint64_t linear);
 // For a data access of `size` bytes; the #DB is a trap behind the instruction.
-uint64_t data_breakpoint_hits(const CpuState& state, uint64_t linear, unsigned size, AccessKind kind);
+uint64_t data_breakpoint_hits(const CpuState& state, uint64_t linear, unsigned size,
+                              AccessKind kind);
 // For IN, OUT, INS, OUTS; a trap. Needs CR4.DE.
 uint64_t io_breakpoint_hits(const CpuState& state, uint16_t port, unsigned size);
 

@@ -27,7 +27,9 @@ uint64_t wrap_linear(const CpuState& s, uint64_t linear) {
 }  // namespace
 
 SegmentRegister null_segment(uint16_t selector, unsigned dpl) {
-    return {.base = 0, .limit = 0, .attributes = attr::kUnusable | dpl << attr::kDplShift,
+    return {.base = 0,
+            .limit = 0,
+            .attributes = attr::kUnusable | dpl << attr::kDplShift,
             .selector = selector};
 }
 
@@ -45,8 +47,8 @@ SegmentRegister real_segment(uint16_t selector, const SegmentRegister& before) {
 SegmentRegister v86_segment(uint16_t selector) {
     return {.base = uint64_t{selector} << 4,
             .limit = 0xffff,
-            .attributes = attr::kPresent | attr::kDpl | attr::kCodeOrData | attr::kReadableOrWritable |
-                          attr::kAccessed,
+            .attributes = attr::kPresent | attr::kDpl | attr::kCodeOrData |
+                          attr::kReadableOrWritable | attr::kAccessed,
             .selector = selector};
 }
 
@@ -58,7 +60,8 @@ bool read_descriptor(Core& core, uint16_t selector, const Exception& outside, De
     return core.load_implicit(out.address, out.low);
 }
 
-bool read_descriptor_high(Core& core, uint16_t selector, const Exception& outside, Descriptor& out) {
+bool read_descriptor_high(Core& core, uint16_t selector, const Exception& outside,
+                          Descriptor& out) {
     uint64_t address;
     if (!entry_address(core.s, selector, 16, address)) return core.raised(outside);
     return core.load_implicit(out.address + 8, out.high);

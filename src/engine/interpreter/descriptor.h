@@ -31,7 +31,9 @@ struct Descriptor {
     }
     bool code64() const { return has(x86::segment_attribute::kLong); }
 
-    uint32_t base() const { return (low >> 16 & 0xffffff) | static_cast<uint32_t>(low >> 56) << 24; }
+    uint32_t base() const {
+        return (low >> 16 & 0xffffff) | static_cast<uint32_t>(low >> 56) << 24;
+    }
     uint64_t base64() const { return base() | (high & 0xffffffff) << 32; }
     uint32_t limit() const {
         const auto raw = static_cast<uint32_t>((low & 0xffff) | (low >> 32 & 0xf0000));

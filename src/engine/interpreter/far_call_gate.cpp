@@ -30,7 +30,8 @@ bool read_gate_code(Core& core, FarKind kind, GateTarget& target) {
     const Descriptor& code = target.code;
     if (!code.code() || code.dpl() > cpl) return core.raised(bad);
     if (kind == FarKind::kJump && !code.conforming() && code.dpl() != cpl) return core.raised(bad);
-    if (core.s.long_mode() && (!code.code64() || contradictory_code(core, code))) return core.raised(bad);
+    if (core.s.long_mode() && (!code.code64() || contradictory_code(core, code)))
+        return core.raised(bad);
     if (!code.present()) return core.raised(Exception::np(code_of(target.selector)));
     return true;
 }
@@ -64,7 +65,8 @@ Outcome call_inner_level(Core& core, const Op& op, GateTarget& target) {
     const bool flat64 = s.long_mode();
     const unsigned level = target.code.dpl();
     InnerStack inner;
-    const bool found = flat64 ? inner_stack64(core, level, 0, 0, inner) : inner_stack(core, level, 0, inner);
+    const bool found =
+        flat64 ? inner_stack64(core, level, 0, 0, inner) : inner_stack(core, level, 0, inner);
     if (!found) return Outcome::kFault;
     StackWriter stack(core, inner.segment, inner.pointer, flat64, access_mode_of(level),
                       code_of(inner.segment.selector));
@@ -89,7 +91,8 @@ Outcome call_inner_level(Core& core, const Op& op, GateTarget& target) {
 
 }  // namespace
 
-Outcome through_call_gate(Core& core, const Op& op, FarKind kind, uint16_t selector, Descriptor gate) {
+Outcome through_call_gate(Core& core, const Op& op, FarKind kind, uint16_t selector,
+                          Descriptor gate) {
     const bool long_mode = core.s.long_mode();
     const Exception bad = Exception::gp(code_of(selector));
     if (long_mode) {
@@ -101,8 +104,11 @@ Outcome through_call_gate(Core& core, const Op& op, FarKind kind, uint16_t selec
     GateTarget target{.selector = gate.gate_selector(),
                       .code = {},
                       .offset = long_mode ? gate.gate_offset64()
-                                          : wide ? gate.gate_offset() : gate.gate_offset() & 0xffff,
-                      .size = long_mode ? 8u : wide ? 4u : 2u,
+                                : wide    ? gate.gate_offset()
+                                          : gate.gate_offset() & 0xffff,
+                      .size = long_mode ? 8u
+                              : wide    ? 4u
+                                        : 2u,
                       .parameters = long_mode ? 0 : gate.gate_parameters()};
     if (!read_gate_code(core, kind, target)) return Outcome::kFault;
     if (kind == FarKind::kJump) {

@@ -21,7 +21,8 @@ bool valid_target(const Core& core, const Descriptor& code, uint64_t offset) {
     return offset <= code.limit();
 }
 
-void enter_code(Core& core, uint16_t selector, unsigned level, const Descriptor& code, uint64_t offset) {
+void enter_code(Core& core, uint16_t selector, unsigned level, const Descriptor& code,
+                uint64_t offset) {
     core.s.segment(Segment::kCs) =
         code.to_register(static_cast<uint16_t>((selector & ~x86::selector::kRpl) | level));
     core.s.rip = offset;
@@ -46,7 +47,8 @@ Outcome after_task_switch(Core& core, const Op& op, TaskSwitchResult result) {
 }
 
 Outcome to_task(Core& core, const Op& op, TaskSwitchCause cause, uint16_t tss_selector) {
-    const TaskSwitch request{.selector = tss_selector, .cause = cause, .return_rip = core.rip_after(op)};
+    const TaskSwitch request{
+        .selector = tss_selector, .cause = cause, .return_rip = core.rip_after(op)};
     return after_task_switch(core, op, switch_task(core, request));
 }
 
@@ -59,11 +61,12 @@ Outcome far_real(Core& core, const Op& op, FarKind kind, FarPointer target, unsi
     if (kind == FarKind::kCall && !stack.has_room(2, size)) return Outcome::kFault;
     if (target.offset > s.cs().limit) return core.raise(Exception::gp());
     if (kind == FarKind::kCall) {
-        if (!stack.push(s.cs().selector, size) || !stack.push(core.rip_after(op), size)) return Outcome::kFault;
+        if (!stack.push(s.cs().selector, size) || !stack.push(core.rip_after(op), size))
+            return Outcome::kFault;
         set_stack_pointer_for(s, s.ss(), false, stack.pointer());
     }
-    s.segment(Segment::kCs) = s.virtual_8086() ? v86_segment(target.selector)
-                                               : real_segment(target.selector, s.cs());
+    s.segment(Segment::kCs) =
+        s.virtual_8086() ? v86_segment(target.selector) : real_segment(target.selector, s.cs());
     s.rip = target.offset;
     return Outcome::kLeave;
 }
@@ -74,7 +77,8 @@ Outcome far_to_code(Core& core, const Op& op, FarKind kind, FarPointer target, u
     CpuState& s = core.s;
     const unsigned cpl = s.cpl(), rpl = target.selector & x86::selector::kRpl;
     const Exception bad = Exception::gp(code_of(target.selector));
-    if (code.conforming() ? code.dpl() > cpl : (rpl > cpl || code.dpl() != cpl)) return core.raise(bad);
+    if (code.conforming() ? code.dpl() > cpl : (rpl > cpl || code.dpl() != cpl))
+        return core.raise(bad);
     if (contradictory_code(core, code)) return core.raise(bad);
     if (!code.present()) return core.raise(Exception::np(code_of(target.selector)));
 
@@ -84,14 +88,16 @@ Outcome far_to_code(Core& core, const Op& op, FarKind kind, FarPointer target, u
     if (!valid_target(core, code, target.offset)) return core.raise(Exception::gp());
     if (!set_accessed(core, code)) return Outcome::kFault;
     if (kind == FarKind::kCall) {
-        if (!stack.push(s.cs().selector, size) || !stack.push(core.rip_after(op), size)) return Outcome::kFault;
+        if (!stack.push(s.cs().selector, size) || !stack.push(core.rip_after(op), size))
+            return Outcome::kFault;
         set_stack_pointer_for(s, s.ss(), flat64, stack.pointer());
     }
     enter_code(core, target.selector, cpl, code, target.offset);
     return Outcome::kLeave;
 }
 
-Outcome far_to_system(Core& core, const Op& op, FarKind kind, FarPointer target, Descriptor& descriptor) {
+Outcome far_to_system(Core& core, const Op& op, FarKind kind, FarPointer target,
+                      Descriptor& descriptor) {
     const unsigned cpl = core.s.cpl(), rpl = target.selector & x86::selector::kRpl;
     const Exception bad = Exception::gp(code_of(target.selector));
     const bool long_mode = core.s.long_mode();
@@ -104,14 +110,17 @@ Outcome far_to_system(Core& core, const Op& op, FarKind kind, FarPointer target,
             if (descriptor.dpl() < cpl || descriptor.dpl() < rpl) return core.raise(bad);
             return through_call_gate(core, op, kind, target.selector, descriptor);
         case type::kTaskGate:
-            if (long_mode || descriptor.dpl() < cpl || descriptor.dpl() < rpl) return core.raise(bad);
+            if (long_mode || descriptor.dpl() < cpl || descriptor.dpl() < rpl)
+                return core.raise(bad);
             if (!descriptor.present()) return core.raise(Exception::np(code_of(target.selector)));
             return to_task(core, op, cause, descriptor.gate_selector());
         case type::kTss16Available:
         case type::kTss32Available:
-            if (long_mode || descriptor.dpl() < cpl || descriptor.dpl() < rpl) return core.raise(bad);
+            if (long_mode || descriptor.dpl() < cpl || descriptor.dpl() < rpl)
+                return core.raise(bad);
             return to_task(core, op, cause, target.selector);
-        default: return core.raise(bad);
+        default:
+            return core.raise(bad);
     }
 }
 
@@ -119,7 +128,8 @@ Outcome far(Core& core, const Op& op, FarKind kind, FarPointer target, unsigned 
     if (core.s.real_or_v86()) return far_real(core, op, kind, target, size);
     if (is_null(target.selector)) return core.raise(Exception::gp());
     Descriptor descriptor;
-    if (!read_descriptor(core, target.selector, Exception::gp(code_of(target.selector)), descriptor)) {
+    if (!read_descriptor(core, target.selector, Exception::gp(code_of(target.selector)),
+                         descriptor)) {
         return Outcome::kFault;
     }
     if (descriptor.code()) return far_to_code(core, op, kind, target, size, descriptor);

@@ -2,27 +2,11 @@
 
 #include "engine/interpreter/fpu_state.h"
 
-#include <algorithm>
 #include <cstring>
 
 #include "engine/interpreter/vector.h"
 
 namespace mynah::interpreter {
-
-void set_status_word(X87State& x87, uint16_t fsw) {
-    const unsigned old_top = x87.top();
-    x87.fsw = fsw;
-    const unsigned moved = (x87.top() - old_top) & 7;
-    std::rotate(x87.st.begin(), x87.st.begin() + moved, x87.st.end());
-}
-
-void initialise_x87(X87State& x87) {
-    set_status_word(x87, 0);
-    x87.fcw = 0x37f;
-    x87.tags = 0;
-    x87.fop = 0;
-    x87.fip = x87.fdp = 0;
-}
 
 namespace {
 
@@ -98,7 +82,8 @@ Outcome obsolete_nop(Core& core, const Op&) {
 
 Outcome emms(Core& core, const Op&) {
     if (!mmx_allowed(core)) return Outcome::kFault;
-    core.s.x87.tags = 0;
+    begin_mmx(core.s.x87);
+    core.s.x87.tags = 0;  // all empty
     return Outcome::kNext;
 }
 

@@ -30,7 +30,7 @@ uint16_t full_tag_word(const X87State& x87) {
     for (unsigned physical = 0; physical < 8; ++physical) {
         constexpr unsigned kEmpty = 3;
         const bool used = (x87.tags >> physical & 1) != 0;
-        const unsigned tag = used ? tag_of(x87.st[(physical - x87.top()) & 7]) : kEmpty;
+        const unsigned tag = used ? tag_of(x87.physical[physical]) : kEmpty;
         tags |= tag << (2 * physical);
     }
     return static_cast<uint16_t>(tags);
@@ -84,7 +84,7 @@ void read_environment(Core& core, const Op& op, const std::byte* from) {
     X87State& x87 = core.s.x87;
     const auto word = [&](unsigned index) { return environment_word(op, from, index); };
     x87.fcw = static_cast<uint16_t>((word(0) & 0x1f3f) | 0x40);
-    set_status_word(x87, static_cast<uint16_t>(word(1)));
+    x87.fsw = static_cast<uint16_t>(word(1));
     x87.tags = abridged_tags(static_cast<uint16_t>(word(2)));
     if (core.mode.protected_mode) {
         x87.fip = word(3);
@@ -126,7 +126,7 @@ Outcome fnsave(Core& core, const Op& op) {
     write_environment(core, op, image.data());
     const unsigned start = environment_bytes(op), size = start + 8 * kRegisterBytes;
     for (unsigned i = 0; i < 8; ++i) {
-        std::memcpy(image.data() + start + i * kRegisterBytes, &core.s.x87.st[i], kRegisterBytes);
+        std::memcpy(image.data() + start + i * kRegisterBytes, &core.s.x87.st(i), kRegisterBytes);
     }
     uint64_t linear = 0;
     if (!core.operand_linear(op, size, AccessKind::kWrite, linear) ||
@@ -158,7 +158,7 @@ Outcome frstor(Core& core, const Op& op) {
     if (!load_image(core, op, image.data(), size)) return Outcome::kFault;
     read_environment(core, op, image.data());
     for (unsigned i = 0; i < 8; ++i) {
-        std::memcpy(static_cast<void*>(&core.s.x87.st[i]), image.data() + start + i * kRegisterBytes, kRegisterBytes);
+        std::memcpy(static_cast<void*>(&core.s.x87.st(i)), image.data() + start + i * kRegisterBytes, kRegisterBytes);
     }
     return Outcome::kNext;
 }

@@ -6,33 +6,9 @@
 
 #include "base/bits.h"
 #include "engine/interpreter/fpu_state.h"
+#include "engine/interpreter/x87_image.h"
 
 namespace mynah::interpreter {
-
-void x87_to_image(const X87State& x87, std::span<std::byte, kFxsaveX87Bytes> image, bool wide) {
-    std::memcpy(image.data(), &x87, kFxsaveX87Bytes);
-    if (!wide) {  // 32-bit offsets, then FCS and FDS, which are zero
-        std::memset(image.data() + 12, 0, 4);
-        std::memset(image.data() + 20, 0, 4);
-    }
-    for (unsigned i = 0; i < 8; ++i) std::memset(image.data() + 32 + 16 * i + 10, 0, 6);
-}
-
-void x87_from_image(X87State& x87, std::span<const std::byte, kFxsaveX87Bytes> image, bool wide) {
-    const uint32_t host_mxcsr = x87.host_mxcsr, mask = x87.host_mxcsr_mask;
-    std::memcpy(static_cast<void*>(&x87), image.data(), kFxsaveX87Bytes);
-    x87.host_mxcsr = host_mxcsr;
-    x87.host_mxcsr_mask = mask;
-    x87.fcw = static_cast<uint16_t>((x87.fcw & 0x1f3f) | 0x40);
-    x87.fop &= 0x7ff;
-    x87.reserved = 0;
-    if (!wide) {
-        x87.fip &= 0xffffffff;
-        x87.fdp &= 0xffffffff;
-    }
-    for (X87State::Register& value : x87.st) std::memset(value.reserved, 0, sizeof value.reserved);
-    update_error_summary(x87);
-}
 
 namespace {
 
@@ -96,6 +72,7 @@ Outcome fxsave(Core& core, const Op& op) {
     if (x87_not_available(core)) return Outcome::kFault;
     uint64_t linear = 0;
     if (!aligned_operand(core, op, kLegacyBytes, 16, AccessKind::kWrite, linear) ||
+        !core.probe_store(linear + kLegacyBytes - 1, 1) ||  // silicon's order
         !core.probe_store(linear, kLegacyBytes)) {
         return Outcome::kFault;
     }
@@ -137,7 +114,7 @@ uint64_t in_use(const Core& core) {
     const CpuState& s = core.s;
     uint64_t used = 0;
     const X87State& x87 = s.x87;
-    const bool registers_zero = std::all_of(x87.st.begin(), x87.st.end(), [](const auto& value) {
+    const bool registers_zero = std::ranges::all_of(x87.physical, [](const auto& value) {
         return value.significand == 0 && value.sign_exponent == 0;
     });
     if (x87.fcw != 0x37f || x87.fsw != 0 || x87.tags != 0 || x87.fop != 0 || x87.fip != 0 || x87.fdp != 0 ||
@@ -271,7 +248,7 @@ void restore_x87(Core& core, Area& area, bool load, bool wide) {
         x87_from_image(x87, area.x87(), wide);
     } else {
         initialise_x87(x87);
-        x87.st = {};
+        x87.physical = {};
     }
 }
 void restore_sse(Core& core, const Area& area, bool load) {
@@ -301,10 +278,11 @@ Outcome xrstor(Core& core, const Op& op) {
     Area area;
     constexpr unsigned kFirst = kHeader + kHeaderBytes;
     if (!aligned_operand(core, op, kFirst, 64, AccessKind::kRead, linear) ||
-        !core.load_bytes(linear, area.bytes.data(), kFirst)) {
+        !core.load_bytes(linear + kHeader, area.bytes.data() + kHeader, kHeaderBytes)) {
         return Outcome::kFault;
     }
     if (!header_valid(core, area, supervisor)) return core.raise(Exception::gp());
+    if (!core.load_bytes(linear, area.bytes.data(), kLegacyBytes)) return Outcome::kFault;
     const bool compacted = (area.get<uint64_t>(kHeader + 8) & kCompacted) != 0;
     const uint64_t loaded = wanted & area.get<uint64_t>(kHeader);
     const bool load_mxcsr = compacted ? (loaded & kSse) != 0 : (wanted & (kSse | kAvx)) != 0;

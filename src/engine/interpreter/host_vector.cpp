@@ -52,22 +52,27 @@ const VectorForm* HostVectorUnit::form(const HostInstruction& instruction, Vecto
     return &forms_.emplace(key, rest).first->second;
 }
 
-const X87Form* HostVectorUnit::x87_form(const X87Code& instruction, X87Form rest) {
+const X87Form* HostVectorUnit::x87_form(const X87Code& instruction, uint8_t memory_bytes) {
     const unsigned modrm = instruction.memory ? instruction.modrm & 0x38u : instruction.modrm;
     const uint32_t key = instruction.opcode | modrm << 8 | (instruction.memory ? 1u << 16 : 0u);
     MutexLock lock(mutex_);
     const auto known = x87_forms_.find(key);
     if (known != x87_forms_.end()) return &known->second;
-    CodeBuffer code;
+
+    X87Form form{.shape = classify_x87(instruction), .memory_bytes = memory_bytes};
+    CodeBuffer code, short_code;
     unsigned instruction_offset = 0;
     emit_x87_stub(instruction, code, instruction_offset);
+    emit_x87_short_stub(instruction, form.shape.kind, short_code);
     const auto stub = reinterpret_cast<uintptr_t>(arena_->add(code.code()));
-    if (stub == 0) return nullptr;
-    rest.stub = reinterpret_cast<X87Stub>(stub);
-    rest.instruction_address = stub + instruction_offset;
+    const auto short_stub = reinterpret_cast<uintptr_t>(arena_->add(short_code.code()));
+    if (stub == 0 || short_stub == 0) return nullptr;
+    form.stub = reinterpret_cast<X87Stub>(stub);
+    form.short_stub = reinterpret_cast<X87ShortStub>(short_stub);
+    form.instruction_address = stub + instruction_offset;
     const unsigned host_modrm = instruction.memory ? modrm | 6u : modrm;
-    rest.host_opcode = static_cast<uint16_t>((instruction.opcode & 7u) << 8 | host_modrm);
-    return &x87_forms_.emplace(key, rest).first->second;
+    form.host_opcode = static_cast<uint16_t>((instruction.opcode & 7u) << 8 | host_modrm);
+    return &x87_forms_.emplace(key, form).first->second;
 }
 
 HostVectorUnit::Usage HostVectorUnit::usage() {

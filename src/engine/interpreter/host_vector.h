@@ -9,6 +9,7 @@
 #include "cpu/cpu_state.h"
 #include "engine/interpreter/host_vector_arena.h"
 #include "engine/interpreter/host_vector_code.h"
+#include "engine/interpreter/x87_code.h"
 
 namespace mynah::interpreter {
 
@@ -18,9 +19,6 @@ namespace mynah::interpreter {
 // unmasked SIMD floating-point exception, in which case nothing was stored. The host's MXCSR must
 // be the guest's if the instruction looks at it.
 using VectorStub = uint64_t (*)(void* reg, void* rm, void* vvvv, void* is4, CpuState* state);
-// The same for x87 instructions; `memory` is the staged operand.
-using X87Stub = uint64_t (*)(X87State* x87, void* memory, void*, void*, CpuState* state);
-
 // What besides its code there is to know about a vector instruction when it runs.
 struct VectorForm {
     VectorStub stub = nullptr;
@@ -31,12 +29,18 @@ struct VectorForm {
     uint8_t mmx_written = 0;  // 1: the register of ModRM.reg, 2: of ModRM.rm
 };
 
+// The two ways to run an x87 instruction (x87_code.h): on an FXSAVE image of the whole state, and,
+// if there is one, on its operands alone.
+using X87Stub = void (*)(void* image, void* memory, void*, void*, CpuState* state);
+using X87ShortStub = uint16_t (*)(void* top, void* operand, void*, void*, CpuState* state);
+
 struct X87Form {
     X87Stub stub = nullptr;
-    uint64_t instruction_address = 0;  // what FIP is when the host has run it
+    X87ShortStub short_stub = nullptr;
+    X87Short shape;
+    uint64_t instruction_address = 0;  // what FIP is when the host has run `stub`
     uint16_t host_opcode = 0;          // what FOP is then
     uint8_t memory_bytes = 0;
-    bool store = false;
 };
 
 // The host's x87, MMX, SSE and AVX units at the guests' service: each instruction that a guest has
@@ -44,20 +48,21 @@ struct X87Form {
 // the processor's own.
 //
 // Stubs and forms are kept for good. Their number is bounded because register numbers are not part
-// of them: some 1,100 opcodes in up to six variants, of which about 60 take an 8-bit immediate,
-// come to less than 120,000 stubs; kArenaBytes is room for all of them at once. Memory is
-// used as they come. Should the room be used up nevertheless, there is no stub (null).
+// of them: every instruction in every encoding with every immediate comes to less than 140,000 stubs,
+// which fill half of kArenaBytes (StubBound in host_vector_test counts them). Memory is used as
+// they come; a guest system gets by with some hundreds. Should the room be used up nevertheless, there
+// is no stub (null).
 //
 // Any thread may call; one per machine.
 class HostVectorUnit {
  public:
-    static constexpr size_t kArenaBytes = 24u << 20;
+    static constexpr size_t kArenaBytes = 8u << 20;
 
     static Result<std::unique_ptr<HostVectorUnit>> create();
 
     // The form for an instruction; `rest` is everything but the stub. Valid as long as this object.
     const VectorForm* form(const HostInstruction& instruction, VectorForm rest) EXCLUDES(mutex_);
-    const X87Form* x87_form(const X87Code& instruction, X87Form rest) EXCLUDES(mutex_);
+    const X87Form* x87_form(const X87Code& instruction, uint8_t memory_bytes) EXCLUDES(mutex_);
 
     struct Usage {
         size_t stubs, code_bytes;

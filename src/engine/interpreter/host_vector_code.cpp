@@ -148,32 +148,10 @@ void emit_vector_stub(const HostInstruction& instruction, CodeBuffer& out) {
     VectorStub(instruction, out).emit();
 }
 
-void emit_x87_stub(const X87Code& instruction, CodeBuffer& out, unsigned& instruction_offset) {
-    out.bytes(0x48, 0x0f, 0xae, 0x0f);  // fxrstor64 [rdi]
-    if (instruction.flags_in) {
-        out.bytes(0x66, 0x41, 0x8b, 0x80);  // mov ax, [r8 + ...]
-        out.dword(kFlagsOffset);
-        out.bytes(0x04, 0x7f, 0x9e);  // add al, 127 (OF); sahf
-    }
-    instruction_offset = static_cast<unsigned>(out.code().size());
-    const uint8_t operand = instruction.memory
-                                ? modrm(0, instruction.modrm >> 3, kRmPointer)
-                                : instruction.modrm;
-    out.bytes(instruction.opcode, operand);
-    if (instruction.flags_out) {
-        out.bytes(0x9f, 0x0f, 0x90, 0xc0);  // lahf; seto al
-        out.bytes(0x66, 0x41, 0x89, 0x80);  // mov [r8 + ...], ax
-        out.dword(kFlagsOffset);
-    }
-    out.bytes(0x48, 0x0f, 0xae, 0x07);  // fxsave64 [rdi]
-    out.bytes(0x0f, 0x77);              // emms
-    out.bytes(0x31, 0xc0, 0xc3);        // xor eax, eax; ret
-}
-
 void emit_fault_exit(CodeBuffer& out) {
-    out.bytes(0x0f, 0x77);                    // emms
+    out.bytes(0xdb, 0xe3);  // fninit
     if (__builtin_cpu_supports("avx")) out.bytes(0xc5, 0xf8, 0x77);  // vzeroupper
-    out.bytes(0xb8, 1, 0, 0, 0, 0xc3);        // mov eax, 1; ret
+    out.bytes(0xb8, 1, 0, 0, 0, 0xc3);  // mov eax, 1; ret
 }
 
 }  // namespace mynah::interpreter

@@ -57,18 +57,6 @@ class CodeBuffer {
 // The stub of a vector instruction, to be called as VectorStub (host_vector.h).
 void emit_vector_stub(const HostInstruction& instruction, CodeBuffer& out);
 
-// The stub of an x87 instruction: loads the x87 state at RDI, runs the instruction, with the
-// memory operand, if any, at RSI, and stores the state back. `opcode` is D8 to DF.
-// `flags_out`, `flags_in`: it sets or tests RFLAGS, which are CpuState's, at R8.
-// instruction_offset: where in the stub the instruction is, to recognise its address in FIP.
-struct X87Code {
-    uint8_t opcode;
-    uint8_t modrm;  // memory forms: only the reg field counts
-    bool memory;
-    bool flags_in, flags_out;
-};
-void emit_x87_stub(const X87Code& instruction, CodeBuffer& out, unsigned& instruction_offset);
-
 // What a stub that faulted continues with: returns 1 to its caller, as a complete stub returns 0.
 void emit_fault_exit(CodeBuffer& out);
 

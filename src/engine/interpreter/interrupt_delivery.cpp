@@ -24,10 +24,14 @@ ExceptionClass class_of(Vector vector) {
         case Vector::kTs:
         case Vector::kNp:
         case Vector::kSs:
-        case Vector::kGp: return ExceptionClass::kContributory;
-        case Vector::kPf: return ExceptionClass::kPageFault;
-        case Vector::kDf: return ExceptionClass::kDoubleFault;
-        default: return ExceptionClass::kBenign;
+        case Vector::kGp:
+            return ExceptionClass::kContributory;
+        case Vector::kPf:
+            return ExceptionClass::kPageFault;
+        case Vector::kDf:
+            return ExceptionClass::kDoubleFault;
+        default:
+            return ExceptionClass::kBenign;
     }
 }
 
@@ -59,8 +63,10 @@ uint64_t pushed_flags(const Core& core, const Event& event) {
         case Vector::kBp:
         case Vector::kOf:
         case Vector::kDf:
-        case Vector::kMc: return flags;
-        default: return flags | rflags::kRf;
+        case Vector::kMc:
+            return flags;
+        default:
+            return flags | rflags::kRf;
     }
 }
 
@@ -80,7 +86,8 @@ Delivery deliver_real(Core& core, const Event& event) {
         core.fault = Exception::gp();
         return Delivery::kFault;
     }
-    if (!stack.push(s.flags.value(), 2) || !stack.push(s.cs().selector, 2) || !stack.push(s.rip, 2)) {
+    if (!stack.push(s.flags.value(), 2) || !stack.push(s.cs().selector, 2) ||
+        !stack.push(s.rip, 2)) {
         return Delivery::kFault;
     }
     set_stack_pointer_for(s, s.ss(), false, stack.pointer());
@@ -129,7 +136,8 @@ Delivery deliver_redirected(Core& core, const Event& event) {
     const bool virtual_if = s.iopl() < 3;
     uint64_t image = s.flags.value();
     if (virtual_if) {
-        image = (image & ~rflags::kIf) | rflags::kIopl | (s.flags.has(rflags::kVif) ? rflags::kIf : 0);
+        image =
+            (image & ~rflags::kIf) | rflags::kIopl | (s.flags.has(rflags::kVif) ? rflags::kIf : 0);
     }
     StackWriter stack(core, s.ss(), s.gpr[kRsp], false, AccessMode::kUser, 0);
     if (!stack.has_room(3, 2) || !stack.push(image, 2) || !stack.push(s.cs().selector, 2) ||
@@ -151,9 +159,12 @@ Delivery deliver(Core& core, const Event& event) {
     if (s.long_mode()) return deliver_long(core, event);
     if (s.virtual_8086() && event.source == EventSource::kIntN) {
         switch (redirection(core, event)) {
-            case Redirection::kFault: return Delivery::kFault;
-            case Redirection::kYes: return deliver_redirected(core, event);
-            case Redirection::kNo: break;
+            case Redirection::kFault:
+                return Delivery::kFault;
+            case Redirection::kYes:
+                return deliver_redirected(core, event);
+            case Redirection::kNo:
+                break;
         }
     }
     return deliver_protected(core, event);
@@ -162,7 +173,9 @@ Delivery deliver(Core& core, const Event& event) {
 bool deliver_event(Core& core, uint8_t vector, EventSource source, bool has_error_code,
                    uint32_t error_code) {
     core.s.halted = false;
-    return deliver(core, {.vector = vector, .source = source, .has_error_code = has_error_code,
+    return deliver(core, {.vector = vector,
+                          .source = source,
+                          .has_error_code = has_error_code,
                           .error_code = error_code}) == Delivery::kDone;
 }
 
@@ -170,8 +183,8 @@ bool deliver_exception(Core& core, const Exception& exception, EventSource sourc
     Exception current = exception;
     for (;;) {
         note_cause(core.s, current);
-        if (deliver_event(core, static_cast<uint8_t>(current.vector), source, current.has_error_code,
-                          current.error_code)) {
+        if (deliver_event(core, static_cast<uint8_t>(current.vector), source,
+                          current.has_error_code, current.error_code)) {
             // The handler of a debug exception may touch the debug registers [SDM 3B 17.2.4].
             if (current.vector == Vector::kDb) core.s.dr7 &= ~x86::dr7::kGd;
             return true;

@@ -18,8 +18,8 @@ enum class EventSource : uint8_t {
     kInt1,       // ICEBP: no DPL check
 };
 
-// Delivers one event: real-mode vector table, 16-, 32- and 64-bit gates, task gates, stacks of the TSS
-// and the IST. False: a fault came up, in core.fault, and the state is unchanged.
+// Delivers one event: real-mode vector table, 16-, 32- and 64-bit gates, task gates, stacks of the
+// TSS and the IST. False: a fault came up, in core.fault, and the state is unchanged.
 bool deliver_event(Core& core, uint8_t vector, EventSource source, bool has_error_code,
                    uint32_t error_code);
 

@@ -43,7 +43,8 @@ bool read_gate(Core& core, const Event& event, unsigned size, Descriptor& gate) 
 }
 
 // The handler's code segment; `level` is the privilege it runs with.
-bool read_handler_code(Core& core, const Event& event, uint16_t selector, Descriptor& code, unsigned& level) {
+bool read_handler_code(Core& core, const Event& event, uint16_t selector, Descriptor& code,
+                       unsigned& level) {
     CpuState& s = core.s;
     if (is_null(selector)) return core.raised(Exception::gp(event.ext()));
     const Exception bad = Exception::gp(code_of(selector) | event.ext());
@@ -84,8 +85,8 @@ Delivery push_on_same_stack(Core& core, const Event& event, const Target& target
     StackWriter stack(core, s.ss(), s.gpr[kRsp], false, access_mode_of(s.cpl()), event.ext());
     if (!stack.has_room(event.has_error_code ? 4 : 3, size)) return Delivery::kFault;
     if (target.offset > target.code.limit()) return refuse(core, Exception::gp(event.ext()));
-    const bool pushed = stack.push(pushed_flags(core, event), size) && stack.push(s.cs().selector, size) &&
-                        stack.push(s.rip, size) &&
+    const bool pushed = stack.push(pushed_flags(core, event), size) &&
+                        stack.push(s.cs().selector, size) && stack.push(s.rip, size) &&
                         (!event.has_error_code || stack.push(event.error_code, size));
     if (!pushed) return Delivery::kFault;
     set_stack_pointer_for(s, s.ss(), false, stack.pointer());
@@ -112,8 +113,9 @@ Delivery push_on_inner_stack(Core& core, const Event& event, const Target& targe
     const unsigned count = 5u + (event.has_error_code ? 1 : 0) + (v86 ? 4 : 0);
     if (!stack.has_room(count, size)) return Delivery::kFault;
     if (target.offset > target.code.limit()) return refuse(core, Exception::gp(event.ext()));
-    const bool pushed = (!v86 || push_v86_segments(s, stack, size)) && stack.push(s.ss().selector, size) &&
-                        stack.push(s.gpr[kRsp], size) && stack.push(pushed_flags(core, event), size) &&
+    const bool pushed = (!v86 || push_v86_segments(s, stack, size)) &&
+                        stack.push(s.ss().selector, size) && stack.push(s.gpr[kRsp], size) &&
+                        stack.push(pushed_flags(core, event), size) &&
                         stack.push(s.cs().selector, size) && stack.push(s.rip, size) &&
                         (!event.has_error_code || stack.push(event.error_code, size));
     if (!pushed) return Delivery::kFault;
@@ -129,13 +131,19 @@ Delivery push_on_inner_stack(Core& core, const Event& event, const Target& targe
 }
 
 Delivery take_task_gate(Core& core, const Event& event, const Descriptor& gate) {
-    const TaskSwitch request{.selector = gate.gate_selector(), .cause = TaskSwitchCause::kEvent,
-                             .return_rip = core.s.rip, .ext = event.ext(),
-                             .push_error_code = event.has_error_code, .error_code = event.error_code};
+    const TaskSwitch request{.selector = gate.gate_selector(),
+                             .cause = TaskSwitchCause::kEvent,
+                             .return_rip = core.s.rip,
+                             .ext = event.ext(),
+                             .push_error_code = event.has_error_code,
+                             .error_code = event.error_code};
     switch (switch_task(core, request)) {
-        case TaskSwitchResult::kDone: return Delivery::kDone;
-        case TaskSwitchResult::kFault: return Delivery::kFault;
-        case TaskSwitchResult::kFaultInNewTask: break;
+        case TaskSwitchResult::kDone:
+            return Delivery::kDone;
+        case TaskSwitchResult::kFault:
+            return Delivery::kFault;
+        case TaskSwitchResult::kFaultInNewTask:
+            break;
     }
     return Delivery::kFaultInNewTask;
 }
@@ -149,10 +157,12 @@ Delivery deliver_protected(Core& core, const Event& event) {
 
     Target target;
     target.selector = gate.gate_selector();
-    if (!read_handler_code(core, event, target.selector, target.code, target.level)) return Delivery::kFault;
+    if (!read_handler_code(core, event, target.selector, target.code, target.level))
+        return Delivery::kFault;
     if (!set_accessed(core, target.code)) return Delivery::kFault;
     target.wide = gate.type() == type::kInterruptGate32 || gate.type() == type::kTrapGate32;
-    target.interrupt = gate.type() == type::kInterruptGate32 || gate.type() == type::kInterruptGate16;
+    target.interrupt =
+        gate.type() == type::kInterruptGate32 || gate.type() == type::kInterruptGate16;
     target.offset = target.wide ? gate.gate_offset() : gate.gate_offset() & 0xffff;
     return target.level < core.s.cpl() ? push_on_inner_stack(core, event, target)
                                        : push_on_same_stack(core, event, target);
@@ -166,7 +176,8 @@ Delivery deliver_long(Core& core, const Event& event) {
     if (!read_gate(core, event, 16, gate)) return Delivery::kFault;
     Target target;
     target.selector = gate.gate_selector();
-    if (!read_handler_code(core, event, target.selector, target.code, target.level)) return Delivery::kFault;
+    if (!read_handler_code(core, event, target.selector, target.code, target.level))
+        return Delivery::kFault;
     if (!set_accessed(core, target.code)) return Delivery::kFault;
     target.wide = true;
     target.interrupt = gate.type() == type::kInterruptGate32;
@@ -175,13 +186,14 @@ Delivery deliver_long(Core& core, const Event& event) {
     InnerStack inner{.segment = s.ss(), .pointer = s.gpr[kRsp]};
     const bool switches = target.level < s.cpl();
     if (gate.gate_ist() != 0 || switches) {
-        if (!inner_stack64(core, target.level, gate.gate_ist(), event.ext(), inner)) return Delivery::kFault;
+        if (!inner_stack64(core, target.level, gate.gate_ist(), event.ext(), inner))
+            return Delivery::kFault;
         if (!switches) inner.segment = s.ss();
     }
     StackWriter stack(core, inner.segment, align_down(inner.pointer, 16), true,
                       access_mode_of(target.level), event.ext());
-    const uint64_t frame[] = {event.error_code,  s.rip, s.cs().selector, pushed_flags(core, event),
-                              s.gpr[kRsp], s.ss().selector};
+    const uint64_t frame[] = {event.error_code,          s.rip,       s.cs().selector,
+                              pushed_flags(core, event), s.gpr[kRsp], s.ss().selector};
     const unsigned skipped = event.has_error_code ? 0 : 1;
     if (!Core::canonical(target.offset)) return refuse(core, Exception::gp(event.ext()));
     if (!stack.push_frame64(frame + skipped, 6 - skipped)) return Delivery::kFault;

@@ -1,6 +1,7 @@
 #pragma once
 
-// Delivery of events through gates of the IDT; what interrupt_delivery.cpp and the INT family share.
+// Delivery of events through gates of the IDT; what interrupt_delivery.cpp and the INT family
+// share.
 
 #include <cstdint>
 

@@ -11,17 +11,19 @@ namespace {
 Outcome software_interrupt(Core& core, const Op& op, uint8_t vector, EventSource source) {
     const uint64_t before = core.s.rip;
     core.s.rip = core.rip_after(op);
-    const Delivery result = deliver(core, {.vector = vector, .source = source, .has_error_code = false,
-                                           .error_code = 0});
+    const Delivery result = deliver(
+        core, {.vector = vector, .source = source, .has_error_code = false, .error_code = 0});
     // These clear TF and are not stepped: the handler's first instruction must not trap
     // [SDM 3B 17.3.1.4].
     core.skip_single_step = true;
     switch (result) {
-        case Delivery::kDone: return after_task_switch(core, op, TaskSwitchResult::kDone);
+        case Delivery::kDone:
+            return after_task_switch(core, op, TaskSwitchResult::kDone);
         case Delivery::kFault:
             core.s.rip = before;
             return Outcome::kFault;
-        case Delivery::kFaultInNewTask: break;
+        case Delivery::kFaultInNewTask:
+            break;
     }
     return after_task_switch(core, op, TaskSwitchResult::kFaultInNewTask);
 }

@@ -41,8 +41,7 @@ Outcome iret_real(Core& core) {
     uint64_t rip, cs, image;
     if (!pop_frame<T>(stack, rip, cs, image)) return Outcome::kFault;
     if (rip > s.cs().limit) return core.raise(Exception::gp());
-    constexpr uint64_t kChanged =
-        sizeof(T) == 2 ? 0x7fd5 : 0x257fd5;  // all but VM, VIF and VIP
+    constexpr uint64_t kChanged = sizeof(T) == 2 ? 0x7fd5 : 0x257fd5;  // all but VM, VIF and VIP
     s.flags.set(merged(s, image, kChanged));
     set_stack_pointer_for(s, s.ss(), false, stack.pointer());
     s.segment(Segment::kCs) = real_segment(static_cast<uint16_t>(cs), s.cs());
@@ -55,7 +54,8 @@ template <typename T>
 Outcome iret_v86(Core& core) {
     CpuState& s = core.s;
     const bool vme = s.iopl() < 3;
-    if (vme && ((s.cr4 & x86::cr4::kVme) == 0 || sizeof(T) != 2)) return core.raise(Exception::gp());
+    if (vme && ((s.cr4 & x86::cr4::kVme) == 0 || sizeof(T) != 2))
+        return core.raise(Exception::gp());
     StackReader stack(core);
     uint64_t rip, cs, image;
     if (!pop_frame<T>(stack, rip, cs, image)) return Outcome::kFault;
@@ -81,8 +81,8 @@ Outcome iret_v86(Core& core) {
 Outcome return_to_v86(Core& core, StackReader& stack, uint64_t rip, uint64_t cs, uint64_t image) {
     CpuState& s = core.s;
     uint64_t esp, ss, es, ds, fs, gs;
-    const bool popped = stack.pop(esp, 4) && stack.pop(ss, 4) && stack.pop(es, 4) && stack.pop(ds, 4) &&
-                        stack.pop(fs, 4) && stack.pop(gs, 4);
+    const bool popped = stack.pop(esp, 4) && stack.pop(ss, 4) && stack.pop(es, 4) &&
+                        stack.pop(ds, 4) && stack.pop(fs, 4) && stack.pop(gs, 4);
     if (!popped) return Outcome::kFault;
     if ((rip & 0xffffffff) > 0xffff) return core.raise(Exception::gp());
     const auto load = [&s](Segment which, uint64_t selector) {
@@ -135,7 +135,8 @@ Outcome iret_protected(Core& core, const Op& op) {
     }
     uint64_t outer_pointer, outer_selector;
     SegmentRegister outer_stack;
-    if (!stack.pop(outer_pointer, sizeof(T)) || !stack.pop(outer_selector, sizeof(T))) return Outcome::kFault;
+    if (!stack.pop(outer_pointer, sizeof(T)) || !stack.pop(outer_selector, sizeof(T)))
+        return Outcome::kFault;
     if (!read_return_stack(core, static_cast<uint16_t>(outer_selector), target, outer_stack)) {
         return Outcome::kFault;
     }
@@ -177,7 +178,8 @@ bool build_iret(Build& b) {
 }  // namespace
 
 void add_interrupt_return(BuilderTable& table) {
-    table[ZYDIS_MNEMONIC_IRET] = table[ZYDIS_MNEMONIC_IRETD] = table[ZYDIS_MNEMONIC_IRETQ] = build_iret;
+    table[ZYDIS_MNEMONIC_IRET] = table[ZYDIS_MNEMONIC_IRETD] = table[ZYDIS_MNEMONIC_IRETQ] =
+        build_iret;
 }
 
 }  // namespace mynah::interpreter

@@ -90,7 +90,8 @@ std::string_view feature_of(ZydisISASet set) {
 bool on_all_processors(const Instruction& instruction) {
     switch (instruction.mnemonic()) {
         case ZYDIS_MNEMONIC_LZCNT:
-        case ZYDIS_MNEMONIC_TZCNT:
+        case ZYDIS_MNEMONIC_TZCNT:  // Zydis knows VEX forms of these, which no such processor has
+            return instruction.info.encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY;
         case ZYDIS_MNEMONIC_NOP:
         case ZYDIS_MNEMONIC_ENDBR32:
         case ZYDIS_MNEMONIC_ENDBR64:

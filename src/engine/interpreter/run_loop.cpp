@@ -49,9 +49,11 @@ VcpuExit Core::run(uint64_t instruction_limit) {
     stop_ = false;
     s.halted = false;
     refresh_mode();
-    const uint64_t end = instruction_limit > ~stats.instructions ? ~uint64_t{0}
-                                                                 : stats.instructions + instruction_limit;
-    while (stats.instructions < end) {
+    // Exceptions count as well: a guest whose handler faults at once retires nothing.
+    const auto progress = [this] { return stats.instructions + stats.exceptions; };
+    const uint64_t start = progress();
+    const uint64_t end = instruction_limit > ~start ? ~uint64_t{0} : start + instruction_limit;
+    while (progress() < end) {
         if (signalled() && !s.interrupt_shadow) [[unlikely]] {
             VcpuExit exit;
             if (attend(exit)) return exit;

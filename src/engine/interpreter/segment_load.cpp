@@ -26,7 +26,8 @@ bool load_stack_segment(Core& core, uint16_t selector) {
     const Exception bad = Exception::gp(code_of(selector));
     Descriptor descriptor;
     if (!read_descriptor(core, selector, bad, descriptor)) return false;
-    if (rpl != cpl || !descriptor.writable_data() || descriptor.dpl() != cpl) return core.raised(bad);
+    if (rpl != cpl || !descriptor.writable_data() || descriptor.dpl() != cpl)
+        return core.raised(bad);
     if (!descriptor.present()) return core.raised(Exception::ss(code_of(selector)));
     if (!set_accessed(core, descriptor)) return false;
     s.segment(Segment::kSs) = descriptor.to_register(selector);
@@ -46,7 +47,8 @@ bool load_data_segment(Core& core, Segment which, uint16_t selector) {
     if (!descriptor.code_or_data() || !descriptor.readable()) return core.raised(bad);
     const bool conforming_code = descriptor.code() && descriptor.conforming();
     const unsigned rpl = selector & x86::selector::kRpl;
-    if (!conforming_code && (rpl > descriptor.dpl() || s.cpl() > descriptor.dpl())) return core.raised(bad);
+    if (!conforming_code && (rpl > descriptor.dpl() || s.cpl() > descriptor.dpl()))
+        return core.raised(bad);
     if (!descriptor.present()) return core.raised(Exception::np(code_of(selector)));
     if (!set_accessed(core, descriptor)) return false;
     s.segment(which) = descriptor.to_register(selector);
@@ -84,12 +86,18 @@ namespace {
 
 Segment segment_number(ZydisRegister reg) {
     switch (reg) {
-        case ZYDIS_REGISTER_ES: return Segment::kEs;
-        case ZYDIS_REGISTER_CS: return Segment::kCs;
-        case ZYDIS_REGISTER_SS: return Segment::kSs;
-        case ZYDIS_REGISTER_FS: return Segment::kFs;
-        case ZYDIS_REGISTER_GS: return Segment::kGs;
-        default: return Segment::kDs;
+        case ZYDIS_REGISTER_ES:
+            return Segment::kEs;
+        case ZYDIS_REGISTER_CS:
+            return Segment::kCs;
+        case ZYDIS_REGISTER_SS:
+            return Segment::kSs;
+        case ZYDIS_REGISTER_FS:
+            return Segment::kFs;
+        case ZYDIS_REGISTER_GS:
+            return Segment::kGs;
+        default:
+            return Segment::kDs;
     }
 }
 
@@ -121,7 +129,7 @@ Outcome mov_segment_to_reg(Core& core, const Op& op) {
 }
 Outcome mov_segment_to_mem(Core& core, const Op& op) {
     return store_operand<EaAny>(core, op, core.s.segments[op.aux].selector) ? Outcome::kNext
-                                                                           : Outcome::kFault;
+                                                                            : Outcome::kFault;
 }
 
 // With a 32-bit operand only the selector's two bytes are written, as Intel's processors do
@@ -143,13 +151,15 @@ Outcome push_segment(Core& core, const Op& op) {
 template <typename T>
 Outcome pop_segment(Core& core, const Op& op) {
     const auto which = static_cast<Segment>(op.aux);
-    T value;
+    // Only the selector itself is read, whatever the operand size.
+    uint16_t value;
     uint64_t sp;
     if (!peek(core, value, sp)) return Outcome::kFault;
+    sp = wrap_stack(core, sp - sizeof value + sizeof(T));
     // The stack pointer moves in the size of the stack that was popped from.
     const uint64_t before = core.s.gpr[kRsp];
     set_stack_pointer(core, sp);
-    if (!load_segment(core, which, static_cast<uint16_t>(value))) {
+    if (!load_segment(core, which, value)) {
         core.s.gpr[kRsp] = before;
         return Outcome::kFault;
     }
@@ -171,7 +181,8 @@ Outcome load_far_pointer(Core& core, const Op& op) {
     if (!core.segment_linear(op.segment, selector_offset, 2, AccessKind::kRead, selector_linear)) {
         return Outcome::kFault;
     }
-    if (!core.load(linear, pointer) || !core.load(selector_linear, selector)) return Outcome::kFault;
+    if (!core.load(linear, pointer) || !core.load(selector_linear, selector))
+        return Outcome::kFault;
     if (!load_segment(core, static_cast<Segment>(op.aux), selector)) return Outcome::kFault;
     core.set_reg<T>(op.dst, pointer);
     return core.leave_after(op);
@@ -183,9 +194,8 @@ bool build_load_far(Build& b) {
     b.op.dst = b.slot(0);
     b.op.aux = static_cast<uint16_t>(kWhich);
     b.ends_block = true;
-    return by_wide_size(b.operand_bits(), [&](auto type) {
-        b.op.handler = load_far_pointer<decltype(type)>;
-    });
+    return by_wide_size(b.operand_bits(),
+                        [&](auto type) { b.op.handler = load_far_pointer<decltype(type)>; });
 }
 
 }  // namespace
@@ -202,20 +212,23 @@ bool build_mov_segment(Build& b) {
     }
     if (b.is_mem(0)) return b.done(mov_segment_to_mem);
     b.op.dst = b.slot(0);
-    return by_wide_size(b.bits(0), [&](auto type) { b.op.handler = mov_segment_to_reg<decltype(type)>; });
+    return by_wide_size(b.bits(0),
+                        [&](auto type) { b.op.handler = mov_segment_to_reg<decltype(type)>; });
 }
 
 bool build_push_segment(Build& b) {
     b.op.aux = static_cast<uint16_t>(segment_number(b.operand(0).reg.value));
     b.op.segment = Segment::kSs;
-    return by_wide_size(b.operand_bits(), [&](auto type) { b.op.handler = push_segment<decltype(type)>; });
+    return by_wide_size(b.operand_bits(),
+                        [&](auto type) { b.op.handler = push_segment<decltype(type)>; });
 }
 
 bool build_pop_segment(Build& b) {
     b.op.aux = static_cast<uint16_t>(segment_number(b.operand(0).reg.value));
     b.op.segment = Segment::kSs;
     b.ends_block = true;
-    return by_wide_size(b.operand_bits(), [&](auto type) { b.op.handler = pop_segment<decltype(type)>; });
+    return by_wide_size(b.operand_bits(),
+                        [&](auto type) { b.op.handler = pop_segment<decltype(type)>; });
 }
 
 void add_segment_load(BuilderTable& table) {

@@ -9,8 +9,8 @@ namespace mynah::interpreter {
 
 class Core;
 
-// Loads a segment register other than CS as MOV, POP and the far-pointer loads do, with all checks of
-// the current mode. False: a fault, nothing changed.
+// Loads a segment register other than CS as MOV, POP and the far-pointer loads do, with all checks
+// of the current mode. False: a fault, nothing changed.
 bool load_segment(Core& core, x86::Segment which, uint16_t selector);
 
 // Gives up data segments that a less privileged level may not use [SDM 2B RET].

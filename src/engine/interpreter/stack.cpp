@@ -23,11 +23,7 @@ Outcome push_mem(Core& core, const Op& op) {
     if (!core.operand_linear(op, sizeof(T), AccessKind::kRead, linear) || !core.load(linear, value)) {
         return Outcome::kFault;
     }
-    if (push(core, value)) return Outcome::kNext;
-    if (core.fault.vector == x86::Vector::kGp && core.fault.address == Core::kNonCanonicalMark) {
-        core.fault = Exception::ss();
-    }
-    return Outcome::kFault;
+    return push(core, value) ? Outcome::kNext : stack_fault(core);
 }
 
 bool build_push(Build& b) {
@@ -56,7 +52,7 @@ template <typename T>
 Outcome pop_mem(Core& core, const Op& op) {
     T value;
     uint64_t sp;
-    if (!peek(core, value, sp)) return Outcome::kFault;
+    if (!peek(core, value, sp)) return stack_fault(core);
     const uint64_t before = core.s.gpr[kRsp];
     set_stack_pointer(core, sp);
     uint64_t linear;

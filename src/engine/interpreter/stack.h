@@ -43,6 +43,15 @@ inline bool stack_linear(Core& core, uint64_t sp, unsigned size, AccessKind kind
     return core.segment_linear(x86::Segment::kSs, sp, size, kind, linear);
 }
 
+// After a failed push or pop in an op whose segment is that of another operand: an address that is not
+// canonical is #SS all the same.
+inline Outcome stack_fault(Core& core) {
+    if (core.fault.vector == x86::Vector::kGp && core.fault.address == Core::kNonCanonicalMark) {
+        core.fault = Exception::ss();
+    }
+    return Outcome::kFault;
+}
+
 template <typename T>
 bool push(Core& core, T value) {
     const uint64_t sp = wrap_stack(core, stack_pointer(core) - sizeof(T));

@@ -41,7 +41,8 @@ bool StackWriter::push(uint64_t value, unsigned size) {
 bool StackWriter::push_frame64(const uint64_t* values, unsigned count) {
     const uint64_t pointer = pointer_ - count * 8;
     if (!within(pointer, count * 8)) return core_.raised(Exception::ss(error_code_));
-    if (!core_.access_as(mode_, pointer, const_cast<uint64_t*>(values), count * 8, AccessKind::kWrite)) {
+    if (!core_.access_as(mode_, pointer, const_cast<uint64_t*>(values), count * 8,
+                         AccessKind::kWrite)) {
         return false;
     }
     pointer_ = pointer;
@@ -58,10 +59,19 @@ void StackReader::skip(uint64_t bytes) {
 
 bool StackReader::pop(uint64_t& value, unsigned size) {
     uint64_t linear;
-    if (!core_.segment_linear(x86::Segment::kSs, pointer_, size, AccessKind::kRead, linear)) return false;
+    if (!core_.segment_linear(x86::Segment::kSs, pointer_, size, AccessKind::kRead, linear))
+        return false;
     value = 0;
     if (!core_.load_bytes(linear, &value, size)) return false;
     skip(size);
+    return true;
+}
+
+bool StackReader::pop_selector(uint16_t& selector, unsigned size) {
+    uint64_t value;
+    if (!pop(value, sizeof selector)) return false;
+    selector = static_cast<uint16_t>(value);
+    skip(size - sizeof selector);
     return true;
 }
 
@@ -79,7 +89,8 @@ void set_stack_pointer_for(CpuState& state, const SegmentRegister& segment, bool
 namespace {
 
 // The stack-segment checks of a stack switch [SDM 2A INT n, CALL].
-bool check_inner_segment(Core& core, uint16_t selector, unsigned level, uint32_t ext, InnerStack& out) {
+bool check_inner_segment(Core& core, uint16_t selector, unsigned level, uint32_t ext,
+                         InnerStack& out) {
     if (is_null(selector)) return core.raised(Exception::ts(ext));
     const Exception bad = Exception::ts(code_of(selector) | ext);
     Descriptor descriptor;

@@ -1,7 +1,7 @@
 #pragma once
 
-// Stacks as far transfers, interrupts and returns use them: more than one value at a time, and often
-// not the current stack.
+// Stacks as far transfers, interrupts and returns use them: more than one value at a time, and
+// often not the current stack.
 
 #include <cstdint>
 
@@ -14,11 +14,15 @@ class Core;
 
 // A stack to push to: nothing of the processor's state changes until commit().
 class StackWriter {
- public:
+  public:
     // flat64: 64-bit stack pointer, no limits. mode: with whose privilege. error_code: of #SS.
-    StackWriter(Core& core, const SegmentRegister& segment, uint64_t pointer, bool flat64, AccessMode mode,
-                uint32_t error_code)
-        : core_(core), segment_(segment), pointer_(pointer), flat64_(flat64), mode_(mode),
+    StackWriter(Core& core, const SegmentRegister& segment, uint64_t pointer, bool flat64,
+                AccessMode mode, uint32_t error_code)
+        : core_(core),
+          segment_(segment),
+          pointer_(pointer),
+          flat64_(flat64),
+          mode_(mode),
           error_code_(error_code) {}
 
     // Whether `count` values of `size` bytes fit; false: #SS.
@@ -28,7 +32,7 @@ class StackWriter {
     bool push_frame64(const uint64_t* values, unsigned count);
     uint64_t pointer() const { return pointer_; }
 
- private:
+  private:
     uint64_t wrap(uint64_t pointer) const;
     bool within(uint64_t offset, unsigned size) const;
 
@@ -42,19 +46,22 @@ class StackWriter {
 
 // Pops from the current stack, with current privileges, without changing the stack pointer.
 class StackReader {
- public:
+  public:
     explicit StackReader(Core& core);
     bool pop(uint64_t& value, unsigned size);
+    // A selector in a slot of `size` bytes, of which only the two are read.
+    bool pop_selector(uint16_t& selector, unsigned size);
     void skip(uint64_t bytes);
     uint64_t pointer() const { return pointer_; }
 
- private:
+  private:
     Core& core_;
     uint64_t pointer_;
 };
 
 // Writes SP, ESP or RSP as the stack segment's size says.
-void set_stack_pointer_for(CpuState& state, const SegmentRegister& segment, bool flat64, uint64_t value);
+void set_stack_pointer_for(CpuState& state, const SegmentRegister& segment, bool flat64,
+                           uint64_t value);
 
 // A stack for a more privileged level, from the TSS.
 struct InnerStack {

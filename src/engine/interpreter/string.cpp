@@ -29,6 +29,11 @@ class Counters {
             core_.s.gpr[reg] = value & mask_;
         }
     }
+    // 32-bit counters in 64-bit mode: what processors clear the upper halves of before anything
+    // else, even if there is nothing to do.
+    void truncate(Gpr reg) {
+        if (mask_ == 0xffffffff) set(reg, get(reg));
+    }
     void advance(Gpr reg, int64_t by) { set(reg, get(reg) + static_cast<uint64_t>(by)); }
 
  private:
@@ -53,7 +58,7 @@ bool destination_linear(Core& core, uint64_t offset, AccessKind kind, uint64_t& 
 
 // Runs `iteration` (false: fault; `stop` set: the comparison ends it) as the prefix says. `block`
 // may do many iterations at once and returns how many it did.
-template <Repeat kRepeat, class Iteration, class BlockMove>
+template <Repeat kRepeat, bool kTruncateRsi, bool kTruncateRdi, class Iteration, class BlockMove>
 Outcome repeat(Core& core, const Op& op, Iteration iteration, BlockMove block) {
     Counters counters(core, op);
     bool stop = false;
@@ -61,12 +66,20 @@ Outcome repeat(Core& core, const Op& op, Iteration iteration, BlockMove block) {
         return iteration(counters, stop) ? Outcome::kNext : Outcome::kFault;
     } else {
         uint64_t left = counters.get(kRcx);
+        counters.truncate(kRcx);
+        if (kTruncateRsi) counters.truncate(kRsi);
+        if (kTruncateRdi) counters.truncate(kRdi);
         if (left == 0) return Outcome::kNext;
-        for (uint64_t done = 0; !stop; ) {
+        const uint16_t flags = core.s.flags.arithmetic;
+        for (uint64_t done = 0; !stop;) {
             uint64_t n = block(counters, left);
             if (n == 0) {
-                // A fault after some iterations: those are complete, rCX says how many are left.
-                if (!iteration(counters, stop)) return Outcome::kFault;
+                // A fault after some iterations: those are complete, rCX says how many are left; but
+                // flags are as before the instruction [SDM 2B REP].
+                if (!iteration(counters, stop)) {
+                    core.s.flags.arithmetic = flags;
+                    return Outcome::kFault;
+                }
                 n = 1;
             }
             left -= n;
@@ -127,7 +140,7 @@ Outcome movs(Core& core, const Op& op) {
         counters.advance(kRdi, bytes);
         return n;
     };
-    return repeat<kRepeat>(core, op, iteration, block);
+    return repeat<kRepeat, true, true>(core, op, iteration, block);
 }
 
 template <typename T, Repeat kRepeat>
@@ -155,7 +168,7 @@ Outcome stos(Core& core, const Op& op) {
         counters.advance(kRdi, bytes);
         return n;
     };
-    return repeat<kRepeat>(core, op, iteration, block);
+    return repeat<kRepeat, false, true>(core, op, iteration, block);
 }
 
 template <typename T, Repeat kRepeat>
@@ -169,7 +182,7 @@ Outcome lods(Core& core, const Op& op) {
         counters.advance(kRsi, step);
         return true;
     };
-    return repeat<kRepeat>(core, op, iteration, kNoBlock);
+    return repeat<kRepeat, false, false>(core, op, iteration, kNoBlock);
 }
 
 // Whether a comparison ends the repetition.
@@ -193,7 +206,7 @@ Outcome scas(Core& core, const Op& op) {
         stop = ends<kRepeat>(core);
         return true;
     };
-    return repeat<kRepeat>(core, op, iteration, kNoBlock);
+    return repeat<kRepeat, false, false>(core, op, iteration, kNoBlock);
 }
 
 template <typename T, Repeat kRepeat>
@@ -202,16 +215,16 @@ Outcome cmps(Core& core, const Op& op) {
     const auto iteration = [&](Counters& counters, bool& stop) {
         uint64_t a_at, b_at;
         T a, b;
-        if (!source_linear<T>(core, op, counters.get(kRsi), a_at) || !core.load(a_at, a)) return false;
         if (!destination_linear<T>(core, counters.get(kRdi), AccessKind::kRead, b_at)) return false;
         if (!core.load(b_at, b)) return false;
+        if (!source_linear<T>(core, op, counters.get(kRsi), a_at) || !core.load(a_at, a)) return false;
         Cmp::run(a, b, core.s.flags.arithmetic);
         counters.advance(kRsi, step);
         counters.advance(kRdi, step);
         stop = ends<kRepeat>(core);
         return true;
     };
-    return repeat<kRepeat>(core, op, iteration, kNoBlock);
+    return repeat<kRepeat, false, false>(core, op, iteration, kNoBlock);
 }
 
 template <typename T, Repeat kRepeat>
@@ -227,7 +240,7 @@ Outcome ins(Core& core, const Op& op) {
         counters.advance(kRdi, step);
         return true;
     };
-    return repeat<kRepeat>(core, op, iteration, kNoBlock);
+    return repeat<kRepeat, false, true>(core, op, iteration, kNoBlock);
 }
 
 template <typename T, Repeat kRepeat>
@@ -243,7 +256,7 @@ Outcome outs(Core& core, const Op& op) {
         counters.advance(kRsi, step);
         return true;
     };
-    return repeat<kRepeat>(core, op, iteration, kNoBlock);
+    return repeat<kRepeat, true, false>(core, op, iteration, kNoBlock);
 }
 
 // --- selection ------------------------------------------------------------------------------------

@@ -8,10 +8,14 @@ bool build_mov_system(Build& b) {
     for (unsigned i = 0; i < 2; ++i) {
         if (!b.is_reg(i)) continue;
         switch (ZydisRegisterGetClass(b.operand(i).reg.value)) {
-            case ZYDIS_REGCLASS_SEGMENT: return build_mov_segment(b);
-            case ZYDIS_REGCLASS_CONTROL: return build_mov_control(b);
-            case ZYDIS_REGCLASS_DEBUG: return build_mov_debug(b);
-            default: break;
+            case ZYDIS_REGCLASS_SEGMENT:
+                return build_mov_segment(b);
+            case ZYDIS_REGCLASS_CONTROL:
+                return build_mov_control(b);
+            case ZYDIS_REGCLASS_DEBUG:
+                return build_mov_debug(b);
+            default:
+                break;
         }
     }
     return false;

@@ -7,14 +7,14 @@
 
 namespace mynah::interpreter {
 
-void add_system_call(BuilderTable& table);        // SYSCALL SYSRET SYSENTER SYSEXIT SWAPGS
-void add_control_register(BuilderTable& table);   // LMSW SMSW CLTS; MOV CR by build_mov_control
-void add_descriptor_table(BuilderTable& table);   // LGDT LIDT SGDT SIDT LLDT SLDT LTR STR
-void add_segment_query(BuilderTable& table);      // LAR LSL VERR VERW ARPL
-void add_msr(BuilderTable& table);                // RDMSR WRMSR RD/WRFSBASE RD/WRGSBASE
-void add_identification(BuilderTable& table);     // CPUID RDTSC RDTSCP RDPID RDPMC
-void add_cache_control(BuilderTable& table);      // INVLPG INVPCID INVD CLFLUSH PREFETCH fences
-void add_idle(BuilderTable& table);               // HLT PAUSE MONITOR MWAIT
+void add_system_call(BuilderTable& table);       // SYSCALL SYSRET SYSENTER SYSEXIT SWAPGS
+void add_control_register(BuilderTable& table);  // LMSW SMSW CLTS; MOV CR by build_mov_control
+void add_descriptor_table(BuilderTable& table);  // LGDT LIDT SGDT SIDT LLDT SLDT LTR STR
+void add_segment_query(BuilderTable& table);     // LAR LSL VERR VERW ARPL
+void add_msr(BuilderTable& table);               // RDMSR WRMSR RD/WRFSBASE RD/WRGSBASE
+void add_identification(BuilderTable& table);    // CPUID RDTSC RDTSCP RDPID RDPMC
+void add_cache_control(BuilderTable& table);     // INVLPG INVPCID INVD CLFLUSH PREFETCH fences
+void add_idle(BuilderTable& table);              // HLT PAUSE MONITOR MWAIT
 
 bool build_mov_control(Build& b);
 bool build_mov_debug(Build& b);

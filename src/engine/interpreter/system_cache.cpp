@@ -55,7 +55,8 @@ Outcome invpcid(Core& core, const Op& op) {
 }
 bool build_invpcid(Build& b) {
     b.op.src = b.slot(0);
-    return b.done_ending_block(b.mode.code_size == CodeSize::k64 ? invpcid<uint64_t> : invpcid<uint32_t>);
+    return b.done_ending_block(b.mode.code_size == CodeSize::k64 ? invpcid<uint64_t>
+                                                                 : invpcid<uint32_t>);
 }
 
 Outcome invalidate_caches(Core& core, const Op&) {
@@ -88,9 +89,10 @@ void add_cache_control(BuilderTable& table) {
     table[ZYDIS_MNEMONIC_CLFLUSH] = build_plain_op<flush_line>;
     table[ZYDIS_MNEMONIC_CLFLUSHOPT] = build_plain_op<flush_line>;
     table[ZYDIS_MNEMONIC_CLWB] = build_plain_op<flush_line>;
-    for (ZydisMnemonic hint : {ZYDIS_MNEMONIC_PREFETCH, ZYDIS_MNEMONIC_PREFETCHNTA, ZYDIS_MNEMONIC_PREFETCHT0,
-                               ZYDIS_MNEMONIC_PREFETCHT1, ZYDIS_MNEMONIC_PREFETCHT2,
-                               ZYDIS_MNEMONIC_PREFETCHW, ZYDIS_MNEMONIC_PREFETCHWT1}) {
+    for (ZydisMnemonic hint :
+         {ZYDIS_MNEMONIC_PREFETCH, ZYDIS_MNEMONIC_PREFETCHNTA, ZYDIS_MNEMONIC_PREFETCHT0,
+          ZYDIS_MNEMONIC_PREFETCHT1, ZYDIS_MNEMONIC_PREFETCHT2, ZYDIS_MNEMONIC_PREFETCHW,
+          ZYDIS_MNEMONIC_PREFETCHWT1}) {
         table[hint] = build_plain_op<nothing>;
     }
     table[ZYDIS_MNEMONIC_LFENCE] = build_plain_op<nothing>;

@@ -14,16 +14,19 @@ namespace {
 
 // Flat segments as these instructions load them, without a look at the tables.
 SegmentRegister flat_code(uint16_t selector, unsigned level, bool long_mode) {
-    return {.base = 0, .limit = 0xffffffff,
-            .attributes = attr::kPresent | attr::kCodeOrData | attr::kCode | attr::kReadableOrWritable |
-                          attr::kAccessed | attr::kGranularity | level << attr::kDplShift |
-                          (long_mode ? attr::kLong : attr::kDefaultBig),
+    return {.base = 0,
+            .limit = 0xffffffff,
+            .attributes = attr::kPresent | attr::kCodeOrData | attr::kCode |
+                          attr::kReadableOrWritable | attr::kAccessed | attr::kGranularity |
+                          level << attr::kDplShift | (long_mode ? attr::kLong : attr::kDefaultBig),
             .selector = static_cast<uint16_t>((selector & ~x86::selector::kRpl) | level)};
 }
 SegmentRegister flat_stack(uint16_t selector, unsigned level) {
-    return {.base = 0, .limit = 0xffffffff,
-            .attributes = attr::kPresent | attr::kCodeOrData | attr::kReadableOrWritable | attr::kAccessed |
-                          attr::kGranularity | attr::kDefaultBig | level << attr::kDplShift,
+    return {.base = 0,
+            .limit = 0xffffffff,
+            .attributes = attr::kPresent | attr::kCodeOrData | attr::kReadableOrWritable |
+                          attr::kAccessed | attr::kGranularity | attr::kDefaultBig |
+                          level << attr::kDplShift,
             .selector = static_cast<uint16_t>((selector & ~x86::selector::kRpl) | level)};
 }
 
@@ -90,7 +93,8 @@ Outcome sysexit(Core& core, const Op& op) {
 
 template <Handler kHandler>
 bool build_exit(Build& b) {
-    b.op.aux = b.mode.code_size == CodeSize::k64 && (b.instruction.info.attributes & ZYDIS_ATTRIB_HAS_REX) != 0 &&
+    b.op.aux = b.mode.code_size == CodeSize::k64 &&
+               (b.instruction.info.attributes & ZYDIS_ATTRIB_HAS_REX) != 0 &&
                b.instruction.info.raw.rex.W != 0;
     return b.done_ending_block(kHandler);
 }

@@ -13,7 +13,8 @@ namespace {
 
 // CR3 in PAE mode outside long mode loads the page-directory-pointer registers.
 bool uses_pdptes(const CpuState& s, uint64_t cr0_value, uint64_t cr4_value) {
-    return (cr0_value & cr0::kPg) != 0 && (cr4_value & cr4::kPae) != 0 && (s.efer & efer::kLme) == 0;
+    return (cr0_value & cr0::kPg) != 0 && (cr4_value & cr4::kPae) != 0 &&
+           (s.efer & efer::kLme) == 0;
 }
 
 // What the manual asks of a value before paging is switched on or off.
@@ -37,7 +38,8 @@ bool write_cr0(Core& core, uint64_t value) {
     const bool nw_without_cd = (value & (cr0::kNw | cr0::kCd)) == cr0::kNw;
     if (pg_without_pe || nw_without_cd) return core.raised(Exception::gp());
     const uint64_t changed = value ^ s.cr0;
-    if ((changed & cr0::kPg) != 0 && !paging_change_allowed(s, value)) return core.raised(Exception::gp());
+    if ((changed & cr0::kPg) != 0 && !paging_change_allowed(s, value))
+        return core.raised(Exception::gp());
     const bool loads = (changed & (cr0::kPg | cr0::kCd | cr0::kNw)) != 0;
     if (loads && uses_pdptes(s, value, s.cr4) && !core.mmu.load_pdptes(s, s.cr3)) {
         return core.raised(Exception::gp());
@@ -57,7 +59,8 @@ bool write_cr3(Core& core, uint64_t value) {
     CpuState& s = core.s;
     if (!s.long_mode()) {
         value &= 0xffffffff;
-        if (uses_pdptes(s, s.cr0, s.cr4) && !core.mmu.load_pdptes(s, value)) return core.raised(Exception::gp());
+        if (uses_pdptes(s, s.cr0, s.cr4) && !core.mmu.load_pdptes(s, value))
+            return core.raised(Exception::gp());
         s.cr3 = value;
         core.tlb().switch_pcid(0, true);
         return true;
@@ -81,7 +84,8 @@ bool write_cr4(Core& core, uint64_t value) {
         return core.raised(Exception::gp());
     }
     constexpr uint64_t kLoads = cr4::kPae | cr4::kPge | cr4::kPse | cr4::kSmep;
-    if ((changed & kLoads) != 0 && uses_pdptes(s, s.cr0, value) && !core.mmu.load_pdptes(s, s.cr3)) {
+    if ((changed & kLoads) != 0 && uses_pdptes(s, s.cr0, value) &&
+        !core.mmu.load_pdptes(s, s.cr3)) {
         return core.raised(Exception::gp());
     }
     s.cr4 = value;
@@ -108,12 +112,23 @@ Outcome mov_from_control(Core& core, const Op& op) {
     const CpuState& s = core.s;
     uint64_t value = 0;
     switch (op.aux) {
-        case 0: value = s.cr0; break;
-        case 2: value = s.cr2; break;
-        case 3: value = s.cr3; break;
-        case 4: value = s.cr4; break;
-        case 8: value = core.ports.read_cr8(); break;
-        default: return core.raise(Exception::ud());
+        case 0:
+            value = s.cr0;
+            break;
+        case 2:
+            value = s.cr2;
+            break;
+        case 3:
+            value = s.cr3;
+            break;
+        case 4:
+            value = s.cr4;
+            break;
+        case 8:
+            value = core.ports.read_cr8();
+            break;
+        default:
+            return core.raise(Exception::ud());
     }
     core.set_reg<uint64_t>(op.dst, value & operand_mask(core));
     return Outcome::kNext;
@@ -124,12 +139,23 @@ Outcome mov_to_control(Core& core, const Op& op) {
     const uint64_t value = core.reg<uint64_t>(op.src) & operand_mask(core);
     bool ok = true;
     switch (op.aux) {
-        case 0: ok = write_cr0(core, value); break;
-        case 2: core.s.cr2 = value; break;
-        case 3: ok = write_cr3(core, value); break;
-        case 4: ok = write_cr4(core, value); break;
-        case 8: ok = write_cr8(core, value); break;
-        default: return core.raise(Exception::ud());
+        case 0:
+            ok = write_cr0(core, value);
+            break;
+        case 2:
+            core.s.cr2 = value;
+            break;
+        case 3:
+            ok = write_cr3(core, value);
+            break;
+        case 4:
+            ok = write_cr4(core, value);
+            break;
+        case 8:
+            ok = write_cr8(core, value);
+            break;
+        default:
+            return core.raise(Exception::ud());
     }
     return ok ? core.leave_after(op) : Outcome::kFault;
 }
@@ -141,7 +167,8 @@ Outcome load_status_word(Core& core, const Op& op, uint16_t word) {
     return write_cr0(core, value) ? core.leave_after(op) : Outcome::kFault;
 }
 Outcome lmsw_reg(Core& core, const Op& op) {
-    return privileged(core) ? load_status_word(core, op, core.reg<uint16_t>(op.src)) : Outcome::kFault;
+    return privileged(core) ? load_status_word(core, op, core.reg<uint16_t>(op.src))
+                            : Outcome::kFault;
 }
 Outcome lmsw_mem(Core& core, const Op& op) {
     uint16_t word;
@@ -164,7 +191,8 @@ Outcome smsw_reg(Core& core, const Op& op) {
     return Outcome::kNext;
 }
 Outcome smsw_mem(Core& core, const Op& op) {
-    const bool ok = smsw_allowed(core) && store_operand<EaAny>(core, op, static_cast<uint16_t>(core.s.cr0));
+    const bool ok =
+        smsw_allowed(core) && store_operand<EaAny>(core, op, static_cast<uint16_t>(core.s.cr0));
     return ok ? Outcome::kNext : Outcome::kFault;
 }
 bool build_smsw(Build& b) {

@@ -36,8 +36,8 @@ Outcome mov_to_debug(Core& core, const Op& op) {
     unsigned number = op.aux;
     if (!may_access(core, number)) return Outcome::kFault;
     CpuState& s = core.s;
-    const uint64_t value =
-        core.reg<uint64_t>(op.src) & (core.mode.code_size == CodeSize::k64 ? ~uint64_t{0} : 0xffffffff);
+    const uint64_t value = core.reg<uint64_t>(op.src) &
+                           (core.mode.code_size == CodeSize::k64 ? ~uint64_t{0} : 0xffffffff);
     if (number >= 4 && value >> 32 != 0) return core.raise(Exception::gp());
     if (number < 4) {
         s.dr[number] = value;

@@ -52,7 +52,8 @@ bool build_load_table(Build& b) {
     return b.done_ending_block(load_table<kTable>);
 }
 
-// --- LLDT and LTR ------------------------------------------------------------------------------------
+// --- LLDT and LTR
+// ------------------------------------------------------------------------------------
 
 // The checks on a selector of LLDT and LTR; in long mode the descriptor has 16 bytes.
 bool read_system_descriptor(Core& core, uint16_t selector, Descriptor& out) {
@@ -119,7 +120,8 @@ bool build_load_selector(Build& b) {
     return b.done_ending_block(b.is_reg(0) ? load_selector_reg<kLoad> : load_selector_mem<kLoad>);
 }
 
-// --- SLDT and STR ------------------------------------------------------------------------------------
+// --- SLDT and STR
+// ------------------------------------------------------------------------------------
 
 template <typename T, SegmentRegister CpuState::*kRegister>
 Outcome store_selector_reg(Core& core, const Op& op) {
@@ -131,16 +133,16 @@ Outcome store_selector_reg(Core& core, const Op& op) {
 template <SegmentRegister CpuState::*kRegister>
 Outcome store_selector_mem(Core& core, const Op& op) {
     if (core.s.real_or_v86()) return core.raise(Exception::ud());
-    const bool ok = allowed_by_umip(core) && store_operand<EaAny>(core, op, (core.s.*kRegister).selector);
+    const bool ok =
+        allowed_by_umip(core) && store_operand<EaAny>(core, op, (core.s.*kRegister).selector);
     return ok ? Outcome::kNext : Outcome::kFault;
 }
 template <SegmentRegister CpuState::*kRegister>
 bool build_store_selector(Build& b) {
     if (b.is_mem(0)) return b.done(store_selector_mem<kRegister>);
     b.op.dst = b.slot(0);
-    return by_wide_size(b.bits(0), [&](auto t) {
-        b.op.handler = store_selector_reg<decltype(t), kRegister>;
-    });
+    return by_wide_size(b.bits(0),
+                        [&](auto t) { b.op.handler = store_selector_reg<decltype(t), kRegister>; });
 }
 
 }  // namespace

@@ -11,11 +11,12 @@ Outcome cpuid(Core& core, const Op&) {
     const CpuidPolicy& policy = core.shared.cpuid;
     const auto leaf = core.reg<uint32_t>(kRax);
     const uint64_t apic_base = core.ports.read_msr(x86::msr::kApicBase).value_or(0);
-    const CpuidLeaf value = policy.query(leaf, core.reg<uint32_t>(kRcx),
-                                         {.apic_id = policy.apic_id(core.index.value),
-                                          .osxsave = (s.cr4 & x86::cr4::kOsxsave) != 0,
-                                          .apic_enabled = (apic_base & x86::msr::kApicBaseEnable) != 0,
-                                          .xcr0 = s.xcr0});
+    const CpuidLeaf value =
+        policy.query(leaf, core.reg<uint32_t>(kRcx),
+                     {.apic_id = policy.apic_id(core.index.value),
+                      .osxsave = (s.cr4 & x86::cr4::kOsxsave) != 0,
+                      .apic_enabled = (apic_base & x86::msr::kApicBaseEnable) != 0,
+                      .xcr0 = s.xcr0});
     core.set_reg<uint32_t>(kRax, value.eax);
     core.set_reg<uint32_t>(kRbx, value.ebx);
     core.set_reg<uint32_t>(kRcx, value.ecx);

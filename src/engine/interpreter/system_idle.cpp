@@ -28,7 +28,8 @@ Outcome monitor(Core& core, const Op& op) {
     uint64_t offset = core.s.gpr[kRax], linear;
     if (op.address_bits != 64) offset &= low_mask(op.address_bits);
     bool faulted = false;
-    if (!core.segment_linear(op.segment, offset, 1, AccessKind::kRead, linear)) return Outcome::kFault;
+    if (!core.segment_linear(op.segment, offset, 1, AccessKind::kRead, linear))
+        return Outcome::kFault;
     core.host_for_read(linear, 1, faulted);
     return faulted ? Outcome::kFault : Outcome::kNext;
 }

@@ -12,7 +12,8 @@ using x86::Segment;
 namespace {
 
 MsrContext context_of(Core& core) {
-    return {.state = core.s, .policy = core.shared.cpuid, .ports = core.ports, .tsc = core.read_tsc()};
+    return {
+        .state = core.s, .policy = core.shared.cpuid, .ports = core.ports, .tsc = core.read_tsc()};
 }
 
 Outcome rdmsr(Core& core, const Op&) {

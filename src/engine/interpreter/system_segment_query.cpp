@@ -28,7 +28,8 @@ Visible look_up(Core& core, uint16_t selector, Descriptor& descriptor) {
     }
     if (descriptor.code() && descriptor.conforming()) return Visible::kYes;
     const unsigned rpl = selector & x86::selector::kRpl;
-    return core.s.cpl() <= descriptor.dpl() && rpl <= descriptor.dpl() ? Visible::kYes : Visible::kNo;
+    return core.s.cpl() <= descriptor.dpl() && rpl <= descriptor.dpl() ? Visible::kYes
+                                                                       : Visible::kNo;
 }
 
 // System types that LAR and LSL accept [SDM 2A LAR table 3-53, LSL table 3-56].
@@ -37,12 +38,15 @@ bool lar_accepts(const Core& core, uint8_t system_type) {
         case type::kLdt:
         case type::kTss32Available:
         case type::kTss32Busy:
-        case type::kCallGate32: return true;
+        case type::kCallGate32:
+            return true;
         case type::kTss16Available:
         case type::kTss16Busy:
         case type::kCallGate16:
-        case type::kTaskGate: return !core.s.long_mode();
-        default: return false;
+        case type::kTaskGate:
+            return !core.s.long_mode();
+        default:
+            return false;
     }
 }
 bool lsl_accepts(const Core& core, uint8_t system_type) {
@@ -58,7 +62,8 @@ Outcome lar(Core& core, const Op& op, uint16_t selector) {
     if (visible == Visible::kFault) return Outcome::kFault;
     const bool ok = visible == Visible::kYes &&
                     (descriptor.code_or_data() || lar_accepts(core, descriptor.type()));
-    if (ok) core.set_reg<T>(op.dst, static_cast<T>(descriptor.low >> 32 & 0x00f0ff00));
+    // Bits 19:16 are undefined; processors leave the limit's there.
+    if (ok) core.set_reg<T>(op.dst, static_cast<T>(descriptor.low >> 32 & 0x00ffff00));
     set_zf(core, ok);
     return Outcome::kNext;
 }
@@ -78,8 +83,9 @@ Outcome verify(Core& core, const Op&, uint16_t selector) {
     Descriptor descriptor;
     const Visible visible = look_up(core, selector, descriptor);
     if (visible == Visible::kFault) return Outcome::kFault;
-    set_zf(core, visible == Visible::kYes && descriptor.code_or_data() &&
-                     (kKind == AccessKind::kWrite ? descriptor.writable_data() : descriptor.readable()));
+    set_zf(core,
+           visible == Visible::kYes && descriptor.code_or_data() &&
+               (kKind == AccessKind::kWrite ? descriptor.writable_data() : descriptor.readable()));
     return Outcome::kNext;
 }
 
@@ -105,17 +111,23 @@ bool build_query(Build& b, unsigned selector_operand) {
 bool build_lar(Build& b) {
     b.op.dst = b.slot(0);
     switch (b.bits(0)) {
-        case 16: return build_query<lar<uint16_t>>(b, 1);
-        case 32: return build_query<lar<uint32_t>>(b, 1);
-        default: return build_query<lar<uint64_t>>(b, 1);
+        case 16:
+            return build_query<lar<uint16_t>>(b, 1);
+        case 32:
+            return build_query<lar<uint32_t>>(b, 1);
+        default:
+            return build_query<lar<uint64_t>>(b, 1);
     }
 }
 bool build_lsl(Build& b) {
     b.op.dst = b.slot(0);
     switch (b.bits(0)) {
-        case 16: return build_query<lsl<uint16_t>>(b, 1);
-        case 32: return build_query<lsl<uint32_t>>(b, 1);
-        default: return build_query<lsl<uint64_t>>(b, 1);
+        case 16:
+            return build_query<lsl<uint16_t>>(b, 1);
+        case 32:
+            return build_query<lsl<uint32_t>>(b, 1);
+        default:
+            return build_query<lsl<uint64_t>>(b, 1);
     }
 }
 template <AccessKind kKind>
@@ -132,13 +144,20 @@ uint16_t adjusted(Core& core, uint16_t selector, uint16_t reference) {
 }
 Outcome arpl_reg(Core& core, const Op& op) {
     if (core.s.real_or_v86()) return core.raise(Exception::ud());
-    core.set_reg<uint16_t>(op.dst, adjusted(core, core.reg<uint16_t>(op.dst), core.reg<uint16_t>(op.src)));
+    core.set_reg<uint16_t>(op.dst,
+                           adjusted(core, core.reg<uint16_t>(op.dst), core.reg<uint16_t>(op.src)));
     return Outcome::kNext;
 }
 Outcome arpl_mem(Core& core, const Op& op) {
     if (core.s.real_or_v86()) return core.raise(Exception::ud());
-    return modify_operand<EaAny, uint16_t>(
-        core, op, [&](uint16_t selector) { return adjusted(core, selector, core.reg<uint16_t>(op.src)); });
+    // Read first; written only if it changes.
+    uint16_t selector;
+    if (!load_operand<EaAny>(core, op, selector)) return Outcome::kFault;
+    const uint16_t flags = core.s.flags.arithmetic;
+    const uint16_t result = adjusted(core, selector, core.reg<uint16_t>(op.src));
+    if (result == selector || store_operand<EaAny>(core, op, result)) return Outcome::kNext;
+    core.s.flags.arithmetic = flags;
+    return Outcome::kFault;
 }
 bool build_arpl(Build& b) {
     if (b.is_reg(0)) b.op.dst = b.slot(0);

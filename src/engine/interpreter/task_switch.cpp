@@ -57,7 +57,8 @@ bool read_image(Core& core, uint64_t base, bool wide, TaskImage& image) {
         if (!wide) image.gpr[i] |= 0xffff0000;  // upper halves are undefined after such a switch
     }
     for (unsigned i = 0; i < at.selector_count; ++i) {
-        if (!core.load_implicit(base + at.selectors + i * at.selector_step, image.selectors[i])) return false;
+        if (!core.load_implicit(base + at.selectors + i * at.selector_step, image.selectors[i]))
+            return false;
     }
     if (!core.load_implicit(base + at.ldt, image.ldt)) return false;
     if (!wide) return true;
@@ -76,7 +77,8 @@ bool save_old_task(Core& core, uint64_t rip, uint64_t eflags) {
     if (!write_word(core, base + at.eip, wide, static_cast<uint32_t>(rip))) return false;
     if (!write_word(core, base + at.eflags, wide, static_cast<uint32_t>(eflags))) return false;
     for (unsigned i = 0; i < 8; ++i) {
-        if (!write_word(core, base + at.gpr + i * at.word, wide, static_cast<uint32_t>(s.gpr[i]))) return false;
+        if (!write_word(core, base + at.gpr + i * at.word, wide, static_cast<uint32_t>(s.gpr[i])))
+            return false;
     }
     for (unsigned i = 0; i < at.selector_count; ++i) {
         const uint64_t linear = base + at.selectors + i * at.selector_step;
@@ -94,7 +96,8 @@ bool old_tss_writable(Core& core) {
     return core.probe_as(AccessMode::kImplicit, tr.base + at.eip, last + 2 - at.eip);
 }
 
-// --- loading the new task's segments; faults here are the new task's -------------------------------
+// --- loading the new task's segments; faults here are the new task's
+// -------------------------------
 
 bool load_ldt(Core& core, uint16_t selector, uint32_t ext) {
     CpuState& s = core.s;
@@ -118,7 +121,8 @@ bool load_task_cs(Core& core, uint16_t selector, uint32_t ext) {
     if (!read_descriptor(core, selector, bad, descriptor)) return false;
     const unsigned rpl = selector & x86::selector::kRpl;
     if (!descriptor.code()) return core.raised(bad);
-    if (descriptor.conforming() ? descriptor.dpl() > rpl : descriptor.dpl() != rpl) return core.raised(bad);
+    if (descriptor.conforming() ? descriptor.dpl() > rpl : descriptor.dpl() != rpl)
+        return core.raised(bad);
     if (!descriptor.present()) return core.raised(Exception::np(code_of(selector) | ext));
     if (!set_accessed(core, descriptor)) return false;
     core.s.segment(Segment::kCs) = descriptor.to_register(selector);
@@ -147,7 +151,8 @@ bool load_task_data(Core& core, Segment which, uint16_t selector, unsigned cpl, 
     if (!descriptor.code_or_data() || !descriptor.readable()) return core.raised(bad);
     const bool conforming_code = descriptor.code() && descriptor.conforming();
     const unsigned rpl = selector & x86::selector::kRpl;
-    if (!conforming_code && (rpl > descriptor.dpl() || cpl > descriptor.dpl())) return core.raised(bad);
+    if (!conforming_code && (rpl > descriptor.dpl() || cpl > descriptor.dpl()))
+        return core.raised(bad);
     if (!descriptor.present()) return core.raised(Exception::np(code_of(selector) | ext));
     if (!set_accessed(core, descriptor)) return false;
     core.s.segment(which) = descriptor.to_register(selector);
@@ -162,14 +167,17 @@ bool load_segments(Core& core, const TaskImage& image, uint32_t ext) {
     const auto cs = image.selectors[static_cast<unsigned>(Segment::kCs)];
     const unsigned cpl = v86 ? 3 : cs & x86::selector::kRpl;
     for (unsigned i = 0; i < x86::kSegmentCount; ++i) {
-        s.segments[i] = v86 ? v86_segment(image.selectors[i]) : null_segment(image.selectors[i], cpl);
+        s.segments[i] =
+            v86 ? v86_segment(image.selectors[i]) : null_segment(image.selectors[i], cpl);
     }
     if (!load_ldt(core, image.ldt, ext)) return false;
     if (v86) return true;
     if (!load_task_cs(core, cs, ext)) return false;
-    if (!load_task_ss(core, image.selectors[static_cast<unsigned>(Segment::kSs)], cpl, ext)) return false;
+    if (!load_task_ss(core, image.selectors[static_cast<unsigned>(Segment::kSs)], cpl, ext))
+        return false;
     for (Segment which : {Segment::kDs, Segment::kEs, Segment::kFs, Segment::kGs}) {
-        if (!load_task_data(core, which, image.selectors[static_cast<unsigned>(which)], cpl, ext)) return false;
+        if (!load_task_data(core, which, image.selectors[static_cast<unsigned>(which)], cpl, ext))
+            return false;
     }
     return true;
 }
@@ -197,7 +205,8 @@ bool find_tss(Core& core, const TaskSwitch& request, Descriptor& descriptor) {
     const bool returning = request.cause == TaskSwitchCause::kReturn;
     const uint32_t code = code_of(request.selector) | request.ext;
     const Exception bad = returning ? Exception::ts(code) : Exception::gp(code);
-    if (is_null(request.selector) || (request.selector & x86::selector::kTi) != 0) return core.raised(bad);
+    if (is_null(request.selector) || (request.selector & x86::selector::kTi) != 0)
+        return core.raised(bad);
     if (!read_descriptor(core, request.selector, bad, descriptor)) return false;
     const uint8_t wanted16 = returning ? type::kTss16Busy : type::kTss16Available;
     const uint8_t wanted32 = returning ? type::kTss32Busy : type::kTss32Available;
@@ -220,10 +229,12 @@ bool push_error(Core& core, bool wide, uint32_t error_code) {
 }
 
 // Everything that can fault in the old task, and the writes to both TSSs and their descriptors.
-bool leave_old_task(Core& core, const TaskSwitch& request, const Descriptor& descriptor, TaskImage& image) {
+bool leave_old_task(Core& core, const TaskSwitch& request, const Descriptor& descriptor,
+                    TaskImage& image) {
     CpuState& s = core.s;
     const bool wide = is_wide(descriptor.attributes());
-    const bool nests = request.cause == TaskSwitchCause::kCall || request.cause == TaskSwitchCause::kEvent;
+    const bool nests =
+        request.cause == TaskSwitchCause::kCall || request.cause == TaskSwitchCause::kEvent;
     const uint64_t base = descriptor.base();
     if (!old_tss_writable(core) || !read_image(core, base, wide, image)) return false;
     if (nests && !core.probe_as(AccessMode::kImplicit, base + kLink, 2)) return false;
@@ -232,7 +243,8 @@ bool leave_old_task(Core& core, const TaskSwitch& request, const Descriptor& des
     if (!nests) {
         Descriptor old;
         const Exception bad = Exception::ts(code_of(s.tr.selector) | request.ext);
-        if (!read_descriptor(core, s.tr.selector, bad, old) || !set_busy(core, old, false)) return false;
+        if (!read_descriptor(core, s.tr.selector, bad, old) || !set_busy(core, old, false))
+            return false;
     }
     uint64_t eflags = s.flags.value();
     if (request.cause == TaskSwitchCause::kReturn) eflags &= ~rflags::kNt;

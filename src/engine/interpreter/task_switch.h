@@ -16,10 +16,10 @@ enum class TaskSwitchResult : uint8_t {
 };
 
 struct TaskSwitch {
-    uint16_t selector;          // of the new TSS
+    uint16_t selector;  // of the new TSS
     TaskSwitchCause cause;
-    uint64_t return_rip;        // where the old task continues
-    uint32_t ext = 0;           // 1 in error codes while an event from outside is delivered
+    uint64_t return_rip;  // where the old task continues
+    uint32_t ext = 0;     // 1 in error codes while an event from outside is delivered
     bool push_error_code = false;
     uint32_t error_code = 0;
 };

@@ -2,8 +2,6 @@
 
 #include <xmmintrin.h>
 
-#include <algorithm>
-
 #include "engine/interpreter/host_vector.h"
 #include "engine/interpreter/vector_handlers.h"
 
@@ -57,34 +55,27 @@ bool load_operand(Core& core, uint64_t linear, unsigned any_size, void* staged) 
     }
 }
 
-void rotate_to_top_zero(X87State& x87) {
-    std::rotate(x87.st.begin(), x87.st.begin() + ((8 - x87.top()) & 7), x87.st.end());
-    x87.fsw &= static_cast<uint16_t>(~(7u << 11));
-}
-
-// The stub of an MMX instruction, with what such an instruction does to the x87 state; none of it
-// happens if the instruction faults.
+// The stub of an MMX instruction; begin_mmx has been called. The exponent of a written register,
+// which lies behind the significand, becomes all ones [SDM 1 9.2.1].
 uint64_t run_mmx(Core& core, const VectorForm& form, void* reg, void* rm, void* vvvv, void* is4) {
-    X87State& x87 = core.s.x87;
-    const unsigned top = x87.top();
-    const uint16_t fsw = x87.fsw;
-    if (top != 0) rotate_to_top_zero(x87);
     const uint64_t fault = form.stub(reg, rm, vvvv, is4, &core.s);
-    if (fault != 0) {
-        std::rotate(x87.st.begin(), x87.st.begin() + top, x87.st.end());
-        x87.fsw = fsw;
-        return fault;
-    }
-    begin_mmx(x87);
-    // The exponent of a written register is all ones [SDM 1 9.2.1]; it lies behind the significand.
-    if (form.mmx_written != 0) {
+    if (fault == 0 && form.mmx_written != 0) {
         auto* written = static_cast<X87State::Register*>(form.mmx_written == 1 ? reg : rm);
         written->sign_exponent = 0xffff;
     }
-    return 0;
+    return fault;
 }
 
-// The general handler: checks, stages the memory operand, runs the stub. op.imm is the form;
+// The linear address of the memory operand, aligned as it must be.
+bool vector_operand(Core& core, const Op& op, const VectorForm& form, AccessKind kind, uint64_t& linear) {
+    if (!core.operand_linear(op, form.memory_bytes, kind, linear)) {
+        refuse_address(core, op, form.alignment);
+        return false;
+    }
+    return (linear & (form.alignment - 1u)) == 0 || core.raised(Exception::gp());
+}
+
+// The general handler: checks, stages the memory operand, runs the stub, stores. op.imm is the form;
 // dst, src and the halves of aux are the places of the registers in ModRM.reg, ModRM.rm, VEX.vvvv
 // and imm8[7:4].
 template <Gate gate, MemoryUse use, unsigned bytes, bool floating>
@@ -93,19 +84,16 @@ Outcome run_vector(Core& core, const Op& op) {
     if (!allowed(core, gate, form)) return Outcome::kFault;
     CpuState& s = core.s;
     alignas(64) std::byte staged[64];
-    void* rm = at_place(s, op.src);
-    uint64_t linear = 0;
-    if constexpr (use != MemoryUse::kNone) {
-        const AccessKind kind = use == MemoryUse::kStore ? AccessKind::kWrite : AccessKind::kRead;
-        if (!core.operand_linear(op, form.memory_bytes, kind, linear)) return Outcome::kFault;
-        if ((linear & (form.alignment - 1u)) != 0) return core.raise(Exception::gp());
-        rm = staged;
-        if constexpr (use == MemoryUse::kLoad) {
-            if (!load_operand<bytes>(core, linear, form.memory_bytes, staged)) return Outcome::kFault;
-        } else if (floating || gate == Gate::kMmx) {
-            if (!core.probe_store(linear, form.memory_bytes)) return Outcome::kFault;
+    void* rm = use == MemoryUse::kNone ? at_place(s, op.src) : staged;
+    if constexpr (use == MemoryUse::kLoad) {
+        uint64_t linear = 0;
+        if (!vector_operand(core, op, form, AccessKind::kRead, linear) ||
+            !load_operand<bytes>(core, linear, form.memory_bytes, staged)) {
+            return Outcome::kFault;
         }
     }
+    // On silicon too this happens before the result is known to be good, or can be stored.
+    if constexpr (gate == Gate::kMmx) begin_mmx(s.x87);
     void* reg = at_place(s, op.dst);
     void* vvvv = at_place(s, op.aux & 0xff);
     void* is4 = at_place(s, op.aux >> 8);
@@ -118,15 +106,19 @@ Outcome run_vector(Core& core, const Op& op) {
         fault = gate == Gate::kMmx ? run_mmx(core, form, reg, rm, vvvv, is4)
                                    : form.stub(reg, rm, vvvv, is4, &s);
     }
+    if constexpr (gate == Gate::kMmx && use != MemoryUse::kStore) s.x87.tags = kAllValid;
     if (fault != 0) [[unlikely]] {
         // [SDM 3A 2.5] CR4.OSXMMEXCPT
         return core.raise((s.cr4 & x86::cr4::kOsxmmexcpt) != 0 ? Exception::xm() : Exception::ud());
     }
     if constexpr (use == MemoryUse::kStore) {
+        uint64_t linear = 0;
+        if (!vector_operand(core, op, form, AccessKind::kWrite, linear)) return Outcome::kFault;
         const bool stored = bytes == 16 ? core.store(linear, *reinterpret_cast<Bytes16*>(staged))
                                         : core.store_bytes(linear, staged, form.memory_bytes);
         if (!stored) return Outcome::kFault;
     }
+    if constexpr (gate == Gate::kMmx && use == MemoryUse::kStore) s.x87.tags = kAllValid;
     return Outcome::kNext;
 }
 
@@ -162,9 +154,13 @@ Handler vector_handler(Gate gate, MemoryUse use, unsigned bytes, bool floating) 
     return nullptr;
 }
 
+Outcome refuse_address(Core& core, const Op& op, unsigned alignment) {
+    if ((core.effective_address(op) & (alignment - 1u)) != 0) core.raised(Exception::gp());
+    return Outcome::kFault;
+}
+
 void begin_mmx(X87State& x87) {
-    if (x87.top() != 0) rotate_to_top_zero(x87);
-    x87.tags = 0xff;
+    x87.fsw &= static_cast<uint16_t>(~(7u << 11));
 }
 
 Outcome raise_undefined(Core& core, const Op&) { return core.raise(Exception::ud()); }

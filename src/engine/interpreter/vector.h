@@ -54,9 +54,14 @@ inline void* at_place(CpuState& state, unsigned place) {
 }
 static_assert(offsetof(CpuState, vector) + sizeof(CpuState::vector) <= 8 * 256);
 
-// What an instruction that uses MMX registers does to the x87 state besides: all registers become
-// valid and the top of the stack is 0, so ST(i) and MMi are the same [SDM 3A 12.2].
+// The outcome after operand_linear has failed for an operand of that alignment: a misaligned address
+// counts before a non-canonical one.
+Outcome refuse_address(Core& core, const Op& op, unsigned alignment);
+
+// What an instruction that uses MMX registers does to the x87 state besides: the top of the stack
+// becomes 0, and when it is complete all registers are valid [SDM 3A 12.2].
 void begin_mmx(X87State& x87);
+inline constexpr uint8_t kAllValid = 0xff;
 
 // A handler for encodings that are not instructions in the current mode.
 Outcome raise_undefined(Core& core, const Op& op);

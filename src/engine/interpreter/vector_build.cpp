@@ -7,6 +7,7 @@
 #include "engine/interpreter/vector_handlers.h"
 #include "engine/interpreter/vector_masked.h"
 #include "engine/interpreter/vector_mnemonics.h"
+#include "engine/interpreter/x87.h"
 
 namespace mynah::interpreter {
 namespace {
@@ -133,6 +134,23 @@ uint8_t alignment_of(const ZydisDecodedInstruction& info, unsigned bytes) {
     }
 }
 
+// Instructions whose W selects the size of an integer operand: outside 64-bit mode it is ignored.
+bool selects_integer_size(ZydisMnemonic mnemonic) {
+    switch (mnemonic) {
+        case ZYDIS_MNEMONIC_VCVTSI2SD:
+        case ZYDIS_MNEMONIC_VCVTSI2SS:
+        case ZYDIS_MNEMONIC_VCVTSD2SI:
+        case ZYDIS_MNEMONIC_VCVTSS2SI:
+        case ZYDIS_MNEMONIC_VCVTTSD2SI:
+        case ZYDIS_MNEMONIC_VCVTTSS2SI:
+        case ZYDIS_MNEMONIC_VPCMPESTRI:
+        case ZYDIS_MNEMONIC_VPCMPESTRM:
+        case ZYDIS_MNEMONIC_VPINSRD:
+        case ZYDIS_MNEMONIC_VPEXTRD: return true;
+        default: return false;
+    }
+}
+
 bool build_vector(Build& build) {
     const ZydisDecodedInstruction& info = build.instruction.info;
     HostInstruction host;
@@ -153,9 +171,8 @@ bool build_vector(Build& build) {
         if (kind == OperandKind::kMmx) form.mmx_gate = true;
         if (kind == OperandKind::kXmm) form.sse_gate = true;
         if (kind == OperandKind::kMemory) form.memory_bytes = static_cast<uint8_t>(operand.size / 8);
-        // VEX.W is ignored outside 64-bit mode where it selects the size of a general register.
-        if (kind == OperandKind::kGpr && build.mode.code_size != CodeSize::k64) host.wide = false;
     }
+    if (build.mode.code_size != CodeSize::k64 && selects_integer_size(info.mnemonic)) host.wide = false;
     if (host.is4.kind != OperandKind::kNone) host.has_immediate = false;
     if (host.reg.kind != OperandKind::kNone) host.extension = 0;
     form.alignment = alignment_of(info, form.memory_bytes);
@@ -195,7 +212,7 @@ uint8_t operand_place(ZydisRegister reg) {
         case ZYDIS_REGCLASS_GPR32:
         case ZYDIS_REGCLASS_GPR64: offset = offsetof(CpuState, gpr) + 8 * id; break;
         case ZYDIS_REGCLASS_MMX:
-            offset = offsetof(CpuState, x87) + offsetof(X87State, st) + sizeof(X87State::Register) * id;
+            offset = offsetof(CpuState, x87) + offsetof(X87State, physical) + sizeof(X87State::Register) * id;
             break;
         case ZYDIS_REGCLASS_XMM:
         case ZYDIS_REGCLASS_YMM: offset = offsetof(CpuState, vector) + sizeof(VectorRegister) * id; break;

@@ -33,23 +33,19 @@ bool element_linear(Core& core, const Op& op, uint64_t offset, unsigned size, Ac
 
 // --- MASKMOVQ, MASKMOVDQU: bytes selected by the top bits of the second operand ---------------
 
-// Nothing is stored unless all of it can be [SDM 2A MASKMOVDQU leaves faults for zero masks to the
-// implementation: here only selected bytes count].
+// Whether a byte is selected or not, it must be writable [SDM 2A MASKMOVDQU leaves that to the
+// implementation; silicon checks the upper half first].
 template <unsigned bytes>
 Outcome store_selected_bytes(Core& core, const Op& op) {
     const void* data = at_place(core.s, op.dst);
     const void* mask = at_place(core.s, op.src);
-    const uint64_t offset = core.effective_address(op);
-    std::array<uint64_t, bytes> linear{};
-    for (unsigned i = 0; i < bytes; ++i) {
-        if (!selected<uint8_t>(mask, i)) continue;
-        if (!element_linear(core, op, offset + i, 1, AccessKind::kWrite, linear[i]) ||
-            !core.probe_store(linear[i], 1)) {
-            return Outcome::kFault;
-        }
+    uint64_t linear = 0;
+    if (!core.operand_linear(op, bytes, AccessKind::kWrite, linear)) return Outcome::kFault;
+    for (unsigned half = bytes; half > 0; half -= 8) {
+        if (!core.probe_store(linear + half - 8, 8)) return Outcome::kFault;
     }
     for (unsigned i = 0; i < bytes; ++i) {
-        if (selected<uint8_t>(mask, i) && !core.store(linear[i], element<uint8_t>(data, i))) {
+        if (selected<uint8_t>(mask, i) && !core.store(linear + i, element<uint8_t>(data, i))) {
             return Outcome::kFault;
         }
     }
@@ -64,11 +60,9 @@ Outcome vmaskmovdqu(Core& core, const Op& op) {
 }
 Outcome maskmovq(Core& core, const Op& op) {
     if (!mmx_allowed(core)) return Outcome::kFault;
-    const X87State before = core.s.x87;
     begin_mmx(core.s.x87);
-    const Outcome outcome = store_selected_bytes<8>(core, op);
-    if (outcome == Outcome::kFault) core.s.x87 = before;
-    return outcome;
+    core.s.x87.tags = kAllValid;
+    return store_selected_bytes<8>(core, op);
 }
 
 bool build_maskmov(Build& build) {
@@ -165,16 +159,24 @@ bool build_vmaskmov(Build& build) {
 // Elements are loaded in order; a fault leaves those before it loaded, with their mask cleared, so
 // that the instruction goes on where it was. imm holds the place of the index register.
 
-template <typename T, typename Index, unsigned count>
+template <typename T, typename Index, bool wide>
 Outcome gather(Core& core, const Op& op) {
     if (!vex_allowed(core)) return Outcome::kFault;
     auto* destination = at_place(core.s, op.dst);
     auto* mask = at_place(core.s, op.aux);
     const void* indices = at_place(core.s, static_cast<unsigned>(op.imm));
-    // As if the whole mask had been spread over its elements first.
-    for (unsigned i = 0; i < count; ++i) set_element<T>(mask, i, selected<T>(mask, i) ? ~T{0} : T{0});
+    constexpr unsigned kVector = wide ? 32 : 16;
+    // As many elements as fit of the wider of data and indices.
+    constexpr unsigned kCount = kVector / (sizeof(T) > sizeof(Index) ? sizeof(T) : sizeof(Index));
     const uint64_t base = core.s.gpr[op.base] + static_cast<uint64_t>(static_cast<int64_t>(op.disp));
-    for (unsigned i = 0; i < count; ++i) {
+    // A fault shows in what order silicon does the rest: the mask is spread over its elements and
+    // its upper half cleared before the first one, the destination's upper half after it.
+    for (unsigned i = 0; i < kVector / sizeof(T); ++i) {
+        set_element<T>(mask, i, selected<T>(mask, i) ? ~T{0} : T{0});
+    }
+    if (!wide) std::memset(static_cast<std::byte*>(mask) + 16, 0, 16);
+    bool started = false;
+    for (unsigned i = 0; i < kCount; ++i) {
         if (!selected<T>(mask, i)) continue;
         const auto index = static_cast<uint64_t>(static_cast<int64_t>(element<Index>(indices, i)));
         uint64_t linear = 0;
@@ -184,28 +186,31 @@ Outcome gather(Core& core, const Op& op) {
             !core.load(linear, value)) {
             return Outcome::kFault;
         }
+        if (!wide && !started) std::memset(static_cast<std::byte*>(destination) + 16, 0, 16);
+        started = true;
         set_element(destination, i, value);
         set_element(mask, i, T{0});
     }
-    constexpr unsigned kUsed = count * sizeof(T);
+    constexpr unsigned kUsed = kCount * sizeof(T);
     std::memset(static_cast<std::byte*>(destination) + kUsed, 0, sizeof(VectorRegister) - kUsed);
     std::memset(mask, 0, sizeof(VectorRegister));
     return Outcome::kNext;
 }
 
-// `wide`: VEX.L. The number of elements is what fits of the wider of data and indices.
+template <typename T, typename Index>
+Handler gather_handler(bool wide) {
+    return wide ? gather<T, Index, true> : gather<T, Index, false>;
+}
+
 Handler gather_handler(ZydisMnemonic name, bool wide) {
     switch (name) {
         case ZYDIS_MNEMONIC_VGATHERDPS:
-        case ZYDIS_MNEMONIC_VPGATHERDD:
-            return wide ? gather<uint32_t, int32_t, 8> : gather<uint32_t, int32_t, 4>;
+        case ZYDIS_MNEMONIC_VPGATHERDD: return gather_handler<uint32_t, int32_t>(wide);
         case ZYDIS_MNEMONIC_VGATHERDPD:
-        case ZYDIS_MNEMONIC_VPGATHERDQ:
-            return wide ? gather<uint64_t, int32_t, 4> : gather<uint64_t, int32_t, 2>;
+        case ZYDIS_MNEMONIC_VPGATHERDQ: return gather_handler<uint64_t, int32_t>(wide);
         case ZYDIS_MNEMONIC_VGATHERQPS:
-        case ZYDIS_MNEMONIC_VPGATHERQD:
-            return wide ? gather<uint32_t, int64_t, 4> : gather<uint32_t, int64_t, 2>;
-        default: return wide ? gather<uint64_t, int64_t, 4> : gather<uint64_t, int64_t, 2>;
+        case ZYDIS_MNEMONIC_VPGATHERQD: return gather_handler<uint32_t, int64_t>(wide);
+        default: return gather_handler<uint64_t, int64_t>(wide);
     }
 }
 

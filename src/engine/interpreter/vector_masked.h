@@ -7,7 +7,5 @@ namespace mynah::interpreter {
 // Instructions that touch only some elements of their memory operand: MASKMOVQ, MASKMOVDQU,
 // VMASKMOVPS and its kin, the gathers.
 void add_masked_vector(BuilderTable& table);
-// x87 instructions but for those that only concern state.
-void add_x87(BuilderTable& table);
 
 }  // namespace mynah::interpreter

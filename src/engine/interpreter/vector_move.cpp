@@ -48,7 +48,9 @@ template <Gate gate, unsigned bytes, bool aligned>
 Outcome load_vector(Core& core, const Op& op) {
     if (!allowed<gate>(core)) return Outcome::kFault;
     uint64_t linear = 0;
-    if (!core.operand_linear(op, bytes, AccessKind::kRead, linear)) return Outcome::kFault;
+    if (!core.operand_linear(op, bytes, AccessKind::kRead, linear)) {
+        return refuse_address(core, op, aligned ? bytes : 1);
+    }
     if (aligned && (linear & (bytes - 1)) != 0) return core.raise(Exception::gp());
     typename Carrier<bytes>::Type value;
     if (!core.load(linear, value)) return Outcome::kFault;
@@ -60,7 +62,9 @@ template <Gate gate, unsigned bytes, bool aligned>
 Outcome store_vector(Core& core, const Op& op) {
     if (!allowed<gate>(core)) return Outcome::kFault;
     uint64_t linear = 0;
-    if (!core.operand_linear(op, bytes, AccessKind::kWrite, linear)) return Outcome::kFault;
+    if (!core.operand_linear(op, bytes, AccessKind::kWrite, linear)) {
+        return refuse_address(core, op, aligned ? bytes : 1);
+    }
     if (aligned && (linear & (bytes - 1)) != 0) return core.raise(Exception::gp());
     typename Carrier<bytes>::Type value;
     std::memcpy(&value, at_place(core.s, op.src), bytes);

@@ -40,7 +40,8 @@ MicroBoard::MicroBoard(const BoardContext& context, const timespec& now)
       timer_(context.clock, router_.isa(0)),
       rtc_(context.clock, router_.isa(micro::kRtcIrq), now.tv_sec,
            static_cast<uint32_t>(now.tv_nsec)),
-      keyboard_(router_.isa(micro::kKeyboardIrq), router_.isa(micro::kMouseIrq), a20_, context.power),
+      keyboard_(router_.isa(micro::kKeyboardIrq), router_.isa(micro::kMouseIrq), a20_,
+                context.power),
       port_a_(a20_, context.power),
       reset_control_(context.power),
       power_management_(context.clock, router_.isa(micro::kSciIrq), context.power),
@@ -77,7 +78,7 @@ Result<void> MicroBoard::add_serial_ports(const BoardContext& context,
     return {};
 }
 
-// Memory sizes as PC firmware leaves them [RALF CMOS 15h-18h, 30h-35h].
+// Memory sizes as PC firmware leaves them [RBIL CMOS 15h-18h, 30h-35h].
 void MicroBoard::write_cmos(uint64_t memory_bytes) {
     constexpr uint64_t kBaseKib = 640, kKib = 1024, kExtendedLimit = 0xffff;
     const auto put16 = [this](uint8_t index, uint64_t value) {

@@ -38,12 +38,12 @@ struct BoardContext {
     PowerSink& power;
 };
 
-// The board `--machine micro`: the chips that every PC kernel expects, no firmware, no PCI, devices on
-// virtio-mmio. The processors with their local APICs are the machine's.
+// The board `--machine micro`: the chips that every PC kernel expects, no firmware, no PCI, devices
+// on virtio-mmio. The processors with their local APICs are the machine's.
 class MicroBoard {
- public:
-    // A backend for each serial port, COM1 first; null: the port is not there. All outlive the board.
-    // disks: in the order of their slots, behind the entropy device.
+  public:
+    // A backend for each serial port, COM1 first; null: the port is not there. All outlive the
+    // board. disks: in the order of their slots, behind the entropy device.
     static Result<std::unique_ptr<MicroBoard>> create(
         const BoardContext& context, std::span<CharacterBackend* const> serial_backends,
         std::vector<std::unique_ptr<VirtioDevice>> virtio_devices);
@@ -55,7 +55,7 @@ class MicroBoard {
     void reset();
     void press_power_button() { power_management_.press_power_button(); }
 
- private:
+  private:
     explicit MicroBoard(const BoardContext& context);
     MicroBoard(const BoardContext& context, const timespec& now);
     Result<void> map_chips(const BoardContext& context);

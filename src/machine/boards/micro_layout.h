@@ -5,8 +5,8 @@
 
 #include "memory/guest_memory.h"
 
-// Where things are on the micro board: a PC without firmware ROM, PCI and video. The ports are those
-// every PC has; a guest learns of the rest by ACPI.
+// Where things are on the micro board: a PC without firmware ROM, PCI and video. The ports are
+// those every PC has; a guest learns of the rest by ACPI.
 
 namespace mynah::micro {
 

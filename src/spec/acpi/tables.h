@@ -11,7 +11,9 @@
 namespace mynah::acpi {
 
 using Signature = std::array<char, 4>;
-constexpr Signature signature(std::string_view text) { return {text[0], text[1], text[2], text[3]}; }
+constexpr Signature signature(std::string_view text) {
+    return {text[0], text[1], text[2], text[3]};
+}
 
 #pragma pack(push, 1)
 
@@ -63,8 +65,8 @@ struct Fadt {  // revision 5 [ACPI 5.2.9]
     uint8_t acpi_enable, acpi_disable, s4bios_req, pstate_cnt;
     uint32_t pm1a_evt_blk, pm1b_evt_blk, pm1a_cnt_blk, pm1b_cnt_blk, pm2_cnt_blk, pm_tmr_blk,
         gpe0_blk, gpe1_blk;
-    uint8_t pm1_evt_len, pm1_cnt_len, pm2_cnt_len, pm_tmr_len, gpe0_blk_len, gpe1_blk_len, gpe1_base,
-        cst_cnt;
+    uint8_t pm1_evt_len, pm1_cnt_len, pm2_cnt_len, pm_tmr_len, gpe0_blk_len, gpe1_blk_len,
+        gpe1_base, cst_cnt;
     uint16_t p_lvl2_lat, p_lvl3_lat, flush_size, flush_stride;
     uint8_t duty_offset, duty_width, day_alarm, month_alarm, century;
     uint16_t iapc_boot_arch;
