@@ -13,6 +13,8 @@ import time
 # Marks around a command's output. The typed line holds them broken by quotes, so that only what
 # the guest prints matches, not the echo of what was typed.
 _BEGIN, _END = '@@"begin"', '"@@"$?"@@"'
+# A guest that says this stays silent for ever.
+_HOPELESS = b"---[ end Kernel panic"
 _ANSWER = re.compile(rb"@@begin\r*\n(.*?)@@(\d+)@@", re.DOTALL)
 
 
@@ -108,6 +110,9 @@ class Console:
             if match:
                 self._mark = match.end()
                 return match
+            if self._seen.find(_HOPELESS, self._mark) >= 0:
+                raise ConsoleError(f"{self._name()}: the guest's kernel panicked before "
+                                   f"{pattern!r} came\n{self.tail(40)}")
             if self._ended:
                 raise ConsoleError(f"{self._name()}: ended before {pattern!r} came\n{self.tail()}")
             if self._drain(0.5):

@@ -10,6 +10,23 @@ if [ -n "${FAKECHROOT:-}" ]; then variant=fakechroot; fi
 
 debootstrap --variant="$variant" --include="$packages" "$suite" "$tree" "$archive"
 
+if [ "$variant" = fakechroot ]; then
+  # Traces of the pretended change of root: links to this machine's /proc and /dev, the tree's own
+  # path in absolute links, and stand-ins for two programs.
+  for name in dev proc; do rm -f "$tree/$name"; mkdir "$tree/$name"; done
+  find "$tree" -type l -lname "$tree/*" -print0 | while IFS= read -r -d '' link; do
+    target=$(readlink "$link")
+    ln -sfn "${target#"$tree"}" "$link"
+  done
+  for name in sbin/ldconfig usr/bin/ldd; do
+    if [ -e "$tree/$name.REAL" ]; then mv -f "$tree/$name.REAL" "$tree/$name"; fi
+  done
+  diversions=$tree/var/lib/dpkg/diversions   # three lines each, the last its owner
+  awk 'NR % 3 == 1 { from = $0 } NR % 3 == 2 { to = $0 }
+       NR % 3 == 0 && $0 != "fakechroot" { print from "\n" to "\n" $0 }' "$diversions" >"$where/kept"
+  mv "$where/kept" "$diversions"
+fi
+
 # Root has no password: the console is the only way in.
 sed -i 's/^root:[^:]*:/root::/' "$tree/etc/shadow"
 echo guest >"$tree/etc/hostname"
