@@ -53,12 +53,13 @@ void put_mxcsr(const Core& core, Area& area) {
     area.put<uint32_t>(kFxsaveMxcsr + 4, core.shared.cpuid.valid_mxcsr());
 }
 
-// Linear address of an operand of `size` bytes that must be aligned; false after a fault.
+// Linear address of an operand of `size` bytes that must be aligned; false after a fault. Silicon
+// looks at the alignment first, and for #AC at that of doublewords.
 bool aligned_operand(Core& core, const Op& op, unsigned size, unsigned alignment, AccessKind kind,
                      uint64_t& linear) {
-    if (!core.operand_linear(op, size, kind, linear)) return false;
-    if ((linear & (alignment - 1)) == 0) return true;
-    // Silicon finds #AC first where it looks for it, which is at doublewords.
+    linear = core.effective_address(op);
+    const bool reachable = core.operand_linear(op, size, kind, linear);
+    if ((linear & (alignment - 1)) == 0) return reachable;
     const bool checked = core.alignment_checked() && (linear & 3) != 0;
     return core.raised(checked ? Exception::ac() : Exception::gp());
 }
