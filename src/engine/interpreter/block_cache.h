@@ -57,11 +57,10 @@ struct Block {
 // The blocks of one vCPU, in an arena of fixed size that is emptied when it is full.
 class BlockCache {
  public:
-    static constexpr size_t kArenaBytes = 4u << 20;
     static constexpr size_t kBuckets = 1u << 14;
     static constexpr unsigned kMaxOps = 64;
 
-    BlockCache();
+    explicit BlockCache(size_t arena_bytes);
 
     Block* find(uintptr_t host, CodeMode mode) const {
         for (Block* block = buckets_[bucket_of(host)]; block != nullptr; block = block->next) {
@@ -92,6 +91,7 @@ class BlockCache {
     static size_t page_number(uintptr_t host) { return (host >> 12) & (kCodePageBits - 1); }
 
     static constexpr size_t kCodePageBits = 1u << 17;
+    const size_t arena_bytes_;
     std::unique_ptr<std::byte[]> arena_;
     size_t used_ = 0;
     std::vector<Block*> buckets_;
