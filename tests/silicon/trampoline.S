@@ -62,7 +62,7 @@ silicon_exit:
     ret
     .size silicon_exit, . - silicon_exit
 
-// What signals enter: the kernel leaves AC as the test had it, which compiled code does not survive.
+// What signals enter: the kernel leaves AC as the test had it, which compiled code cannot bear.
     .globl silicon_signal
     .type silicon_signal, @function
 silicon_signal:

@@ -85,8 +85,8 @@ std::string_view feature_of(ZydisISASet set) {
     }
 }
 
-// What is never #UD: LZCNT and TZCNT are BSR and BSF without the feature [SDM 2A LZCNT, TZCNT]; ENDBR
-// and other hints of later processors are NOPs on processors that do not know them.
+// What is never #UD: LZCNT and TZCNT are BSR and BSF without the feature [SDM 2A LZCNT, TZCNT];
+// ENDBR and other hints of later processors are NOPs on processors that do not know them.
 bool on_all_processors(const Instruction& instruction) {
     switch (instruction.mnemonic()) {
         case ZYDIS_MNEMONIC_LZCNT:

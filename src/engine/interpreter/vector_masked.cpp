@@ -104,7 +104,8 @@ Outcome masked_load(Core& core, const Op& op) {
         if (!selected<T>(mask, i)) continue;
         uint64_t linear = 0;
         T value = 0;
-        if (!element_linear(core, op, offset + i * sizeof(T), sizeof(T), AccessKind::kRead, linear) ||
+        if (!element_linear(core, op, offset + i * sizeof(T), sizeof(T), AccessKind::kRead,
+                            linear) ||
             !core.load(linear, value)) {
             return Outcome::kFault;
         }
@@ -125,13 +126,15 @@ Outcome masked_store(Core& core, const Op& op) {
     std::array<uint64_t, kCount> linear{};
     for (unsigned i = 0; i < kCount; ++i) {
         if (!selected<T>(mask, i)) continue;
-        if (!element_linear(core, op, offset + i * sizeof(T), sizeof(T), AccessKind::kWrite, linear[i]) ||
+        if (!element_linear(core, op, offset + i * sizeof(T), sizeof(T), AccessKind::kWrite,
+                            linear[i]) ||
             !core.probe_store(linear[i], sizeof(T))) {
             return Outcome::kFault;
         }
     }
     for (unsigned i = 0; i < kCount; ++i) {
-        if (selected<T>(mask, i) && !core.store(linear[i], element<T>(data, i))) return Outcome::kFault;
+        if (selected<T>(mask, i) && !core.store(linear[i], element<T>(data, i)))
+            return Outcome::kFault;
     }
     return Outcome::kNext;
 }
@@ -171,7 +174,8 @@ Outcome gather(Core& core, const Op& op) {
     constexpr unsigned kVector = wide ? 32 : 16;
     // As many elements as fit of the wider of data and indices.
     constexpr unsigned kCount = kVector / (sizeof(T) > sizeof(Index) ? sizeof(T) : sizeof(Index));
-    const uint64_t base = core.s.gpr[op.base] + static_cast<uint64_t>(static_cast<int64_t>(op.disp));
+    const uint64_t base =
+        core.s.gpr[op.base] + static_cast<uint64_t>(static_cast<int64_t>(op.disp));
     // A fault shows in what order silicon does the rest: the mask is spread over its elements and
     // its upper half cleared before the first one, the destination's upper half after it.
     for (unsigned i = 0; i < kVector / sizeof(T); ++i) {
@@ -184,8 +188,8 @@ Outcome gather(Core& core, const Op& op) {
         const auto index = static_cast<uint64_t>(static_cast<int64_t>(element<Index>(indices, i)));
         uint64_t linear = 0;
         T value = 0;
-        if (!element_linear(core, op, base + (index << op.scale_shift), sizeof(T), AccessKind::kRead,
-                            linear) ||
+        if (!element_linear(core, op, base + (index << op.scale_shift), sizeof(T),
+                            AccessKind::kRead, linear) ||
             !core.load(linear, value)) {
             return Outcome::kFault;
         }
