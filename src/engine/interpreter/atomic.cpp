@@ -164,7 +164,11 @@ Outcome cmpxchg8b(Core& core, const Op& op) {
 
 Outcome cmpxchg16b(Core& core, const Op& op) {
     uint64_t linear;
-    if (!core.operand_linear(op, 16, AccessKind::kWrite, linear)) return Outcome::kFault;
+    if (!core.operand_linear(op, 16, AccessKind::kWrite, linear)) {
+        // Misalignment counts before a non-canonical address.
+        if ((core.effective_address(op) & 15) != 0) core.raised(Exception::gp());
+        return Outcome::kFault;
+    }
     if ((linear & 15) != 0) return core.raise(Exception::gp());
     struct alignas(16) Pair {
         uint64_t low, high;

@@ -113,15 +113,16 @@ Outcome jump_if_rcx_zero(Core& core, const Op& op) {
 // BOUND: #BR if the signed register is below the first or above the second of two words.
 template <typename T>
 Outcome bound(Core& core, const Op& op) {
-    T limits[2];
+    constexpr Exception kOutOfBounds{.vector = x86::Vector::kBr};
+    T lower, upper;
     uint64_t linear;
-    if (!core.operand_linear(op, sizeof limits, AccessKind::kRead, linear)) return Outcome::kFault;
-    if (!core.load_bytes(linear, limits, sizeof limits)) return Outcome::kFault;
+    if (!core.operand_linear(op, 2 * sizeof(T), AccessKind::kRead, linear)) return Outcome::kFault;
     using Signed = std::make_signed_t<T>;
     const auto value = static_cast<Signed>(core.reg<T>(op.src));
-    if (value < static_cast<Signed>(limits[0]) || value > static_cast<Signed>(limits[1])) {
-        return core.raise(Exception{.vector = x86::Vector::kBr});
-    }
+    if (!core.load(linear, lower)) return Outcome::kFault;
+    if (value < static_cast<Signed>(lower)) return core.raise(kOutOfBounds);
+    if (!core.load(linear + sizeof(T), upper)) return Outcome::kFault;
+    if (value > static_cast<Signed>(upper)) return core.raise(kOutOfBounds);
     return Outcome::kNext;
 }
 bool build_bound(Build& b) {

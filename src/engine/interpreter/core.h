@@ -220,6 +220,23 @@ class Core final : public Vcpu {
     // Four-level paging: bits 63 to 47 are equal. Outside 64-bit mode every address below 4 GiB is.
     static bool canonical(uint64_t linear) { return sign_extend(linear, 48) == linear; }
 
+    // EFLAGS.AC is looked at [SDM 3A 6.15 #AC].
+    bool alignment_checked() const { return alignment_check_; }
+    // For as long as it lives, it is not: some instructions' accesses may have any alignment.
+    class AnyAlignment {
+     public:
+        explicit AnyAlignment(Core& core) : core_(core), before_(core.alignment_check_) {
+            core.alignment_check_ = false;
+        }
+        ~AnyAlignment() { core_.alignment_check_ = before_; }
+        AnyAlignment(const AnyAlignment&) = delete;
+        AnyAlignment& operator=(const AnyAlignment&) = delete;
+
+     private:
+        Core& core_;
+        const bool before_;
+    };
+
     // --- control state ------------------------------------------------------------------------
 
     // Recomputes mode, privileges, the TLB set and the signal mask from `s`.
