@@ -9,6 +9,7 @@
 #include "engine/engine.h"
 #include "isa/instruction.h"
 #include "spec/x86/control_registers.h"
+#include "testing/no_ports.h"
 
 namespace mynah {
 namespace {
@@ -22,19 +23,6 @@ PROGRAM(vector)
 PROGRAM(x87)
 PROGRAM(copy)
 #undef PROGRAM
-
-class NoPorts final : public CpuPorts {
- public:
-    uint32_t io_read(IoPort, unsigned) override { return ~0u; }
-    void io_write(IoPort, unsigned, uint32_t) override {}
-    uint64_t mmio_read(GuestPhys, unsigned) override { return ~uint64_t{0}; }
-    void mmio_write(GuestPhys, unsigned, uint64_t) override {}
-    std::optional<uint8_t> acknowledge_interrupt() override { return std::nullopt; }
-    uint8_t read_cr8() override { return 0; }
-    void write_cr8(uint8_t) override {}
-    std::optional<uint64_t> read_msr(uint32_t) override { return std::nullopt; }
-    bool write_msr(uint32_t, uint64_t) override { return false; }
-};
 
 constexpr uint64_t kTables = 0x1000, kDirectory = 0x4000, kCode = 0x10000, kData = 0x1000000,
                    kMemorySize = 64u << 20;

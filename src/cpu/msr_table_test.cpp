@@ -6,6 +6,7 @@
 
 #include "base/bits.h"
 #include "spec/x86/msr.h"
+#include "testing/no_ports.h"
 
 namespace mynah {
 namespace {
@@ -13,15 +14,8 @@ namespace {
 namespace msr = x86::msr;
 
 // Knows one MSR of its own and remembers what it was asked.
-class RecordingPorts final : public CpuPorts {
+class RecordingPorts final : public NoPorts {
   public:
-    uint32_t io_read(IoPort, unsigned) override { return ~0u; }
-    void io_write(IoPort, unsigned, uint32_t) override {}
-    uint64_t mmio_read(GuestPhys, unsigned) override { return ~uint64_t{0}; }
-    void mmio_write(GuestPhys, unsigned, uint64_t) override {}
-    std::optional<uint8_t> acknowledge_interrupt() override { return std::nullopt; }
-    uint8_t read_cr8() override { return 0; }
-    void write_cr8(uint8_t) override {}
     std::optional<uint64_t> read_msr(uint32_t index) override {
         const auto found = known.find(index);
         return found == known.end() ? std::nullopt : std::optional(found->second);

@@ -10,6 +10,7 @@
 #include "engine/engine.h"
 #include "spec/x86/msr.h"
 #include "spec/x86/paging.h"
+#include "testing/no_ports.h"
 
 namespace mynah {
 namespace {
@@ -17,19 +18,11 @@ namespace {
 constexpr uint64_t kMemorySize = 1u << 20;
 constexpr uint64_t kGdt = 0x2000, kIdt = 0x3000, kTss = 0x4000, kTables = 0x10000, kCode = 0x8000;
 
-class SilentPorts final : public CpuPorts {
+class SilentPorts final : public NoPorts {
   public:
-    uint32_t io_read(IoPort, unsigned) override { return ~0u; }
-    void io_write(IoPort, unsigned, uint32_t) override {}
-    uint64_t mmio_read(GuestPhys, unsigned) override { return ~uint64_t{0}; }
-    void mmio_write(GuestPhys, unsigned, uint64_t) override {}
-    std::optional<uint8_t> acknowledge_interrupt() override { return std::nullopt; }
-    uint8_t read_cr8() override { return 0; }
-    void write_cr8(uint8_t) override {}
     std::optional<uint64_t> read_msr(uint32_t index) override {
         return index == x86::msr::kApicBase ? std::optional<uint64_t>(0xfee00900) : std::nullopt;
     }
-    bool write_msr(uint32_t, uint64_t) override { return false; }
 };
 
 // Takes what it needs from the input's front; zeros when it has run out.

@@ -5,6 +5,7 @@
 #include "base/bits.h"
 #include "base/check.h"
 #include "silicon/guest_layout.h"
+#include "testing/no_ports.h"
 
 namespace mynah::silicon {
 namespace {
@@ -12,20 +13,6 @@ namespace {
 using x86::Segment;
 namespace attr = x86::segment_attribute;
 namespace rflags = x86::rflags;
-
-// No ports, no devices, no interrupts.
-class NoPorts final : public CpuPorts {
- public:
-    uint32_t io_read(IoPort, unsigned) override { return ~0u; }
-    void io_write(IoPort, unsigned, uint32_t) override {}
-    uint64_t mmio_read(GuestPhys, unsigned) override { return ~uint64_t{0}; }
-    void mmio_write(GuestPhys, unsigned, uint64_t) override {}
-    std::optional<uint8_t> acknowledge_interrupt() override { return std::nullopt; }
-    uint8_t read_cr8() override { return 0; }
-    void write_cr8(uint8_t) override {}
-    std::optional<uint64_t> read_msr(uint32_t) override { return std::nullopt; }
-    bool write_msr(uint32_t, uint64_t) override { return false; }
-};
 
 constexpr int kDebug = 1, kBreakpoint = 3, kPageFault = 14;
 

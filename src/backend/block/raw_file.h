@@ -36,7 +36,7 @@ struct RawFileOptions {
 //
 // Reads and writes run at once on the submitting thread (preadv, pwritev through the page cache).
 // Flushing, discarding and zeroing can take long and go to the executor. The size is what
-// the file has when it is opened, rounded down to whole blocks of 512 bytes; a file that shrinks
+// the file has when it is opened, a whole number of blocks of 512 bytes; a file that shrinks
 // later gives I/O errors at its former end. While open, the file carries an advisory lock (open
 // file description lock over the whole file): writers exclude everyone, readers exclude writers.
 // Left out: O_DIRECT, growing while in use.

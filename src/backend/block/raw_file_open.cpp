@@ -115,13 +115,14 @@ Result<BlockGeometry> measure(const RawFileOptions& options, int fd, const struc
         geometry.physical_block_size = physical;
         geometry.discard_alignment = static_cast<uint64_t>(logical);
     }
-    // A tail that is no whole block cannot be addressed.
-    geometry.size = align_down(bytes, geometry.logical_block_size);
-    if (geometry.size == 0) {
-        return complaint(options, bytes == 0 ? "is empty; expected a disk of at least 512 bytes"
-                                             : "has only " + std::to_string(bytes) +
-                                                   " bytes; expected a disk of at least 512");
+    if (bytes == 0) return complaint(options, "is empty; expected a disk of at least 512 bytes");
+    // A tail that is no whole block cannot be addressed; and a disk that was cut off says so this way.
+    if (bytes % geometry.logical_block_size != 0) {
+        return complaint(options, "has " + std::to_string(bytes) +
+                                      " bytes, which are no whole number of blocks of 512; "
+                                      "expected a raw disk, and not one cut short");
     }
+    geometry.size = bytes;
     geometry.can_discard = !options.read_only;
     geometry.can_write_zeroes = !options.read_only;
     geometry.max_discard_size = kMaxDiscard;
@@ -165,11 +166,6 @@ Result<std::unique_ptr<RawFile>> RawFile::open(const RawFileOptions& options, Ex
     TRY(lock(options, file.fd));
     TRY(check_format(options, file.fd));
     const BlockGeometry geometry = TRY(measure(options, file.fd, info));
-    if (static_cast<uint64_t>(info.st_size) % kBlock != 0 && S_ISREG(info.st_mode)) {
-        log(LogLevel::kWarning,
-            "{}{}: the last {} bytes are no whole block and not part of the disk", options.option,
-            options.path, static_cast<uint64_t>(info.st_size) % kBlock);
-    }
     const int fd = std::exchange(file.fd, -1);
     return std::unique_ptr<RawFile>(
         new RawFile(fd, geometry, S_ISBLK(info.st_mode), options.cache, slow_work));

@@ -52,8 +52,8 @@ class RawFileOpen : public ::testing::Test {
     InlineExecutor executor_;
 };
 
-TEST_F(RawFileOpen, SizeIsRoundedDownToWholeBlocks) {
-    const auto disk = open(file(std::string(3 * 512 + 511, 'x')));
+TEST_F(RawFileOpen, MeasuresInWholeBlocks) {
+    const auto disk = open(file(std::string(3 * 512, 'x')));
     ASSERT_TRUE(disk.ok()) << disk.error().message();
     EXPECT_EQ(disk.value()->geometry().size, 3u * 512);
     EXPECT_EQ(disk.value()->geometry().logical_block_size, 512u);
@@ -83,8 +83,9 @@ TEST_F(RawFileOpen, WhatIsNoDiskIsRefusedByKind) {
 }
 
 TEST_F(RawFileOpen, TooShortFilesAreRefused) {
+    EXPECT_THAT(complaint(file(std::string(3 * 512 + 511, 'x'))), HasSubstr("not one cut short"));
     EXPECT_THAT(complaint(file("")), HasSubstr("is empty; expected a disk of at least 512 bytes"));
-    EXPECT_THAT(complaint(file("short")), HasSubstr("has only 5 bytes"));
+    EXPECT_THAT(complaint(file("short")), HasSubstr("has 5 bytes, which are no whole number of blocks"));
 }
 
 TEST_F(RawFileOpen, ImagesOfOtherFormatsAreRefusedUnlessRawWasAskedFor) {

@@ -82,16 +82,20 @@ Outcome far_to_code(Core& core, const Op& op, FarKind kind, FarPointer target, u
     if (contradictory_code(core, code)) return core.raise(bad);
     if (!code.present()) return core.raise(Exception::np(code_of(target.selector)));
 
-    const bool flat64 = s.code64();
+    // Silicon takes stack and target for what they are in the mode of the target: from 64-bit to
+    // compatibility mode it pushes at ESP and drops the offset's upper half.
+    const bool flat64 = s.long_mode() && code.code64();
+    if (!flat64) target.offset &= 0xffffffff;
     StackWriter stack(core, s.ss(), s.gpr[kRsp], flat64, access_mode_of(cpl), 0);
-    if (kind == FarKind::kCall && !stack.has_room(2, size)) return Outcome::kFault;
+    // As with near calls, the pushes come before the target is looked at.
+    if (kind == FarKind::kCall) {
+        if (!stack.has_room(2, size) || !stack.push(s.cs().selector, size) ||
+            !stack.push(core.rip_after(op), size))
+            return Outcome::kFault;
+    }
     if (!valid_target(core, code, target.offset)) return core.raise(Exception::gp());
     if (!set_accessed(core, code)) return Outcome::kFault;
-    if (kind == FarKind::kCall) {
-        if (!stack.push(s.cs().selector, size) || !stack.push(core.rip_after(op), size))
-            return Outcome::kFault;
-        set_stack_pointer_for(s, s.ss(), flat64, stack.pointer());
-    }
+    if (kind == FarKind::kCall) set_stack_pointer_for(s, s.ss(), flat64, stack.pointer());
     enter_code(core, target.selector, cpl, code, target.offset);
     return Outcome::kLeave;
 }
