@@ -48,7 +48,8 @@ Block* BlockCache::insert(uintptr_t host, CodeMode mode, std::span<const Op> ops
 }
 
 void BlockCache::remove(Block* block) {
-    for (Block** link = &buckets_[bucket_of(block->host)]; *link != nullptr; link = &(*link)->next) {
+    for (Block** link = &buckets_[bucket_of(block->host)]; *link != nullptr;
+         link = &(*link)->next) {
         if (*link == block) {
             *link = block->next;
             block->host = 0;

@@ -7,7 +7,8 @@
 namespace mynah::interpreter {
 namespace {
 
-const CodeMode kLong{.code_size = CodeSize::k64, .stack_size = CodeSize::k64, .protected_mode = true};
+const CodeMode kLong{
+    .code_size = CodeSize::k64, .stack_size = CodeSize::k64, .protected_mode = true};
 const CodeMode kReal{};
 constexpr size_t kArenaBytes = 1u << 20;
 

@@ -9,11 +9,13 @@ namespace {
 
 // A branch target that is not canonical, or beyond the limit of CS, is #GP of the branch.
 bool valid_target(const Core& core, uint64_t target) {
-    return core.mode.code_size == CodeSize::k64 ? Core::canonical(target) : target <= core.s.cs().limit;
+    return core.mode.code_size == CodeSize::k64 ? Core::canonical(target)
+                                                : target <= core.s.cs().limit;
 }
 
 Outcome go(Core& core, uint64_t target) {
-    if (!valid_target(core, target)) [[unlikely]] return core.raise(Exception::gp());
+    if (!valid_target(core, target)) [[unlikely]]
+        return core.raise(Exception::gp());
     return core.jump(target);
 }
 
@@ -54,7 +56,8 @@ template <typename T, bool kMem>
 bool indirect_target(Core& core, const Op& op, T& target) {
     if constexpr (kMem) {
         uint64_t linear;
-        return core.operand_linear(op, sizeof(T), AccessKind::kRead, linear) && core.load(linear, target);
+        return core.operand_linear(op, sizeof(T), AccessKind::kRead, linear) &&
+               core.load(linear, target);
     } else {
         target = core.reg<T>(op.src);
         return true;
@@ -132,9 +135,7 @@ unsigned branch_bits(const Build& b) {
     return b.mode.code_size == CodeSize::k64 ? 64 : b.operand_bits();
 }
 
-bool is_far(const Build& b) {
-    return b.instruction.info.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR;
-}
+bool is_far(const Build& b) { return b.instruction.info.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR; }
 
 bool build_jmp(Build& b) {
     if (is_far(b)) return build_far_jmp(b);
@@ -175,7 +176,8 @@ template <unsigned kCondition>
 bool build_jcc(Build& b) {
     b.ends_block = true;
     b.op.imm = b.imm(0);
-    return by_wide_size(branch_bits(b), [&](auto type) { b.op.handler = jump_if<decltype(type), kCondition>; });
+    return by_wide_size(branch_bits(b),
+                        [&](auto type) { b.op.handler = jump_if<decltype(type), kCondition>; });
 }
 
 template <Loop kKind>

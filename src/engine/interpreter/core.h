@@ -41,7 +41,7 @@ Outcome end_of_block(Core& core, const Op& op);
 // Handlers are free functions in one file per instruction category; this class is what they work
 // with: registers, memory, faults. Used by one thread.
 class Core final : public Vcpu {
- public:
+  public:
     Core(const Shared& shared, CpuPorts& ports, VcpuIndex index);
     ~Core() override;
 
@@ -141,7 +141,8 @@ class Core final : public Vcpu {
     // of a non-canonical address is ever found, so that the access itself faults.
     uint64_t operand_linear64(const Op& op) const {
         return segment_base_[static_cast<unsigned>(op.segment)] + s.gpr[op.base] +
-               (s.gpr[op.index] << op.scale_shift) + static_cast<uint64_t>(static_cast<int64_t>(op.disp));
+               (s.gpr[op.index] << op.scale_shift) +
+               static_cast<uint64_t>(static_cast<int64_t>(op.disp));
     }
 
     // Loads and stores at linear addresses with the current privileges. T: unsigned integer of 1
@@ -207,7 +208,8 @@ class Core final : public Vcpu {
     }
     // With an explicit privilege, for pushes to a more or less privileged stack. `data` is read
     // for kWrite and written otherwise.
-    bool access_as(AccessMode access_mode, uint64_t linear, void* data, unsigned size, AccessKind kind);
+    bool access_as(AccessMode access_mode, uint64_t linear, void* data, unsigned size,
+                   AccessKind kind);
     // Checks for access_as that a write of `size` bytes would succeed.
     bool probe_as(AccessMode access_mode, uint64_t linear, unsigned size);
 
@@ -252,7 +254,7 @@ class Core final : public Vcpu {
     // Set by INT n and its kin: no single-step trap behind this instruction.
     bool skip_single_step = false;
 
- private:
+  private:
     friend class LockedOperandBase;
 
     // Where one piece of an access, within a page, is.

@@ -1,5 +1,5 @@
-// PUSH POP (general registers, memory, immediates), PUSHA POPA, ENTER LEAVE. PUSH and POP of segment
-// registers are in system*.cpp.
+// PUSH POP (general registers, memory, immediates), PUSHA POPA, ENTER LEAVE. PUSH and POP of
+// segment registers are in system*.cpp.
 
 #include "engine/interpreter/stack.h"
 
@@ -20,7 +20,8 @@ template <typename T>
 Outcome push_mem(Core& core, const Op& op) {
     T value;
     uint64_t linear;
-    if (!core.operand_linear(op, sizeof(T), AccessKind::kRead, linear) || !core.load(linear, value)) {
+    if (!core.operand_linear(op, sizeof(T), AccessKind::kRead, linear) ||
+        !core.load(linear, value)) {
         return Outcome::kFault;
     }
     return push(core, value) ? Outcome::kNext : stack_fault(core);
@@ -56,7 +57,8 @@ Outcome pop_mem(Core& core, const Op& op) {
     const uint64_t before = core.s.gpr[kRsp];
     set_stack_pointer(core, sp);
     uint64_t linear;
-    if (core.operand_linear(op, sizeof(T), AccessKind::kWrite, linear) && core.store(linear, value)) {
+    if (core.operand_linear(op, sizeof(T), AccessKind::kWrite, linear) &&
+        core.store(linear, value)) {
         return Outcome::kNext;
     }
     core.s.gpr[kRsp] = before;
