@@ -1,5 +1,6 @@
 // How fast an engine runs small guest programs: guest instructions a second (items), in long mode
-// with paging. Loops of a few instructions, so the numbers say what a part costs, not what a machine does.
+// with paging. Loops of a few instructions, so the numbers say what a part costs, not what a
+// machine does.
 
 #include <benchmark/benchmark.h>
 

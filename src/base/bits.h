@@ -13,7 +13,9 @@ constexpr uint64_t bit(unsigned position) { return uint64_t{1} << position; }
 // Ones in bits 0 to count-1; count 0 to 64.
 constexpr uint64_t low_mask(unsigned count) { return count >= 64 ? ~uint64_t{0} : bit(count) - 1; }
 
-constexpr uint64_t align_down(uint64_t value, uint64_t alignment) { return value & ~(alignment - 1); }
+constexpr uint64_t align_down(uint64_t value, uint64_t alignment) {
+    return value & ~(alignment - 1);
+}
 constexpr uint64_t align_up(uint64_t value, uint64_t alignment) {
     return align_down(value + alignment - 1, alignment);
 }

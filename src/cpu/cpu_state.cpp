@@ -21,8 +21,10 @@ void set_initial_execution_state(CpuState& state) {
     cs.selector = 0xf000;
     cs.base = 0xffff0000;
     cs.attributes |= attr::kCode;
-    state.ldtr = {.base = 0, .limit = 0xffff, .attributes = attr::kPresent | x86::system_type::kLdt};
-    state.tr = {.base = 0, .limit = 0xffff, .attributes = attr::kPresent | x86::system_type::kTss32Busy};
+    state.ldtr = {
+        .base = 0, .limit = 0xffff, .attributes = attr::kPresent | x86::system_type::kLdt};
+    state.tr = {
+        .base = 0, .limit = 0xffff, .attributes = attr::kPresent | x86::system_type::kTss32Busy};
     state.gdtr = state.idtr = {.base = 0, .limit = 0xffff};
     state.cr2 = state.cr3 = state.cr4 = 0;
     state.efer = 0;

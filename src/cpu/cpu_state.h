@@ -30,8 +30,24 @@ struct DescriptorTable {
 };
 
 // Numbers of the general registers in instruction encodings.
-enum Gpr : uint8_t { kRax, kRcx, kRdx, kRbx, kRsp, kRbp, kRsi, kRdi, kR8, kR9, kR10, kR11, kR12, kR13,
-                     kR14, kR15 };
+enum Gpr : uint8_t {
+    kRax,
+    kRcx,
+    kRdx,
+    kRbx,
+    kRsp,
+    kRbp,
+    kRsi,
+    kRdi,
+    kR8,
+    kR9,
+    kR10,
+    kR11,
+    kR12,
+    kR13,
+    kR14,
+    kR15
+};
 
 // RFLAGS with the arithmetic flags kept in the shape that LAHF and SETO give them in AX
 // (AH: SF ZF 0 AF 0 PF 1 CF, AL: OF), so that engines can store and load them in two instructions.
@@ -47,8 +63,8 @@ struct Flags {
     }
     void set(uint64_t rflags) {
         system = (rflags & ~x86::rflags::kArithmetic) | x86::rflags::kOne;
-        arithmetic =
-            static_cast<uint16_t>(((rflags & 0xd5) << 8) | 0x0200 | ((rflags & x86::rflags::kOf) >> 11));
+        arithmetic = static_cast<uint16_t>(((rflags & 0xd5) << 8) | 0x0200 |
+                                           ((rflags & x86::rflags::kOf) >> 11));
     }
     bool carry() const { return (arithmetic & kCf) != 0; }
     bool has(uint64_t system_bits) const { return (system & system_bits) != 0; }
@@ -125,7 +141,9 @@ struct CpuState {
     bool halted = false;
 
     SegmentRegister& segment(x86::Segment s) { return segments[static_cast<unsigned>(s)]; }
-    const SegmentRegister& segment(x86::Segment s) const { return segments[static_cast<unsigned>(s)]; }
+    const SegmentRegister& segment(x86::Segment s) const {
+        return segments[static_cast<unsigned>(s)];
+    }
     const SegmentRegister& cs() const { return segment(x86::Segment::kCs); }
     const SegmentRegister& ss() const { return segment(x86::Segment::kSs); }
 
@@ -137,9 +155,7 @@ struct CpuState {
     bool paging() const { return (cr0 & x86::cr0::kPg) != 0; }
     // Current privilege level: SS.DPL, which is 3 in virtual-8086 mode and 0 in real mode.
     unsigned cpl() const { return ss().dpl(); }
-    unsigned iopl() const {
-        return (flags.system & x86::rflags::kIopl) >> x86::rflags::kIoplShift;
-    }
+    unsigned iopl() const { return (flags.system & x86::rflags::kIopl) >> x86::rflags::kIoplShift; }
 };
 
 // State after RESET or power-up [SDM 3A 9.1.1 table 9-1]. INIT keeps the vector and x87 registers,

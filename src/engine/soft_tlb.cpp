@@ -61,7 +61,8 @@ void SoftTlb::flush_page(uint64_t linear) {
     for (unsigned set = 0; set < kSetCount; ++set) {
         for (Entry& entry : sets_[set]) {
             const auto within = [&](uint64_t tag) { return (tag ^ linear) >> shift == 0; };
-            if (within(entry.read_tag) || within(entry.write_tag) || within(entry.execute_tag)) drop(entry);
+            if (within(entry.read_tag) || within(entry.write_tag) || within(entry.execute_tag))
+                drop(entry);
         }
     }
 }

@@ -15,13 +15,14 @@ namespace mynah {
 // The tag of an access of n bytes at `linear` is taken from its last byte, while the slot is taken
 // from its first: an access that crosses a page never hits.
 class SoftTlb {
- public:
+  public:
     enum Set : unsigned { kUser, kSupervisor, kSupervisorSmapOff, kSetCount };
     static constexpr unsigned kSlots = 1024;
     static constexpr uint64_t kNoTag = ~uint64_t{0};
 
     struct Entry {
-        uint64_t read_tag = kNoTag;   // never matches a canonical page: address-space numbers end at 0xffe
+        uint64_t read_tag =
+            kNoTag;  // never matches a canonical page: address-space numbers end at 0xffe
         uint64_t write_tag = kNoTag;
         uint64_t execute_tag = kNoTag;
         uintptr_t addend = 0;  // host address = linear + addend
@@ -31,7 +32,9 @@ class SoftTlb {
 
     Entry& slot(Set set, uint64_t linear) { return sets_[set][(linear >> 12) & (kSlots - 1)]; }
     uint64_t asid() const { return asid_; }
-    static uint64_t tag(uint64_t linear, uint64_t asid) { return (linear & ~uint64_t{0xfff}) | asid; }
+    static uint64_t tag(uint64_t linear, uint64_t asid) {
+        return (linear & ~uint64_t{0xfff}) | asid;
+    }
 
     // Called when a translation from a page larger than 4 KiB is put in.
     void note_large_page(uint64_t linear, unsigned page_shift);
@@ -43,7 +46,7 @@ class SoftTlb {
     // Stores to this linear page no longer hit, so that they are seen.
     void forget_writes(uint64_t host_page);
 
- private:
+  private:
     uint64_t new_asid();
 
     using Slots = std::array<Entry, kSlots>;

@@ -20,8 +20,8 @@ const ZydisDecoder& decoder_for(CodeSize size) {
     return decoders[static_cast<unsigned>(size)];
 }
 
-// Zydis 4.0 takes R13D for the base of a 32-bit address with ModRM.mod = 0, SIB.base = 5 and REX.B, where
-// there is no base but a displacement, whatever REX.B says [SDM 2A table 2-5].
+// Zydis 4.0 takes R13D for the base of a 32-bit address with ModRM.mod = 0, SIB.base = 5 and REX.B,
+// where there is no base but a displacement, whatever REX.B says [SDM 2A table 2-5].
 void correct_address(Instruction& instruction) {
     const auto& raw = instruction.info.raw;
     if (instruction.info.address_width != 32 || !instruction.has_prefix(ZYDIS_ATTRIB_HAS_SIB) ||
@@ -42,14 +42,15 @@ void correct_address(Instruction& instruction) {
 }  // namespace
 
 DecodeStatus decode(std::span<const std::byte> bytes, CodeSize size, Instruction& out) {
-    const ZyanStatus status =
-        ZydisDecoderDecodeFull(&decoder_for(size), bytes.data(), bytes.size(), &out.info, out.operands);
+    const ZyanStatus status = ZydisDecoderDecodeFull(&decoder_for(size), bytes.data(), bytes.size(),
+                                                     &out.info, out.operands);
     if (ZYAN_SUCCESS(status)) {
         correct_address(out);
         return DecodeStatus::kOk;
     }
     if (status == ZYDIS_STATUS_NO_MORE_DATA) {
-        return bytes.size() >= kMaxInstructionLength ? DecodeStatus::kTooLong : DecodeStatus::kTruncated;
+        return bytes.size() >= kMaxInstructionLength ? DecodeStatus::kTooLong
+                                                     : DecodeStatus::kTruncated;
     }
     if (status == ZYDIS_STATUS_INSTRUCTION_TOO_LONG) return DecodeStatus::kTooLong;
     return DecodeStatus::kInvalid;
@@ -60,8 +61,8 @@ std::string disassemble(const Instruction& instruction, uint64_t address) {
     ZydisFormatterInit(&formatter, ZYDIS_FORMATTER_STYLE_INTEL);
     std::array<char, 256> text{};
     ZydisFormatterFormatInstruction(&formatter, &instruction.info, instruction.operands,
-                                    instruction.info.operand_count_visible, text.data(), text.size(),
-                                    address, nullptr);
+                                    instruction.info.operand_count_visible, text.data(),
+                                    text.size(), address, nullptr);
     return text.data();
 }
 

@@ -22,8 +22,8 @@ Result<std::unique_ptr<GuestMemory>> GuestMemory::create(std::span<const Range> 
     CHECK(size > 0);
 
     const auto failed = [size](const char* call) {
-        return Error("cannot reserve " + std::to_string(size >> 20) + " MiB of guest memory: " + call +
-                     ": " + std::strerror(errno));
+        return Error("cannot reserve " + std::to_string(size >> 20) +
+                     " MiB of guest memory: " + call + ": " + std::strerror(errno));
     };
     const int fd = memfd_create("guest-memory", MFD_CLOEXEC);
     if (fd < 0) return failed("memfd_create");

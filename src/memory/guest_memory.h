@@ -12,12 +12,12 @@
 
 namespace mynah {
 
-// The guest's RAM: some ranges of guest-physical addresses, backed by one anonymous file (memfd) that is
-// mapped once. Pages the guest never touched use no host memory. The ranges never change while
-// the machine runs, so every function may be called from any thread. Contents are shared with
+// The guest's RAM: some ranges of guest-physical addresses, backed by one anonymous file (memfd)
+// that is mapped once. Pages the guest never touched use no host memory. The ranges never change
+// while the machine runs, so every function may be called from any thread. Contents are shared with
 // running vCPUs: copy in once, validate, then use.
 class GuestMemory {
- public:
+  public:
     struct Range {
         GuestPhys start;
         uint64_t size;  // bytes, a multiple of kPageSize
@@ -25,7 +25,8 @@ class GuestMemory {
         GuestPhys end() const { return start + size; }
     };
 
-    // Ranges must be page-aligned, ascending and disjoint (CHECKed). Error: the host refuses the mapping.
+    // Ranges must be page-aligned, ascending and disjoint (CHECKed). Error: the host refuses the
+    // mapping.
     static Result<std::unique_ptr<GuestMemory>> create(std::span<const Range> ranges);
     ~GuestMemory();
     GuestMemory(const GuestMemory&) = delete;
@@ -59,7 +60,7 @@ class GuestMemory {
     int fd() const { return fd_; }
     std::optional<uint64_t> file_offset(GuestPhys address) const;
 
- private:
+  private:
     GuestMemory(std::vector<Range> ranges, uint64_t size, int fd, std::byte* base);
 
     std::vector<Range> ranges_;

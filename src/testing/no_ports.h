@@ -4,9 +4,10 @@
 
 namespace mynah {
 
-// A processor alone: no ports, no devices, no interrupts, no local APIC. Tests override what they need.
+// A processor alone: no ports, no devices, no interrupts, no local APIC. Tests override what they
+// need.
 class NoPorts : public CpuPorts {
- public:
+  public:
     uint32_t io_read(IoPort, unsigned) override { return ~0u; }
     void io_write(IoPort, unsigned, uint32_t) override {}
     uint64_t mmio_read(GuestPhys, unsigned) override { return ~uint64_t{0}; }

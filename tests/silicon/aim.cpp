@@ -6,6 +6,7 @@
 #include "base/bits.h"
 #include "cpu/cpu_state.h"
 #include "silicon/generator.h"
+#include "silicon/start_state.h"
 
 namespace mynah::silicon {
 namespace {
@@ -52,7 +53,9 @@ class Aim {
     bool accesses_memory() const {
         for (unsigned i = 0; i < info_.operand_count; ++i) {
             const ZydisDecodedOperand& operand = out_.instruction.operands[i];
-            if (operand.type == ZYDIS_OPERAND_TYPE_MEMORY && operand.mem.type != ZYDIS_MEMOP_TYPE_AGEN) return true;
+            if (operand.type == ZYDIS_OPERAND_TYPE_MEMORY &&
+                operand.mem.type != ZYDIS_MEMOP_TYPE_AGEN)
+                return true;
         }
         return false;
     }
@@ -89,7 +92,9 @@ class Aim {
                     gpr_[kRdx] = static_cast<uint64_t>(static_cast<int64_t>(gpr_[kRax]) >> 63);
                 }
                 break;
-            case ZYDIS_MNEMONIC_ENTER: gpr_[kRbp] = kDataAddress + 0x1000 + 8 * random_.below(256); break;
+            case ZYDIS_MNEMONIC_ENTER:
+                gpr_[kRbp] = kDataAddress + 0x1000 + 8 * random_.below(256);
+                break;
             default: break;
         }
         bit_offset();
@@ -111,8 +116,10 @@ class Aim {
         gpr_[static_cast<unsigned>(gpr_of(offset))] = random_.below(2048) - 1024;
     }
 
-    // Instructions that load or look at segment selectors: those that Linux has, and some it has not.
-    static constexpr uint16_t kSelectors[] = {0, 3, 0x23, 0x2b, 0x33, 0x10, 0x1b, 0x0b, 0x2a, 0x28, 0x07, 0xfff3};
+    // Instructions that load or look at segment selectors: those that Linux has, and some it has
+    // not.
+    static constexpr uint16_t kSelectors[] = {0,    3,    0x23, 0x2b, 0x33, 0x10,
+                                              0x1b, 0x0b, 0x2a, 0x28, 0x07, 0xfff3};
     uint16_t selector() { return kSelectors[random_.below(std::size(kSelectors))]; }
     bool uses_selector() const {
         switch (name()) {
@@ -133,7 +140,8 @@ class Aim {
             out_.instruction.operands[info_.operand_count_visible > 1 ? 1 : 0];
         if (source.type != ZYDIS_OPERAND_TYPE_REGISTER) return;
         const int number = gpr_of(source.reg.value);
-        if (number >= 0) gpr_[static_cast<unsigned>(number)] = selector() | (random_.next() & ~0xffffull);
+        if (number >= 0)
+            gpr_[static_cast<unsigned>(number)] = selector() | (random_.next() & ~0xffffull);
     }
 
     std::byte* vector_part(unsigned number, bool high) {
@@ -143,10 +151,12 @@ class Aim {
     void gather_indices() {
         for (unsigned i = 0; i < info_.operand_count; ++i) {
             const ZydisDecodedOperand& operand = out_.instruction.operands[i];
-            if (operand.type != ZYDIS_OPERAND_TYPE_MEMORY || !is_vector(operand.mem.index)) continue;
+            if (operand.type != ZYDIS_OPERAND_TYPE_MEMORY || !is_vector(operand.mem.index))
+                continue;
             const auto number = static_cast<unsigned>(ZydisRegisterGetId(operand.mem.index));
-            const bool quads = name() == ZYDIS_MNEMONIC_VGATHERQPD || name() == ZYDIS_MNEMONIC_VGATHERQPS ||
-                               name() == ZYDIS_MNEMONIC_VPGATHERQD || name() == ZYDIS_MNEMONIC_VPGATHERQQ;
+            const bool quads =
+                name() == ZYDIS_MNEMONIC_VGATHERQPD || name() == ZYDIS_MNEMONIC_VGATHERQPS ||
+                name() == ZYDIS_MNEMONIC_VPGATHERQD || name() == ZYDIS_MNEMONIC_VPGATHERQQ;
             for (unsigned e = 0; e < 8; ++e) {
                 const uint64_t index = random_.below(256) - 128;
                 std::byte* part = vector_part(number, e >= 4) + (e & 3) * 4;
@@ -164,9 +174,11 @@ class Aim {
     uint64_t target(unsigned size) {
         const uint64_t end = kDataAddress + kDataBytes;
         switch (random_.below(40)) {
-            case 0: return end - random_.below(size + 1);                       // into the read-only page
+            case 0:
+                return end - random_.below(size + 1);  // into the read-only page
             case 1: return kReadOnlyAddress + 16 * random_.below(64);
-            case 2: return kReadOnlyAddress + kReadOnlyBytes - random_.below(size + 1);  // into nothing
+            case 2:
+                return kReadOnlyAddress + kReadOnlyBytes - random_.below(size + 1);  // into nothing
             case 3: return kDataAddress - random_.below(size + 1);
             case 4: return 0x30000000 + random_.below(0x1000);
             case 5: if (code64()) return 0x8000000000000000 + random_.next() % bit(60); break;
@@ -182,7 +194,9 @@ class Aim {
 
     uint64_t segment_base(ZydisRegister segment) const {
         if (!code64()) return 0;
-        return segment == ZYDIS_REGISTER_FS ? host_fs_base() : segment == ZYDIS_REGISTER_GS ? kGsBase : 0;
+        return segment == ZYDIS_REGISTER_FS   ? host_fs_base()
+               : segment == ZYDIS_REGISTER_GS ? kGsBase
+                                              : 0;
     }
 
     bool place(const ZydisDecodedOperand& operand) {
@@ -215,7 +229,8 @@ class Aim {
         uint64_t offset = 0;
         if (index_number >= 0) {
             uint64_t& index = gpr_[static_cast<unsigned>(index_number)];
-            if (random_.one_in(2)) index = random_.below(2) == 0 ? random_.below(64) : ~random_.below(64);
+            if (random_.one_in(2))
+                index = random_.below(2) == 0 ? random_.below(64) : ~random_.below(64);
             if (!code64()) index &= 0xffffffff;
             offset = index * scale;
         }
@@ -277,9 +292,11 @@ class Aim {
         const auto& raw = info_.raw.imm[0];
         if (!raw.is_relative) return;
         const auto length = static_cast<uint64_t>(info_.length);
-        int64_t distance = random_.one_in(2) ? static_cast<int64_t>(random_.below(100))
-                                             : -static_cast<int64_t>(length + 1 + random_.below(80));
-        if (raw.size > 8 && random_.one_in(4)) distance *= 1 + static_cast<int64_t>(random_.below(100));
+        int64_t distance = random_.one_in(2)
+                               ? static_cast<int64_t>(random_.below(100))
+                               : -static_cast<int64_t>(length + 1 + random_.below(80));
+        if (raw.size > 8 && random_.one_in(4))
+            distance *= 1 + static_cast<int64_t>(random_.below(100));
         std::memcpy(&out_.code[raw.offset], &distance, raw.size / 8);
         redecode();
     }
@@ -303,14 +320,16 @@ class Aim {
                 if (random_.one_in(2)) patch_value(at, gpr_[kRax]);
                 break;
             case ZYDIS_MNEMONIC_CMPXCHG8B:
-                if (random_.one_in(2)) patch_value(at, (gpr_[kRdx] << 32) | (gpr_[kRax] & 0xffffffff));
+                if (random_.one_in(2))
+                    patch_value(at, (gpr_[kRdx] << 32) | (gpr_[kRax] & 0xffffffff));
                 break;
             case ZYDIS_MNEMONIC_CMPXCHG16B:
                 if (random_.one_in(2)) patch_value(at, std::array{gpr_[kRax], gpr_[kRdx]});
                 break;
             case ZYDIS_MNEMONIC_LDMXCSR:
             case ZYDIS_MNEMONIC_VLDMXCSR:
-                if (!random_.one_in(4)) patch_value(at, static_cast<uint32_t>(random_.next() & 0xffff));
+                if (!random_.one_in(4))
+                    patch_value(at, static_cast<uint32_t>(random_.next() & 0xffff));
                 break;
             case ZYDIS_MNEMONIC_POPF:
             case ZYDIS_MNEMONIC_POPFD:
@@ -383,26 +402,8 @@ class Aim {
         if (name() != ZYDIS_MNEMONIC_POP) patch_value(at + operand_bytes(), selector());
     }
 
-    // An image that another state would have been saved as, now and then with a reserved bit set.
     void state_image(uint64_t at) {
-        std::vector<std::byte> image(kXsaveBytes);
-        for (size_t i = 0; i + 64 <= image.size(); i += 64) random_.fill(std::span(image).subspan(i, 64));
-        std::memcpy(image.data(), out_.before.xsave.data(), 32);
-        store_unaligned(image.data(), static_cast<uint16_t>(random_.next()));
-        store_unaligned(image.data() + 2, static_cast<uint16_t>(random_.next()));
-        store_unaligned(image.data() + 4, static_cast<uint16_t>(random_.next()));
-        store_unaligned(image.data() + kMxcsrOffset, static_cast<uint32_t>(random_.next() & 0xffff));
-        if (random_.one_in(10)) store_unaligned(image.data() + kMxcsrOffset, random_.next());
-        for (unsigned i = 0; i < 8; ++i) {
-            random_.extended(std::span<std::byte, 10>(image.data() + 32 + 16 * i, 10));
-        }
-        std::memset(image.data() + kHeaderOffset, 0, 64);
-        uint64_t components = random_.next() & 7;
-        if (random_.one_in(3)) {  // compacted
-            store_unaligned(image.data() + kHeaderOffset + 8, bit(63) | components | (random_.next() & 7));
-        }
-        if (random_.one_in(20)) store_unaligned(image.data() + kHeaderOffset + 8 * random_.below(8), bit(62));
-        store_unaligned(image.data() + kHeaderOffset, components);
+        std::vector<std::byte> image = random_state_image(random_, out_.before);
         // As much of it as lies in the test area.
         if (at < kDataAddress || at >= kDataAddress + kMemoryBytes) return;
         image.resize(std::min<uint64_t>(image.size(), kDataAddress + kMemoryBytes - at));
@@ -416,7 +417,8 @@ class Aim {
         uint64_t address = static_cast<uint64_t>(mem.disp.has_displacement ? mem.disp.value : 0);
         const int base = gpr_of(mem.base), index = gpr_of(mem.index);
         if (base >= 0) address += gpr_[static_cast<unsigned>(base)];
-        if (index >= 0) address += gpr_[static_cast<unsigned>(index)] * std::max<uint64_t>(mem.scale, 1);
+        if (index >= 0)
+            address += gpr_[static_cast<unsigned>(index)] * std::max<uint64_t>(mem.scale, 1);
         if (mem.base == ZYDIS_REGISTER_RIP || mem.base == ZYDIS_REGISTER_EIP) {
             address += out_.address() + info_.length;
         }
@@ -440,12 +442,16 @@ class Aim {
             if (value < -1024 || value >= 1024) return false;  // it was also an address
         }
         // The mask of components may have become an address; the host has more of them.
-        if (xsave && ((gpr_[kRax] & 0xffffffff) > 7 || (gpr_[kRdx] & 0xffffffff) != 0)) return false;
+        if (xsave && ((gpr_[kRax] & 0xffffffff) > 7 || (gpr_[kRdx] & 0xffffffff) != 0))
+            return false;
         for (unsigned i = 0; i < info_.operand_count; ++i) {
             const ZydisDecodedOperand& operand = out_.instruction.operands[i];
-            if (operand.type != ZYDIS_OPERAND_TYPE_MEMORY || operand.mem.type == ZYDIS_MEMOP_TYPE_AGEN) continue;
+            if (operand.type != ZYDIS_OPERAND_TYPE_MEMORY ||
+                operand.mem.type == ZYDIS_MEMOP_TYPE_AGEN)
+                continue;
             const uint64_t linear = linear_of(operand);
-            if (!harmless(linear) || !harmless(linear + 0x10000) || !harmless(linear - 0x10000)) return false;
+            if (!harmless(linear) || !harmless(linear + 0x10000) || !harmless(linear - 0x10000))
+                return false;
         }
         return true;
     }

@@ -18,8 +18,8 @@ inline constexpr uint64_t kDataAddress = 0x20000000, kDataBytes = 0x4000;
 inline constexpr uint64_t kReadOnlyAddress = kDataAddress + kDataBytes, kReadOnlyBytes = 0x1000;
 inline constexpr uint64_t kMemoryBytes = kDataBytes + kReadOnlyBytes;
 // XSAVE area with x87, SSE and AVX in standard form [SDM 1 13.4].
-inline constexpr unsigned kXsaveBytes = 832, kMxcsrOffset = 24, kXmmOffset = 160, kHeaderOffset = 512,
-                          kAvxOffset = 576;
+inline constexpr unsigned kXsaveBytes = 832, kMxcsrOffset = 24, kXmmOffset = 160,
+                          kHeaderOffset = 512, kAvxOffset = 576;
 
 // The user-visible registers.
 struct Registers {

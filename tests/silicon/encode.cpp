@@ -7,7 +7,8 @@ namespace {
 
 class Encoder {
  public:
-    Encoder(const Form& form, Random& random, Case& out) : form_(form), random_(random), out_(out) {}
+    Encoder(const Form& form, Random& random, Case& out)
+        : form_(form), random_(random), out_(out) {}
 
     bool run() {
         legacy_prefixes();
@@ -21,7 +22,8 @@ class Encoder {
         }
         byte(form_.opcode);
         if (form_.has_modrm) modrm();
-        // Displacement and immediates: more than enough bytes, of which the decoder takes its share.
+        // Displacement and immediates: more than enough bytes, of which the decoder takes its
+        // share.
         while (size_ < out_.code.size()) byte(static_cast<uint8_t>(random_.integer()));
         return decoded_as_wanted();
     }
@@ -35,7 +37,8 @@ class Encoder {
         static constexpr uint8_t kSegments[] = {0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65};
         const bool code64 = form_.mode == CodeSize::k64;
         if (random_.one_in(6)) byte(kSegments[random_.below(code64 ? 6 : 4)]);
-        // A 16-bit address cannot reach the test area: in 32-bit code only where nothing is accessed.
+        // A 16-bit address cannot reach the test area: in 32-bit code only where nothing is
+        // accessed.
         if (random_.one_in(8) && (code64 || !form_.has_modrm || !form_.memory)) byte(0x67);
         if (form_.memory && random_.one_in(5)) byte(0xf0);
         for (const uint8_t prefix : form_.prefixes) byte(prefix);
@@ -51,8 +54,10 @@ class Encoder {
     void vex() {
         const bool code64 = form_.mode == CodeSize::k64;
         const unsigned extend = code64 ? static_cast<unsigned>(random_.below(8)) : 7u;
-        const unsigned vvvv = form_.vvvv_open ? static_cast<unsigned>(random_.below(code64 ? 16 : 8)) | (code64 ? 0u : 8u)
-                                              : 15u;
+        const unsigned vvvv =
+            form_.vvvv_open
+                ? static_cast<unsigned>(random_.below(code64 ? 16 : 8)) | (code64 ? 0u : 8u)
+                : 15u;
         const unsigned rest = vvvv << 3 | (form_.vex_long ? 4u : 0u) | form_.vex_prefix;
         if (form_.map == 1 && !form_.wide && (extend & 3) == 3 && random_.one_in(2)) {
             byte(0xc5);  // the short form has R only
@@ -66,8 +71,11 @@ class Encoder {
 
     void modrm() {
         const unsigned mod = form_.memory ? static_cast<unsigned>(random_.below(3)) : 3u;
-        const unsigned reg = form_.reg_open ? static_cast<unsigned>(random_.below(8)) : form_.modrm >> 3 & 7u;
-        const unsigned rm = form_.vector_index ? 4u : form_.rm_open ? static_cast<unsigned>(random_.below(8)) : form_.modrm & 7u;
+        const unsigned reg =
+            form_.reg_open ? static_cast<unsigned>(random_.below(8)) : form_.modrm >> 3 & 7u;
+        const unsigned rm = form_.vector_index ? 4u
+                            : form_.rm_open    ? static_cast<unsigned>(random_.below(8))
+                                               : form_.modrm & 7u;
         byte(mod << 6 | reg << 3 | rm);
         if (form_.memory && rm == 4) byte(static_cast<unsigned>(random_.below(256)));
     }

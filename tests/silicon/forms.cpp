@@ -21,12 +21,13 @@ class Enumeration {
     explicit Enumeration(const CpuidPolicy& policy) : policy_(policy) {}
 
     std::vector<Form> run() {
-        static const std::vector<std::vector<uint8_t>> kPrefixes = {{},     {0x66},       {0xf2},
-                                                                    {0xf3}, {0x66, 0xf2}, {0x66, 0xf3}};
+        static const std::vector<std::vector<uint8_t>> kPrefixes = {
+            {}, {0x66}, {0xf2}, {0xf3}, {0x66, 0xf2}, {0x66, 0xf3}};
         for (const CodeSize mode : {CodeSize::k64, CodeSize::k32}) {
             for (const auto& prefixes : kPrefixes) {
                 for (unsigned wide = 0; wide < (mode == CodeSize::k64 ? 2 : 1); ++wide) {
-                    for (unsigned map = 0; map < 4; ++map) legacy_map(mode, prefixes, wide != 0, map);
+                    for (unsigned map = 0; map < 4; ++map)
+                        legacy_map(mode, prefixes, wide != 0, map);
                 }
             }
             for (unsigned map = 1; map < 4; ++map) vex_map(mode, map);
@@ -37,7 +38,10 @@ class Enumeration {
  private:
     void legacy_map(CodeSize mode, const std::vector<uint8_t>& prefixes, bool wide, unsigned map) {
         for (unsigned opcode = 0; opcode < 256; ++opcode) {
-            Form form{.mode = mode, .prefixes = prefixes, .wide = wide, .map = static_cast<uint8_t>(map),
+            Form form{.mode = mode,
+                      .prefixes = prefixes,
+                      .wide = wide,
+                      .map = static_cast<uint8_t>(map),
                       .opcode = static_cast<uint8_t>(opcode)};
             std::vector<uint8_t> bytes = prefixes;
             if (wide) bytes.push_back(0x48);
@@ -52,13 +56,18 @@ class Enumeration {
     void vex_map(CodeSize mode, unsigned map) {
         for (unsigned opcode = 0; opcode < 256; ++opcode) {
             for (unsigned bits = 0; bits < 32; ++bits) {
-                Form form{.mode = mode, .prefixes = {}, .wide = (bits & 16) != 0, .vex = true, .vex_long = (bits & 4) != 0,
-                          .vex_prefix = static_cast<uint8_t>(bits & 3), .map = static_cast<uint8_t>(map),
+                Form form{.mode = mode,
+                          .prefixes = {},
+                          .wide = (bits & 16) != 0,
+                          .vex = true,
+                          .vex_long = (bits & 4) != 0,
+                          .vex_prefix = static_cast<uint8_t>(bits & 3),
+                          .map = static_cast<uint8_t>(map),
                           .opcode = static_cast<uint8_t>(opcode)};
                 const unsigned vvvv = (bits & 8) != 0 ? 0xf : 0xc;
                 const unsigned last = (form.wide ? 0x80u : 0u) | vvvv << 3 | (bits & 7);
-                every_modrm(form, {0xc4, static_cast<uint8_t>(0xe0 | map), static_cast<uint8_t>(last),
-                                   form.opcode});
+                every_modrm(form, {0xc4, static_cast<uint8_t>(0xe0 | map),
+                                   static_cast<uint8_t>(last), form.opcode});
             }
         }
     }
@@ -66,7 +75,8 @@ class Enumeration {
     void every_modrm(const Form& form, const std::vector<uint8_t>& start) {
         for (unsigned reg = 0; reg < 8; ++reg) {
             // A memory operand with a SIB byte serves gathers as well.
-            if (try_modrm(form, start, static_cast<uint8_t>(reg << 3 | 4)) == Found::kNoModrm) return;
+            if (try_modrm(form, start, static_cast<uint8_t>(reg << 3 | 4)) == Found::kNoModrm)
+                return;
             for (unsigned rm = 0; rm < 8; ++rm) {
                 try_modrm(form, start, static_cast<uint8_t>(0xc0 | reg << 3 | rm));
             }
@@ -106,13 +116,15 @@ class Enumeration {
         }
         const bool repeats = instruction.has_prefix(ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE);
         const bool repeats_ne = instruction.has_prefix(ZYDIS_ATTRIB_HAS_REPNE);
-        const Key key{form.mode, form.mnemonic, form.vex, form.map, form.opcode, form.modrm, form.vex_long,
-                      form.wide, selecting, instruction.info.operand_width, repeats, repeats_ne};
+        const Key key{
+            form.mode,  form.mnemonic, form.vex,  form.map,  form.opcode,
+            form.modrm, form.vex_long, form.wide, selecting, instruction.info.operand_width,
+            repeats,    repeats_ne};
         if (known_.insert(key).second) forms_.push_back(form);
     }
 
-    using Key = std::tuple<CodeSize, ZydisMnemonic, bool, uint8_t, uint8_t, uint8_t, bool, bool, unsigned,
-                           unsigned, bool, bool>;
+    using Key = std::tuple<CodeSize, ZydisMnemonic, bool, uint8_t, uint8_t, uint8_t, bool, bool,
+                           unsigned, unsigned, bool, bool>;
     const CpuidPolicy& policy_;
     std::set<Key> known_;
     std::vector<Form> forms_;
@@ -142,7 +154,8 @@ const char* exclusion_reason(const Form& form) {
         case ZYDIS_MNEMONIC_SIDT:
         case ZYDIS_MNEMONIC_SLDT:
         case ZYDIS_MNEMONIC_STR:
-        case ZYDIS_MNEMONIC_SMSW: return "stores the host kernel's values or is caught by it (UMIP)";
+        case ZYDIS_MNEMONIC_SMSW:
+            return "stores the host kernel's values or is caught by it (UMIP)";
         case ZYDIS_MNEMONIC_WRFSBASE: return "the host process cannot do without its FS base";
         case ZYDIS_MNEMONIC_LFS:
         case ZYDIS_MNEMONIC_LGS: return "the host process cannot do without its FS and GS";

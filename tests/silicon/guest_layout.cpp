@@ -10,7 +10,8 @@ namespace {
 
 namespace attr = x86::segment_attribute;
 
-constexpr uint64_t kPresent = 1, kWritable = 2, kUser = 4, kAccessedDirty = 0x60, kNoExecute = bit(63);
+constexpr uint64_t kPresent = 1, kWritable = 2, kUser = 4, kAccessedDirty = 0x60,
+                   kNoExecute = bit(63);
 
 class PageTables {
  public:
@@ -22,12 +23,15 @@ class PageTables {
             for (unsigned level = 3; level > 0; --level) {
                 table = child(table + 8 * index(linear + done, level));
             }
-            store(table + 8 * index(linear + done, 0), (physical + done) | rights | kPresent | kAccessedDirty);
+            store(table + 8 * index(linear + done, 0),
+                  (physical + done) | rights | kPresent | kAccessedDirty);
         }
     }
 
  private:
-    static uint64_t index(uint64_t linear, unsigned level) { return linear >> (12 + 9 * level) & 0x1ff; }
+    static uint64_t index(uint64_t linear, unsigned level) {
+        return linear >> (12 + 9 * level) & 0x1ff;
+    }
     void store(uint64_t at, uint64_t value) { CHECK(memory_.store(GuestPhys(at), value)); }
     uint64_t child(uint64_t entry) {
         uint64_t value = memory_.load<uint64_t>(GuestPhys(entry)).value_or(0);

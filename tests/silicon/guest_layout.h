@@ -7,8 +7,8 @@
 
 namespace mynah::silicon {
 
-// Where the parts of the guest lie in its physical memory. Linear addresses of the kernel's parts are
-// kKernel more.
+// Where the parts of the guest lie in its physical memory. Linear addresses of the kernel's parts
+// are kKernel more.
 inline constexpr uint64_t kPageTables = 0x1000, kGdt = 0x10000, kIdt = 0x11000, kTss = 0x12000,
                           kHandlers = 0x13000, kStackTop = 0x18000, kGuestCode = 0x20000,
                           kGuestMemory = 0x30000, kGuestBytes = 0x100000;

@@ -80,8 +80,10 @@ class GuestRunner final : public Runner {
             if (exit != VcpuExit::kInstructionLimit && !(step && between_repeats(test))) break;
         }
         take_result(test, exit, step, result);
-        std::memcpy(result.memory.data(), memory_->host(GuestPhys(kGuestMemory), kMemoryBytes), kMemoryBytes);
-        CHECK(memory_->fill(GuestPhys(kGuestCode + test.code_offset), std::byte{0xcc}, sizeof test.code));
+        std::memcpy(result.memory.data(), memory_->host(GuestPhys(kGuestMemory), kMemoryBytes),
+                    kMemoryBytes);
+        CHECK(memory_->fill(GuestPhys(kGuestCode + test.code_offset), std::byte{0xcc},
+                            sizeof test.code));
     }
 
  private:
@@ -97,7 +99,8 @@ class GuestRunner final : public Runner {
                              std::as_bytes(std::span(test.code)).first(test.instruction.length())));
         CHECK(memory_->write(GuestPhys(kGuestMemory), common_memory()));
         for (const Case::Patch& patch : test.memory) {
-            CHECK(memory_->write(GuestPhys(kGuestMemory + (patch.address - kDataAddress)), patch.bytes));
+            CHECK(memory_->write(GuestPhys(kGuestMemory + (patch.address - kDataAddress)),
+                                 patch.bytes));
         }
     }
 
@@ -123,7 +126,8 @@ class GuestRunner final : public Runner {
     // A single-step trap between two iterations: goes back, as a kernel would.
     bool between_repeats(const Case& test) {
         CpuState& state = vcpu_->state();
-        if (!test.instruction.has_prefix(ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE | ZYDIS_ATTRIB_HAS_REPNE) ||
+        if (!test.instruction.has_prefix(ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE |
+                                         ZYDIS_ATTRIB_HAS_REPNE) ||
             state.rip != kKernel + kHandlers + kDebug * kHandlerBytes + 1) {
             return false;
         }
@@ -150,7 +154,8 @@ class GuestRunner final : public Runner {
         result.error_code = 0;
         result.fault_address = 0;
         const uint64_t handler = state.rip - 1 - (kKernel + kHandlers);
-        if (exit != VcpuExit::kHalted || handler % kHandlerBytes != 0 || handler / kHandlerBytes >= kVectors) {
+        if (exit != VcpuExit::kHalted || handler % kHandlerBytes != 0 ||
+            handler / kHandlerBytes >= kVectors) {
             result.vector = Ending::kLost;
             after.rip = state.rip;
             after.rflags = state.flags.value();
@@ -183,7 +188,8 @@ class GuestRunner final : public Runner {
         // A jump out of the test's code: complete, and fetching there is another matter.
         const bool elsewhere = after.rip != test.address();
         const bool fetch = result.vector == kPageFault && result.fault_address == after.rip;
-        if (!step && elsewhere && (fetch || result.vector == 13)) result.vector = Ending::kCompleted;
+        if (!step && elsewhere && (fetch || result.vector == 13))
+            result.vector = Ending::kCompleted;
         if (result.vector == Ending::kCompleted) result.error_code = 0, result.fault_address = 0;
     }
 

@@ -35,6 +35,7 @@ static_assert(offsetof(HostFrame, rip) == 128 && offsetof(HostFrame, cs) == 160 
 
 extern "C" void silicon_enter(HostFrame* frame);
 extern "C" void silicon_exit();
+extern "C" void silicon_signal(int signal, siginfo_t* info, void* context);
 
 // What the signal handler works with; there is one runner.
 struct Running {
@@ -46,8 +47,9 @@ struct Running {
 Running running;
 
 constexpr unsigned kMaxRepeats = 100000;
-constexpr int kGregOf[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
-                             REG_R8,  REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15};
+constexpr int kGregOf[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP,
+                             REG_RSI, REG_RDI, REG_R8,  REG_R9,  REG_R10, REG_R11,
+                             REG_R12, REG_R13, REG_R14, REG_R15};
 
 // Instructions that take single-step traps before they are complete.
 bool repeats(const Case& test) {
@@ -64,7 +66,7 @@ void capture_selectors(Registers& to, uint64_t csgsfs) {
                     static_cast<uint16_t>(csgsfs >> 32), static_cast<uint16_t>(csgsfs >> 16)};
 }
 
-void on_signal(int signal, siginfo_t*, void* context) {
+extern "C" void silicon_on_signal(int signal, siginfo_t*, void* context) {
     mcontext_t& machine = static_cast<ucontext_t*>(context)->uc_mcontext;
     if (running.test == nullptr) {  // our own fault
         std::signal(signal, SIG_DFL);
@@ -75,7 +77,8 @@ void on_signal(int signal, siginfo_t*, void* context) {
     const int trap = static_cast<int>(gregs[REG_TRAPNO]);
     constexpr int kDebugTrap = 1, kBreakpoint = 3, kPageFault = 14;
     if (signal == SIGTRAP && trap == kDebugTrap && repeats(test) &&
-        static_cast<uint64_t>(gregs[REG_RIP]) == test.address() && ++running.repeats < kMaxRepeats) {
+        static_cast<uint64_t>(gregs[REG_RIP]) == test.address() &&
+        ++running.repeats < kMaxRepeats) {
         return;  // between two iterations
     }
     Ending& result = *running.result;
@@ -98,8 +101,9 @@ void on_signal(int signal, siginfo_t*, void* context) {
     gregs[REG_RIP] = static_cast<greg_t>(reinterpret_cast<uintptr_t>(&silicon_exit));
     gregs[REG_RSP] = static_cast<greg_t>(running.frame.host_rsp);
     gregs[REG_EFL] = 0x202;
-    gregs[REG_CSGSFS] = static_cast<greg_t>((static_cast<uint64_t>(gregs[REG_CSGSFS]) & 0x0000ffffffff0000) |
-                                            uint64_t{0x2b} << 48 | 0x33);
+    gregs[REG_CSGSFS] =
+        static_cast<greg_t>((static_cast<uint64_t>(gregs[REG_CSGSFS]) & 0x0000ffffffff0000) |
+                            uint64_t{0x2b} << 48 | 0x33);
     machine.fpregs->cwd = 0x37f;
     machine.fpregs->swd = 0;
     machine.fpregs->ftw = 0;
@@ -161,7 +165,8 @@ class HostRunner final : public Runner {
         std::memcpy(code_ + test.code_offset, test.code.data(), test.instruction.length());
         std::memcpy(memory_, common_memory().data(), kMemoryBytes);
         for (const Case::Patch& patch : test.memory) {
-            std::memcpy(memory_ + (patch.address - kDataAddress), patch.bytes.data(), patch.bytes.size());
+            std::memcpy(memory_ + (patch.address - kDataAddress), patch.bytes.data(),
+                        patch.bytes.size());
         }
         // So that faults on it say "protection", not "not present".
         static_cast<void>(*reinterpret_cast<volatile char*>(kReadOnlyAddress));
@@ -172,7 +177,7 @@ class HostRunner final : public Runner {
         const stack_t alternate{.ss_sp = stack.data(), .ss_flags = 0, .ss_size = stack.size()};
         CHECK(sigaltstack(&alternate, nullptr) == 0);
         struct sigaction action {};
-        action.sa_sigaction = on_signal;
+        action.sa_sigaction = silicon_signal;
         action.sa_flags = SA_SIGINFO | SA_ONSTACK;
         sigfillset(&action.sa_mask);
         for (const int signal : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP}) {

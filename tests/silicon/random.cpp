@@ -35,7 +35,8 @@ uint64_t Random::floating(unsigned exponent_bits, unsigned fraction_bits) {
         case 4: exponent = below(all_ones + 1); break;
         default: exponent = bias + below(70) - 35; break;
     }
-    return (next() & 1) << (exponent_bits + fraction_bits) | (exponent & all_ones) << fraction_bits | fraction;
+    return (next() & 1) << (exponent_bits + fraction_bits) |
+           (exponent & all_ones) << fraction_bits | fraction;
 }
 
 void Random::fill(std::span<std::byte> bytes) {
@@ -51,7 +52,8 @@ void Random::fill(std::span<std::byte> bytes) {
                 for (unsigned shift = 0; shift < 64; shift += 16) value |= floating(5, 10) << shift;
                 break;
             case 5:
-                for (unsigned shift = 0; shift < 64; shift += 8) value |= (integer() & 0xff) << shift;
+                for (unsigned shift = 0; shift < 64; shift += 8)
+                    value |= (integer() & 0xff) << shift;
                 break;
             default: value = next(); break;
         }

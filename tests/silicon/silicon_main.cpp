@@ -77,7 +77,8 @@ std::string mnemonic_of(const Form& form) { return ZydisMnemonicGetString(form.m
 
 std::string describe(const Case& test) {
     std::string code;
-    for (unsigned i = 0; i < test.instruction.length(); ++i) code += fmt::format("{:02x} ", test.code[i]);
+    for (unsigned i = 0; i < test.instruction.length(); ++i)
+        code += fmt::format("{:02x} ", test.code[i]);
     return fmt::format("{}  [{}{}-bit]", disassemble(test.instruction, test.address()), code,
                        test.mode == CodeSize::k64 ? 64 : 32);
 }
@@ -86,7 +87,10 @@ class Session {
  public:
     Session(const Options& options, std::vector<Form> forms, std::unique_ptr<Runner> host,
             std::unique_ptr<Runner> guest)
-        : options_(options), forms_(std::move(forms)), host_(std::move(host)), guest_(std::move(guest)) {}
+        : options_(options),
+          forms_(std::move(forms)),
+          host_(std::move(host)),
+          guest_(std::move(guest)) {}
 
     bool run() {
         const auto end = std::chrono::steady_clock::now() +
@@ -113,7 +117,9 @@ class Session {
     void one(uint64_t number) {
         const Form& form = forms_[number % forms_.size()];
         if (exclusion_reason(form) != nullptr) return;
-        if (!options_.filter.empty() && mnemonic_of(form).find(options_.filter) == std::string::npos) return;
+        if (!options_.filter.empty() &&
+            mnemonic_of(form).find(options_.filter) == std::string::npos)
+            return;
         if (!generate(form, *options_.seed, number, test_)) {
             ++not_made_;
             return;
@@ -137,8 +143,8 @@ class Session {
         fmt::print("case {}: {}\n", test_.number, describe(test_));
         fmt::print("  host {}, guest {}\n", ending(on_host_), ending(on_guest_));
         for (const std::string& line : lines) fmt::print("  {}\n", line);
-        fmt::print("  again: mynah-silicon --seed {} --case {} --cpu {} --engine {}\n", *options_.seed,
-                   test_.number, options_.cpu, options_.engine);
+        fmt::print("  again: mynah-silicon --seed {} --case {} --cpu {} --engine {}\n",
+                   *options_.seed, test_.number, options_.cpu, options_.engine);
         if (options_.only) show_start();
     }
 
@@ -146,15 +152,17 @@ class Session {
         fmt::print("  before: rflags {:x} mxcsr {:x}", test_.before.rflags,
                    load_word<uint32_t>(kMxcsrOffset));
         for (unsigned i = 0; i < 16; ++i) fmt::print(" r{}={:x}", i, test_.before.gpr[i]);
-        fmt::print("\n  fcw {:x} fsw {:x} tags {:x}\n", load_word<uint16_t>(0), load_word<uint16_t>(2),
-                   load_word<uint8_t>(4));
+        fmt::print("\n  fcw {:x} fsw {:x} tags {:x}\n", load_word<uint16_t>(0),
+                   load_word<uint16_t>(2), load_word<uint8_t>(4));
         for (unsigned i = 0; i < 8; ++i) {
             fmt::print("  st{} {:04x} {:016x}\n", i, load_word<uint16_t>(40 + 16 * i),
                        load_word<uint64_t>(32 + 16 * i));
         }
         for (unsigned i = 0; i < 16; ++i) {
-            fmt::print("  ymm{} {:016x}{:016x} {:016x}{:016x}\n", i, load_word<uint64_t>(kAvxOffset + 16 * i + 8),
-                       load_word<uint64_t>(kAvxOffset + 16 * i), load_word<uint64_t>(kXmmOffset + 16 * i + 8),
+            fmt::print("  ymm{} {:016x}{:016x} {:016x}{:016x}\n", i,
+                       load_word<uint64_t>(kAvxOffset + 16 * i + 8),
+                       load_word<uint64_t>(kAvxOffset + 16 * i),
+                       load_word<uint64_t>(kXmmOffset + 16 * i + 8),
                        load_word<uint64_t>(kXmmOffset + 16 * i));
         }
     }
@@ -172,17 +180,19 @@ class Session {
     }
 
     void report() const {
-        fmt::print("{:<20} {:>10} {:>10} {:>10}\n", "instruction set", "cases", "faulting", "different");
+        fmt::print("{:<20} {:>10} {:>10} {:>10}\n", "instruction set", "cases", "faulting",
+                   "different");
         for (const auto& [name, count] : counts_) {
-            fmt::print("{:<20} {:>10} {:>10} {:>10}\n", name, count.cases, count.faults, count.differing);
+            fmt::print("{:<20} {:>10} {:>10} {:>10}\n", name, count.cases, count.faults,
+                       count.differing);
         }
         if (!by_mnemonic_.empty()) {
             fmt::print("differing:");
             for (const auto& [name, count] : by_mnemonic_) fmt::print(" {}:{}", name, count);
             fmt::print("\n");
         }
-        fmt::print("seed {}: {} forms, {} cases ({} attempts made none), {} different\n", *options_.seed,
-                   forms_.size(), cases_, not_made_, differing_);
+        fmt::print("seed {}: {} forms, {} cases ({} attempts made none), {} different\n",
+                   *options_.seed, forms_.size(), cases_, not_made_, differing_);
     }
 
     const Options& options_;

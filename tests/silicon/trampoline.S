@@ -62,4 +62,14 @@ silicon_exit:
     ret
     .size silicon_exit, . - silicon_exit
 
+// What signals enter: the kernel leaves AC as the test had it, which compiled code cannot bear.
+    .globl silicon_signal
+    .type silicon_signal, @function
+silicon_signal:
+    pushfq
+    and dword ptr [rsp], ~0x40000
+    popfq
+    jmp silicon_on_signal
+    .size silicon_signal, . - silicon_signal
+
     .section .note.GNU-stack, "", @progbits

@@ -116,7 +116,8 @@ Result<BlockGeometry> measure(const RawFileOptions& options, int fd, const struc
         geometry.discard_alignment = static_cast<uint64_t>(logical);
     }
     if (bytes == 0) return complaint(options, "is empty; expected a disk of at least 512 bytes");
-    // A tail that is no whole block cannot be addressed; and a disk that was cut off says so this way.
+    // A tail that is no whole block cannot be addressed; and a disk that was cut off says so this
+    // way.
     if (bytes % geometry.logical_block_size != 0) {
         return complaint(options, "has " + std::to_string(bytes) +
                                       " bytes, which are no whole number of blocks of 512; "

@@ -85,7 +85,8 @@ TEST_F(RawFileOpen, WhatIsNoDiskIsRefusedByKind) {
 TEST_F(RawFileOpen, TooShortFilesAreRefused) {
     EXPECT_THAT(complaint(file(std::string(3 * 512 + 511, 'x'))), HasSubstr("not one cut short"));
     EXPECT_THAT(complaint(file("")), HasSubstr("is empty; expected a disk of at least 512 bytes"));
-    EXPECT_THAT(complaint(file("short")), HasSubstr("has 5 bytes, which are no whole number of blocks"));
+    EXPECT_THAT(complaint(file("short")),
+                HasSubstr("has 5 bytes, which are no whole number of blocks"));
 }
 
 TEST_F(RawFileOpen, ImagesOfOtherFormatsAreRefusedUnlessRawWasAskedFor) {

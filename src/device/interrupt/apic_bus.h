@@ -16,7 +16,7 @@ class LocalApic;
 // Told that a processor was sent a start-up IPI. The vCPU decides whether it waits for one.
 // Any thread (the sender's vCPU); no lock is held.
 class StartupSink {
- public:
+  public:
     virtual ~StartupSink() = default;
     // Execution is to start at vector << 12 in real mode.
     virtual void startup(VcpuIndex vcpu, uint8_t vector) = 0;
@@ -24,7 +24,7 @@ class StartupSink {
 
 // Told of the end of a level-triggered interrupt. Any thread; no lock is held.
 class EoiSink {
- public:
+  public:
     virtual ~EoiSink() = default;
     virtual void end_of_interrupt(uint8_t vector) = 0;
 };
@@ -33,7 +33,7 @@ class EoiSink {
 // Parts are attached while the board is built; everything else is called from any thread and
 // takes no lock.
 class ApicBus final : public MsiSink {
- public:
+  public:
     explicit ApicBus(StartupSink& startup);
     ~ApicBus() override;
 
@@ -41,7 +41,8 @@ class ApicBus final : public MsiSink {
     void attach(LocalApic& apic);
     void attach(EoiSink& io_apic) { eoi_sinks_.push_back(&io_apic); }
 
-    // A message as a device writes it [SDM 3A 10.11]; what is not addressed to FEExxxxxh is dropped.
+    // A message as a device writes it [SDM 3A 10.11]; what is not addressed to FEExxxxxh is
+    // dropped.
     void send(MsiMessage message) override;
     // To every local APIC the destination names, or to one of them (lowest priority). False: nobody
     // took it.
@@ -56,13 +57,13 @@ class ApicBus final : public MsiSink {
 
     static constexpr uint64_t kMsiBase = 0xfee00000, kMsiSize = 0x100000;
 
- private:
+  private:
     class Lint final : public InterruptLine {
-     public:
+      public:
         Lint(ApicBus& bus, unsigned pin) : bus_(bus), pin_(pin) {}
         void set(bool level) override;
 
-     private:
+      private:
         ApicBus& bus_;
         unsigned pin_;
     };

@@ -66,9 +66,7 @@ void SerialPort::input(std::span<const std::byte> bytes) {
     irq_.flush();
 }
 
-bool SerialPort::listening() const {
-    return driver_listens_ || status_polls_ >= kListenerPolls;
-}
+bool SerialPort::listening() const { return driver_listens_ || status_polls_ >= kListenerPolls; }
 
 // After every register write. A driver that listens goes on doing so, also while it turns receive
 // interrupts off for a moment to print, until it disconnects the interrupt.
@@ -95,7 +93,8 @@ void SerialPort::listener_stayed() {
 // True once when the backend is to be asked for more: when the FIFO is empty, so that bytes come
 // many at a time.
 bool SerialPort::take_want() {
-    if (!starved_ || !listening() || !chip_.receive_empty() || chip_.receive_space() == 0) return false;
+    if (!starved_ || !listening() || !chip_.receive_empty() || chip_.receive_space() == 0)
+        return false;
     starved_ = false;
     return true;
 }

@@ -10,8 +10,7 @@ namespace mynah::interpreter {
 
 template <class Alu, typename T>
 Outcome alu_reg_reg(Core& core, const Op& op) {
-    const T result =
-        Alu::run(core.reg<T>(op.dst), core.reg<T>(op.src), core.s.flags.arithmetic);
+    const T result = Alu::run(core.reg<T>(op.dst), core.reg<T>(op.src), core.s.flags.arithmetic);
     if constexpr (Alu::kWrites) core.set_reg<T>(op.dst, result);
     return Outcome::kNext;
 }
@@ -37,8 +36,8 @@ template <class Alu, typename T, class Ea, bool kImm>
 Outcome alu_mem(Core& core, const Op& op) {
     const T b = kImm ? static_cast<T>(op.imm) : core.reg<T>(op.src);
     if constexpr (Alu::kWrites) {
-        return modify_operand<Ea, T>(
-            core, op, [&](T a) { return Alu::run(a, b, core.s.flags.arithmetic); });
+        return modify_operand<Ea, T>(core, op,
+                                     [&](T a) { return Alu::run(a, b, core.s.flags.arithmetic); });
     } else {
         T a;
         if (!load_operand<Ea>(core, op, a)) return Outcome::kFault;
@@ -77,7 +76,8 @@ bool build_alu(Build& b) {
         by_ea(b, [&](auto ea) {
             using Ea = decltype(ea);
             if (b.is_mem(1)) b.op.handler = alu_reg_mem<Alu, T, Ea>;
-            if (b.is_mem(0)) b.op.handler = imm ? alu_mem<Alu, T, Ea, true> : alu_mem<Alu, T, Ea, false>;
+            if (b.is_mem(0))
+                b.op.handler = imm ? alu_mem<Alu, T, Ea, true> : alu_mem<Alu, T, Ea, false>;
         });
     });
 }

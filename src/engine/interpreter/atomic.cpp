@@ -1,5 +1,5 @@
-// XCHG XADD CMPXCHG CMPXCHG8B CMPXCHG16B. The other instructions that can be locked have their locked
-// forms beside their plain ones.
+// XCHG XADD CMPXCHG CMPXCHG8B CMPXCHG16B. The other instructions that can be locked have their
+// locked forms beside their plain ones.
 
 #include "engine/interpreter/alu.h"
 #include "engine/interpreter/operand.h"
@@ -23,7 +23,10 @@ Outcome xchg_mem(Core& core, const Op& op) {
     LockedOperand<T> operand(core, linear);
     if (operand.faulted()) return Outcome::kFault;
     T value = core.reg<T>(op.src);
-    asm volatile("xchg %[value], %[memory]" : [value] "+r"(value), [memory] "+m"(*operand.get()) : : "memory");
+    asm volatile("xchg %[value], %[memory]"
+                 : [value] "+r"(value), [memory] "+m"(*operand.get())
+                 :
+                 : "memory");
     core.set_reg<T>(op.src, value);
     return Outcome::kNext;
 }
@@ -60,7 +63,10 @@ Outcome xadd_mem(Core& core, const Op& op) {
         LockedOperand<T> operand(core, linear);
         if (operand.faulted()) return Outcome::kFault;
         old = b;
-        asm volatile("lock xadd %[old], %[memory]" : [old] "+r"(old), [memory] "+m"(*operand.get()) : : "cc", "memory");
+        asm volatile("lock xadd %[old], %[memory]"
+                     : [old] "+r"(old), [memory] "+m"(*operand.get())
+                     :
+                     : "cc", "memory");
         Add::run(old, b, core.s.flags.arithmetic);
     } else {
         const Outcome outcome = modify_operand<EaAny, T>(core, op, [&](T a) {
@@ -78,7 +84,9 @@ bool build_xadd(Build& b) {
     b.op.src = b.slot(1);
     return by_size(b.bits(0), [&](auto type) {
         using T = decltype(type);
-        b.op.handler = b.is_reg(0) ? xadd_reg<T> : b.locked() ? xadd_mem<T, true> : xadd_mem<T, false>;
+        b.op.handler = b.is_reg(0)  ? xadd_reg<T>
+                       : b.locked() ? xadd_mem<T, true>
+                                    : xadd_mem<T, false>;
     });
 }
 
@@ -124,7 +132,9 @@ bool build_cmpxchg(Build& b) {
     b.op.src = b.slot(1);
     return by_size(b.bits(0), [&](auto type) {
         using T = decltype(type);
-        b.op.handler = b.is_reg(0) ? cmpxchg_reg<T> : b.locked() ? cmpxchg_mem<T, true> : cmpxchg_mem<T, false>;
+        b.op.handler = b.is_reg(0)  ? cmpxchg_reg<T>
+                       : b.locked() ? cmpxchg_mem<T, true>
+                                    : cmpxchg_mem<T, false>;
     });
 }
 
@@ -154,7 +164,11 @@ Outcome cmpxchg8b(Core& core, const Op& op) {
 
 Outcome cmpxchg16b(Core& core, const Op& op) {
     uint64_t linear;
-    if (!core.operand_linear(op, 16, AccessKind::kWrite, linear)) return Outcome::kFault;
+    if (!core.operand_linear(op, 16, AccessKind::kWrite, linear)) {
+        // Misalignment counts before a non-canonical address.
+        if ((core.effective_address(op) & 15) != 0) core.raised(Exception::gp());
+        return Outcome::kFault;
+    }
     if ((linear & 15) != 0) return core.raise(Exception::gp());
     struct alignas(16) Pair {
         uint64_t low, high;

@@ -5,24 +5,25 @@
 namespace mynah::interpreter {
 namespace {
 
-// --- BT and its kin --------------------------------------------------------------------------------
+// --- BT and its kin
+// --------------------------------------------------------------------------------
 
 #define MYNAH_LOAD_FLAGS "add $0x7f, %%al\n\tsahf\n\t"
 #define MYNAH_STORE_FLAGS "\n\tlahf\n\tseto %%al"
 
-#define MYNAH_BIT(NAME, MNEMONIC, WRITES)                                                          \
-    struct NAME {                                                                                  \
-        static constexpr bool kWrites = WRITES;                                                    \
-        template <typename T>                                                                      \
-        static T run(T a, T index, uint16_t& flags) {                                              \
-            uint32_t ax = flags;                                                                   \
-            asm(MYNAH_LOAD_FLAGS MNEMONIC " %[index], %[a]" MYNAH_STORE_FLAGS                      \
-                : [a] "+&r"(a), "+&a"(ax)                                                          \
-                : [index] "r"(index)                                                               \
-                : "cc");                                                                           \
-            flags = static_cast<uint16_t>(ax);                                                     \
-            return a;                                                                              \
-        }                                                                                          \
+#define MYNAH_BIT(NAME, MNEMONIC, WRITES)                                     \
+    struct NAME {                                                             \
+        static constexpr bool kWrites = WRITES;                               \
+        template <typename T>                                                 \
+        static T run(T a, T index, uint16_t& flags) {                         \
+            uint32_t ax = flags;                                              \
+            asm(MYNAH_LOAD_FLAGS MNEMONIC " %[index], %[a]" MYNAH_STORE_FLAGS \
+                : [a] "+&r"(a), "+&a"(ax)                                     \
+                : [index] "r"(index)                                          \
+                : "cc");                                                      \
+            flags = static_cast<uint16_t>(ax);                                \
+            return a;                                                         \
+        }                                                                     \
     }
 MYNAH_BIT(Bt, "bt", false);
 MYNAH_BIT(Bts, "bts", true);
@@ -38,7 +39,9 @@ void run_locked(T* p, T index, uint16_t& flags) {
     for (;;) {
         flags = before;
         const T changed = BitOp::run(old, index, flags);
-        if (__atomic_compare_exchange_n(p, &old, changed, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED)) return;
+        if (__atomic_compare_exchange_n(p, &old, changed, false, __ATOMIC_SEQ_CST,
+                                        __ATOMIC_RELAXED))
+            return;
     }
 }
 
@@ -101,21 +104,22 @@ bool build_bit(Build& b) {
     });
 }
 
-// --- one source, one destination ------------------------------------------------------------------
+// --- one source, one destination
+// ------------------------------------------------------------------
 
 // BSF and BSR of zero leave the destination; the host gets the guest's to leave.
-#define MYNAH_SCAN(NAME, MNEMONIC)                                                    \
-    struct NAME {                                                                     \
-        template <typename T>                                                         \
-        static T run(T destination, T source, uint16_t& flags) {                      \
-            uint32_t ax = flags;                                                      \
-            asm(MYNAH_LOAD_FLAGS MNEMONIC " %[s], %[d]" MYNAH_STORE_FLAGS             \
-                : [d] "+&r"(destination), "+&a"(ax)                                   \
-                : [s] "r"(source)                                                     \
-                : "cc");                                                              \
-            flags = static_cast<uint16_t>(ax);                                        \
-            return destination;                                                       \
-        }                                                                             \
+#define MYNAH_SCAN(NAME, MNEMONIC)                                        \
+    struct NAME {                                                         \
+        template <typename T>                                             \
+        static T run(T destination, T source, uint16_t& flags) {          \
+            uint32_t ax = flags;                                          \
+            asm(MYNAH_LOAD_FLAGS MNEMONIC " %[s], %[d]" MYNAH_STORE_FLAGS \
+                : [d] "+&r"(destination), "+&a"(ax)                       \
+                : [s] "r"(source)                                         \
+                : "cc");                                                  \
+            flags = static_cast<uint16_t>(ax);                            \
+            return destination;                                           \
+        }                                                                 \
     }
 MYNAH_SCAN(Bsf, "bsf");
 MYNAH_SCAN(Bsr, "bsr");
@@ -154,7 +158,8 @@ bool build_scan(Build& b) {
         using T = decltype(type);
         if constexpr (std::is_same_v<Scan, Blsi> || std::is_same_v<Scan, Blsr> ||
                       std::is_same_v<Scan, Blsmsk>) {
-            if constexpr (sizeof(T) >= 4) b.op.handler = b.is_reg(1) ? scan<Scan, T, false> : scan<Scan, T, true>;
+            if constexpr (sizeof(T) >= 4)
+                b.op.handler = b.is_reg(1) ? scan<Scan, T, false> : scan<Scan, T, true>;
         } else {
             b.op.handler = b.is_reg(1) ? scan<Scan, T, false> : scan<Scan, T, true>;
         }
@@ -169,21 +174,22 @@ bool build_tzcnt(Build& b) {
     return b.shared.cpuid.has("bmi1") ? build_scan<Tzcnt>(b) : build_scan<Bsf>(b);
 }
 
-// --- two sources ----------------------------------------------------------------------------------
+// --- two sources
+// ----------------------------------------------------------------------------------
 
-#define MYNAH_THREE(NAME, MNEMONIC)                                                   \
-    struct NAME {                                                                     \
-        template <typename T>                                                         \
-        static T run(T first, T second, uint16_t& flags) {                            \
-            uint32_t ax = flags;                                                      \
-            T result;                                                                 \
-            asm(MYNAH_LOAD_FLAGS MNEMONIC MYNAH_STORE_FLAGS                           \
-                : [d] "=&r"(result), "+&a"(ax)                                        \
-                : [f] "r"(first), [s] "r"(second)                                     \
-                : "cc");                                                              \
-            flags = static_cast<uint16_t>(ax);                                        \
-            return result;                                                            \
-        }                                                                             \
+#define MYNAH_THREE(NAME, MNEMONIC)                         \
+    struct NAME {                                           \
+        template <typename T>                               \
+        static T run(T first, T second, uint16_t& flags) {  \
+            uint32_t ax = flags;                            \
+            T result;                                       \
+            asm(MYNAH_LOAD_FLAGS MNEMONIC MYNAH_STORE_FLAGS \
+                : [d] "=&r"(result), "+&a"(ax)              \
+                : [f] "r"(first), [s] "r"(second)           \
+                : "cc");                                    \
+            flags = static_cast<uint16_t>(ax);              \
+            return result;                                  \
+        }                                                   \
     }
 // `first` may be memory in the guest (BEXTR, BZHI), or `second` (PDEP, PEXT).
 MYNAH_THREE(Bextr, "bextr %[s], %[f], %[d]");
@@ -197,7 +203,8 @@ MYNAH_THREE(Pext, "pext %[s], %[f], %[d]");
 template <class Three, typename T, bool kMemFirst>
 Outcome three(Core& core, const Op& op) {
     T first = core.reg<T>(op.src), second = core.reg<T>(static_cast<unsigned>(op.imm));
-    if (op.aux != 0 && !load_operand<EaAny>(core, op, kMemFirst ? first : second)) return Outcome::kFault;
+    if (op.aux != 0 && !load_operand<EaAny>(core, op, kMemFirst ? first : second))
+        return Outcome::kFault;
     core.set_reg<T>(op.dst, Three::run(first, second, core.s.flags.arithmetic));
     return Outcome::kNext;
 }
@@ -208,10 +215,12 @@ bool build_three(Build& b) {
     if (b.is_reg(1)) b.op.src = b.slot(1);
     if (b.is_reg(2)) b.op.imm = b.slot(2);
     b.op.aux = b.is_mem(kMemFirst ? 1 : 2);
-    return b.done(b.bits(0) == 64 ? three<Three, uint64_t, kMemFirst> : three<Three, uint32_t, kMemFirst>);
+    return b.done(b.bits(0) == 64 ? three<Three, uint64_t, kMemFirst>
+                                  : three<Three, uint32_t, kMemFirst>);
 }
 
-// --- CRC32 ----------------------------------------------------------------------------------------
+// --- CRC32
+// ----------------------------------------------------------------------------------------
 
 template <typename From>
 Outcome crc32(Core& core, const Op& op) {
@@ -226,9 +235,12 @@ Outcome crc32(Core& core, const Op& op) {
         asm("crc32q %[data], %[crc]" : [crc] "+r"(crc) : [data] "r"(data));
     } else {
         auto narrow = static_cast<uint32_t>(crc);
-        if constexpr (sizeof(From) == 1) asm("crc32b %[data], %[crc]" : [crc] "+r"(narrow) : [data] "r"(data));
-        if constexpr (sizeof(From) == 2) asm("crc32w %[data], %[crc]" : [crc] "+r"(narrow) : [data] "r"(data));
-        if constexpr (sizeof(From) == 4) asm("crc32l %[data], %[crc]" : [crc] "+r"(narrow) : [data] "r"(data));
+        if constexpr (sizeof(From) == 1)
+            asm("crc32b %[data], %[crc]" : [crc] "+r"(narrow) : [data] "r"(data));
+        if constexpr (sizeof(From) == 2)
+            asm("crc32w %[data], %[crc]" : [crc] "+r"(narrow) : [data] "r"(data));
+        if constexpr (sizeof(From) == 4)
+            asm("crc32l %[data], %[crc]" : [crc] "+r"(narrow) : [data] "r"(data));
         crc = narrow;
     }
     core.s.gpr[op.dst] = crc;

@@ -8,8 +8,11 @@
 
 namespace mynah::interpreter {
 
-BlockCache::BlockCache()
-    : arena_(new std::byte[kArenaBytes]), buckets_(kBuckets, nullptr), code_pages_(kCodePageBits / 64) {}
+BlockCache::BlockCache(size_t arena_bytes)
+    : arena_bytes_(arena_bytes),
+      arena_(new std::byte[arena_bytes]),
+      buckets_(kBuckets, nullptr),
+      code_pages_(kCodePageBits / 64) {}
 
 void BlockCache::clear() {
     used_ = 0;
@@ -21,8 +24,8 @@ Block* BlockCache::insert(uintptr_t host, CodeMode mode, std::span<const Op> ops
                           std::span<const std::byte> bytes, bool crosses_page) {
     const size_t header = align_up(sizeof(Block) + bytes.size(), 32);
     const size_t need = header + ops.size_bytes();
-    CHECK(need <= kArenaBytes);
-    if (used_ + need > kArenaBytes) clear();
+    CHECK(need <= arena_bytes_);
+    if (used_ + need > arena_bytes_) clear();
 
     std::byte* at = arena_.get() + used_;
     used_ += need;
@@ -45,7 +48,8 @@ Block* BlockCache::insert(uintptr_t host, CodeMode mode, std::span<const Op> ops
 }
 
 void BlockCache::remove(Block* block) {
-    for (Block** link = &buckets_[bucket_of(block->host)]; *link != nullptr; link = &(*link)->next) {
+    for (Block** link = &buckets_[bucket_of(block->host)]; *link != nullptr;
+         link = &(*link)->next) {
         if (*link == block) {
             *link = block->next;
             block->host = 0;

@@ -20,8 +20,8 @@ namespace mynah::interpreter {
 // by this vCPU, by others, by DMA, through any alias. Modification of the block being run, by
 // itself, is the one case left; Core::store_slow sees it and calls discard().
 struct Block {
-    uintptr_t host = 0;         // of the first byte: the key, with mode; 0 when removed
-    Op* ops = nullptr;          // op_count and one that ends the block
+    uintptr_t host = 0;  // of the first byte: the key, with mode; 0 when removed
+    Op* ops = nullptr;   // op_count and one that ends the block
     uint16_t byte_count = 0;
     uint16_t op_count = 0;
     uint8_t mode = 0;
@@ -42,12 +42,14 @@ struct Block {
             }
             return !differ<uint64_t>(host_bytes, count - 8);
         }
-        if (count >= 4) return !differ<uint32_t>(host_bytes, 0) && !differ<uint32_t>(host_bytes, count - 4);
-        if (count >= 2) return !differ<uint16_t>(host_bytes, 0) && !differ<uint16_t>(host_bytes, count - 2);
+        if (count >= 4)
+            return !differ<uint32_t>(host_bytes, 0) && !differ<uint32_t>(host_bytes, count - 4);
+        if (count >= 2)
+            return !differ<uint16_t>(host_bytes, 0) && !differ<uint16_t>(host_bytes, count - 2);
         return !differ<uint8_t>(host_bytes, 0);
     }
 
- private:
+  private:
     template <typename T>
     bool differ(const std::byte* host_bytes, unsigned at) const {
         return load_unaligned<T>(bytes() + at) != load_unaligned<T>(host_bytes + at);
@@ -56,12 +58,11 @@ struct Block {
 
 // The blocks of one vCPU, in an arena of fixed size that is emptied when it is full.
 class BlockCache {
- public:
-    static constexpr size_t kArenaBytes = 4u << 20;
+  public:
     static constexpr size_t kBuckets = 1u << 14;
     static constexpr unsigned kMaxOps = 64;
 
-    BlockCache();
+    explicit BlockCache(size_t arena_bytes);
 
     Block* find(uintptr_t host, CodeMode mode) const {
         for (Block* block = buckets_[bucket_of(host)]; block != nullptr; block = block->next) {
@@ -85,13 +86,14 @@ class BlockCache {
         return ((code_pages_[n / 64] >> (n % 64)) & 1) != 0;
     }
 
- private:
+  private:
     static size_t bucket_of(uintptr_t host) {
         return ((host >> 2) ^ host ^ (host >> 13)) & (kBuckets - 1);
     }
     static size_t page_number(uintptr_t host) { return (host >> 12) & (kCodePageBits - 1); }
 
     static constexpr size_t kCodePageBits = 1u << 17;
+    const size_t arena_bytes_;
     std::unique_ptr<std::byte[]> arena_;
     size_t used_ = 0;
     std::vector<Block*> buckets_;

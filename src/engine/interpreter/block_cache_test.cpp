@@ -7,8 +7,10 @@
 namespace mynah::interpreter {
 namespace {
 
-const CodeMode kLong{.code_size = CodeSize::k64, .stack_size = CodeSize::k64, .protected_mode = true};
+const CodeMode kLong{
+    .code_size = CodeSize::k64, .stack_size = CodeSize::k64, .protected_mode = true};
 const CodeMode kReal{};
+constexpr size_t kArenaBytes = 1u << 20;
 
 std::vector<std::byte> pattern(size_t size) {
     std::vector<std::byte> bytes(size);
@@ -17,7 +19,7 @@ std::vector<std::byte> pattern(size_t size) {
 }
 
 TEST(BlockCache, FindsByAddressAndMode) {
-    BlockCache cache;
+    BlockCache cache(kArenaBytes);
     std::array<Op, 2> ops;
     const auto bytes = pattern(3);
     Block* block = cache.insert(0x1000, kLong, ops, bytes, false);
@@ -29,7 +31,7 @@ TEST(BlockCache, FindsByAddressAndMode) {
 }
 
 TEST(BlockCache, NoticesAChangeOfAnyByteOfAnyLength) {
-    BlockCache cache;
+    BlockCache cache(kArenaBytes);
     std::array<Op, 2> ops;
     for (size_t size = 1; size <= 40; ++size) {
         auto bytes = pattern(size);
@@ -44,17 +46,17 @@ TEST(BlockCache, NoticesAChangeOfAnyByteOfAnyLength) {
 }
 
 TEST(BlockCache, EmptiesItselfWhenFull) {
-    BlockCache cache;
+    BlockCache cache(kArenaBytes);
     std::array<Op, 64> ops;
     const auto bytes = pattern(200);
-    const size_t enough = BlockCache::kArenaBytes / sizeof ops + 10;
+    const size_t enough = kArenaBytes / sizeof ops + 10;
     for (size_t i = 0; i < enough; ++i) cache.insert(i * 16, kLong, ops, bytes, false);
     EXPECT_EQ(cache.find(0, kLong), nullptr);
     EXPECT_NE(cache.find((enough - 1) * 16, kLong), nullptr);
 }
 
 TEST(BlockCache, RemembersWhichPagesHoldCode) {
-    BlockCache cache;
+    BlockCache cache(kArenaBytes);
     std::array<Op, 2> ops;
     cache.insert(0x7f0000005123, kLong, ops, pattern(3), false);
     EXPECT_TRUE(cache.is_code_page(0x7f0000005000));

@@ -1,8 +1,8 @@
 #include "engine/interpreter/builder.h"
 
 #include "base/check.h"
-#include "engine/interpreter/core.h"
 #include "cpu/cpu_state.h"
+#include "engine/interpreter/core.h"
 
 namespace mynah::interpreter {
 namespace {
@@ -32,12 +32,18 @@ BuilderTable make_table() {
 
 x86::Segment segment_of(ZydisRegister reg) {
     switch (reg) {
-        case ZYDIS_REGISTER_ES: return x86::Segment::kEs;
-        case ZYDIS_REGISTER_CS: return x86::Segment::kCs;
-        case ZYDIS_REGISTER_SS: return x86::Segment::kSs;
-        case ZYDIS_REGISTER_FS: return x86::Segment::kFs;
-        case ZYDIS_REGISTER_GS: return x86::Segment::kGs;
-        default: return x86::Segment::kDs;
+        case ZYDIS_REGISTER_ES:
+            return x86::Segment::kEs;
+        case ZYDIS_REGISTER_CS:
+            return x86::Segment::kCs;
+        case ZYDIS_REGISTER_SS:
+            return x86::Segment::kSs;
+        case ZYDIS_REGISTER_FS:
+            return x86::Segment::kFs;
+        case ZYDIS_REGISTER_GS:
+            return x86::Segment::kGs;
+        default:
+            return x86::Segment::kDs;
     }
 }
 
@@ -60,8 +66,8 @@ void set_memory(const Instruction& instruction, const ZydisDecodedOperand& opera
     }
     // Vector indexes (gathers) are the vector unit's own business.
     const ZydisRegisterClass index_class = ZydisRegisterGetClass(mem.index);
-    const bool general = index_class == ZYDIS_REGCLASS_GPR64 || index_class == ZYDIS_REGCLASS_GPR32 ||
-                         index_class == ZYDIS_REGCLASS_GPR16;
+    const bool general = index_class == ZYDIS_REGCLASS_GPR64 ||
+                         index_class == ZYDIS_REGCLASS_GPR32 || index_class == ZYDIS_REGCLASS_GPR16;
     op.index = general ? address_slot(mem.index) : CpuState::kZeroSlot;
     unsigned shift = 0;
     while (mem.scale >> (shift + 1) != 0) ++shift;

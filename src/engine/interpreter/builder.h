@@ -27,7 +27,9 @@ struct Build {
     bool is_mem(unsigned i) const { return operand(i).type == ZYDIS_OPERAND_TYPE_MEMORY; }
     bool is_imm(unsigned i) const { return operand(i).type == ZYDIS_OPERAND_TYPE_IMMEDIATE; }
     uint8_t slot(unsigned i) const;  // register_slot of a register operand
-    uint64_t imm(unsigned i) const { return operand(i).imm.value.u; }  // sign-extended if the form says so
+    uint64_t imm(unsigned i) const {
+        return operand(i).imm.value.u;
+    }  // sign-extended if the form says so
     unsigned bits(unsigned i) const { return operand(i).size; }
     unsigned operand_bits() const { return instruction.info.operand_width; }
     bool locked() const { return instruction.has_prefix(ZYDIS_ATTRIB_HAS_LOCK); }
@@ -46,7 +48,8 @@ struct Build {
 // Slot of a general register in Op's terms (8-bit registers: byte offset).
 uint8_t register_slot(ZydisRegister reg);
 
-// Segment of a string instruction's or XLAT's source, which is not written as an operand: DS or its override.
+// Segment of a string instruction's or XLAT's source, which is not written as an operand: DS or its
+// override.
 x86::Segment hidden_memory_segment(const Build& b);
 
 // Sets op.handler (and what else the handler needs). False: the form is not implemented (#UD).

@@ -13,7 +13,8 @@ struct CodeMode {
     bool protected_mode = false;          // not real and not virtual-8086
 
     uint8_t key() const {
-        return static_cast<uint8_t>(static_cast<unsigned>(code_size) | static_cast<unsigned>(stack_size) << 2 |
+        return static_cast<uint8_t>(static_cast<unsigned>(code_size) |
+                                    static_cast<unsigned>(stack_size) << 2 |
                                     static_cast<unsigned>(protected_mode) << 4);
     }
 };

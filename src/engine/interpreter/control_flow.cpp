@@ -9,11 +9,13 @@ namespace {
 
 // A branch target that is not canonical, or beyond the limit of CS, is #GP of the branch.
 bool valid_target(const Core& core, uint64_t target) {
-    return core.mode.code_size == CodeSize::k64 ? Core::canonical(target) : target <= core.s.cs().limit;
+    return core.mode.code_size == CodeSize::k64 ? Core::canonical(target)
+                                                : target <= core.s.cs().limit;
 }
 
 Outcome go(Core& core, uint64_t target) {
-    if (!valid_target(core, target)) [[unlikely]] return core.raise(Exception::gp());
+    if (!valid_target(core, target)) [[unlikely]]
+        return core.raise(Exception::gp());
     return core.jump(target);
 }
 
@@ -54,7 +56,8 @@ template <typename T, bool kMem>
 bool indirect_target(Core& core, const Op& op, T& target) {
     if constexpr (kMem) {
         uint64_t linear;
-        return core.operand_linear(op, sizeof(T), AccessKind::kRead, linear) && core.load(linear, target);
+        return core.operand_linear(op, sizeof(T), AccessKind::kRead, linear) &&
+               core.load(linear, target);
     } else {
         target = core.reg<T>(op.src);
         return true;
@@ -110,15 +113,16 @@ Outcome jump_if_rcx_zero(Core& core, const Op& op) {
 // BOUND: #BR if the signed register is below the first or above the second of two words.
 template <typename T>
 Outcome bound(Core& core, const Op& op) {
-    T limits[2];
+    constexpr Exception kOutOfBounds{.vector = x86::Vector::kBr};
+    T lower, upper;
     uint64_t linear;
-    if (!core.operand_linear(op, sizeof limits, AccessKind::kRead, linear)) return Outcome::kFault;
-    if (!core.load_bytes(linear, limits, sizeof limits)) return Outcome::kFault;
+    if (!core.operand_linear(op, 2 * sizeof(T), AccessKind::kRead, linear)) return Outcome::kFault;
     using Signed = std::make_signed_t<T>;
     const auto value = static_cast<Signed>(core.reg<T>(op.src));
-    if (value < static_cast<Signed>(limits[0]) || value > static_cast<Signed>(limits[1])) {
-        return core.raise(Exception{.vector = x86::Vector::kBr});
-    }
+    if (!core.load(linear, lower)) return Outcome::kFault;
+    if (value < static_cast<Signed>(lower)) return core.raise(kOutOfBounds);
+    if (!core.load(linear + sizeof(T), upper)) return Outcome::kFault;
+    if (value > static_cast<Signed>(upper)) return core.raise(kOutOfBounds);
     return Outcome::kNext;
 }
 bool build_bound(Build& b) {
@@ -131,9 +135,7 @@ unsigned branch_bits(const Build& b) {
     return b.mode.code_size == CodeSize::k64 ? 64 : b.operand_bits();
 }
 
-bool is_far(const Build& b) {
-    return b.instruction.info.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR;
-}
+bool is_far(const Build& b) { return b.instruction.info.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR; }
 
 bool build_jmp(Build& b) {
     if (is_far(b)) return build_far_jmp(b);
@@ -174,7 +176,8 @@ template <unsigned kCondition>
 bool build_jcc(Build& b) {
     b.ends_block = true;
     b.op.imm = b.imm(0);
-    return by_wide_size(branch_bits(b), [&](auto type) { b.op.handler = jump_if<decltype(type), kCondition>; });
+    return by_wide_size(branch_bits(b),
+                        [&](auto type) { b.op.handler = jump_if<decltype(type), kCondition>; });
 }
 
 template <Loop kKind>

@@ -2,9 +2,20 @@
 
 #include <x86intrin.h>
 
+#include <algorithm>
+
 #include "engine/interpreter/block_cache.h"
 
 namespace mynah::interpreter {
+namespace {
+
+// Memory for decoded code: one budget for all processors of the machine, within bounds for each.
+size_t arena_bytes(const CpuidPolicy& cpuid) {
+    constexpr size_t kBudget = 16u << 20, kLeast = 2u << 20, kMost = 10u << 20;
+    return std::clamp<size_t>(kBudget / cpuid.topology().vcpus(), kLeast, kMost);
+}
+
+}  // namespace
 
 Core::Core(const Shared& the_shared, CpuPorts& the_ports, VcpuIndex the_index)
     : s(reset_state()),
@@ -13,7 +24,7 @@ Core::Core(const Shared& the_shared, CpuPorts& the_ports, VcpuIndex the_index)
       mmu(the_shared.memory, the_shared.cpuid.physical_bits(), the_shared.cpuid.has("pdpe1gb")),
       index(the_index),
       no_slots_(new SoftTlb::Entry[SoftTlb::kSlots]),
-      blocks_(std::make_unique<BlockCache>()),
+      blocks_(std::make_unique<BlockCache>(arena_bytes(the_shared.cpuid))),
       previous_(blocks_->make_transient({}, {})) {
     s.gpr[kRdx] = shared.cpuid.signature();
     refresh_mode();

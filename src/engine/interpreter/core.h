@@ -41,7 +41,7 @@ Outcome end_of_block(Core& core, const Op& op);
 // Handlers are free functions in one file per instruction category; this class is what they work
 // with: registers, memory, faults. Used by one thread.
 class Core final : public Vcpu {
- public:
+  public:
     Core(const Shared& shared, CpuPorts& ports, VcpuIndex index);
     ~Core() override;
 
@@ -141,7 +141,8 @@ class Core final : public Vcpu {
     // of a non-canonical address is ever found, so that the access itself faults.
     uint64_t operand_linear64(const Op& op) const {
         return segment_base_[static_cast<unsigned>(op.segment)] + s.gpr[op.base] +
-               (s.gpr[op.index] << op.scale_shift) + static_cast<uint64_t>(static_cast<int64_t>(op.disp));
+               (s.gpr[op.index] << op.scale_shift) +
+               static_cast<uint64_t>(static_cast<int64_t>(op.disp));
     }
 
     // Loads and stores at linear addresses with the current privileges. T: unsigned integer of 1
@@ -207,7 +208,8 @@ class Core final : public Vcpu {
     }
     // With an explicit privilege, for pushes to a more or less privileged stack. `data` is read
     // for kWrite and written otherwise.
-    bool access_as(AccessMode access_mode, uint64_t linear, void* data, unsigned size, AccessKind kind);
+    bool access_as(AccessMode access_mode, uint64_t linear, void* data, unsigned size,
+                   AccessKind kind);
     // Checks for access_as that a write of `size` bytes would succeed.
     bool probe_as(AccessMode access_mode, uint64_t linear, unsigned size);
 
@@ -217,6 +219,23 @@ class Core final : public Vcpu {
 
     // Four-level paging: bits 63 to 47 are equal. Outside 64-bit mode every address below 4 GiB is.
     static bool canonical(uint64_t linear) { return sign_extend(linear, 48) == linear; }
+
+    // EFLAGS.AC is looked at [SDM 3A 6.15 #AC].
+    bool alignment_checked() const { return alignment_check_; }
+    // For as long as it lives, it is not: some instructions' accesses may have any alignment.
+    class AnyAlignment {
+     public:
+        explicit AnyAlignment(Core& core) : core_(core), before_(core.alignment_check_) {
+            core.alignment_check_ = false;
+        }
+        ~AnyAlignment() { core_.alignment_check_ = before_; }
+        AnyAlignment(const AnyAlignment&) = delete;
+        AnyAlignment& operator=(const AnyAlignment&) = delete;
+
+     private:
+        Core& core_;
+        const bool before_;
+    };
 
     // --- control state ------------------------------------------------------------------------
 
@@ -235,7 +254,7 @@ class Core final : public Vcpu {
     // Set by INT n and its kin: no single-step trap behind this instruction.
     bool skip_single_step = false;
 
- private:
+  private:
     friend class LockedOperandBase;
 
     // Where one piece of an access, within a page, is.

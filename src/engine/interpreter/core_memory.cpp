@@ -28,9 +28,12 @@ bool type_allows(const SegmentRegister& segment, AccessKind kind) {
     const bool code = (segment.attributes & attr::kCode) != 0;
     const bool flag = (segment.attributes & attr::kReadableOrWritable) != 0;
     switch (kind) {
-        case AccessKind::kRead: return !code || flag;
-        case AccessKind::kWrite: return !code && flag;
-        case AccessKind::kExecute: return code;
+        case AccessKind::kRead:
+            return !code || flag;
+        case AccessKind::kWrite:
+            return !code && flag;
+        case AccessKind::kExecute:
+            return code;
     }
     return false;
 }
@@ -70,8 +73,8 @@ bool Core::check_access(uint64_t linear, unsigned size, AccessKind kind) {
 // Implicit accesses are supervisor ones that AC does not lift SMAP for.
 SoftTlb::Set Core::set_of(AccessMode access_mode) const {
     if (access_mode == AccessMode::kUser) return SoftTlb::kUser;
-    const bool smap_off = access_mode == AccessMode::kSupervisor && (s.cr4 & x86::cr4::kSmap) != 0 &&
-                          s.flags.has(x86::rflags::kAc);
+    const bool smap_off = access_mode == AccessMode::kSupervisor &&
+                          (s.cr4 & x86::cr4::kSmap) != 0 && s.flags.has(x86::rflags::kAc);
     return smap_off ? SoftTlb::kSupervisorSmapOff : SoftTlb::kSupervisor;
 }
 
@@ -111,10 +114,18 @@ void Core::read_piece(const Piece& piece, void* to, unsigned size) {
     if (piece.host != nullptr) {
         // Single moves for single values: other vCPUs must never see or leave half of one.
         switch (size) {
-            case 2: store_unaligned(to, load_unaligned<uint16_t>(piece.host)); return;
-            case 4: store_unaligned(to, load_unaligned<uint32_t>(piece.host)); return;
-            case 8: store_unaligned(to, load_unaligned<uint64_t>(piece.host)); return;
-            default: std::memcpy(to, piece.host, size); return;
+            case 2:
+                store_unaligned(to, load_unaligned<uint16_t>(piece.host));
+                return;
+            case 4:
+                store_unaligned(to, load_unaligned<uint32_t>(piece.host));
+                return;
+            case 8:
+                store_unaligned(to, load_unaligned<uint64_t>(piece.host));
+                return;
+            default:
+                std::memcpy(to, piece.host, size);
+                return;
         }
     }
     auto* bytes = static_cast<std::byte*>(to);
@@ -133,10 +144,18 @@ void Core::read_piece(const Piece& piece, void* to, unsigned size) {
 void Core::write_piece(const Piece& piece, const void* from, unsigned size) {
     if (piece.host != nullptr) {
         switch (size) {
-            case 2: store_unaligned(piece.host, load_unaligned<uint16_t>(from)); break;
-            case 4: store_unaligned(piece.host, load_unaligned<uint32_t>(from)); break;
-            case 8: store_unaligned(piece.host, load_unaligned<uint64_t>(from)); break;
-            default: std::memcpy(piece.host, from, size); break;
+            case 2:
+                store_unaligned(piece.host, load_unaligned<uint16_t>(from));
+                break;
+            case 4:
+                store_unaligned(piece.host, load_unaligned<uint32_t>(from));
+                break;
+            case 8:
+                store_unaligned(piece.host, load_unaligned<uint64_t>(from));
+                break;
+            default:
+                std::memcpy(piece.host, from, size);
+                break;
         }
         note_code_write(reinterpret_cast<uintptr_t>(piece.host), size);
         return;
@@ -180,7 +199,8 @@ bool Core::store_slow(uint64_t linear, const void* from, unsigned size) {
     unsigned first = 0;
     if (!resolve_range(linear, size, AccessKind::kWrite, access_mode_, pieces, first)) return false;
     write_piece(pieces[0], from, first);
-    if (first < size) write_piece(pieces[1], static_cast<const std::byte*>(from) + first, size - first);
+    if (first < size)
+        write_piece(pieces[1], static_cast<const std::byte*>(from) + first, size - first);
     return true;
 }
 
@@ -195,10 +215,12 @@ bool Core::probe_store(uint64_t linear, unsigned size) {
 void* Core::host_for_modify_slow(uint64_t linear, unsigned size, bool& faulted) {
     faulted = true;
     if (!check_access(linear, size, AccessKind::kWrite)) return nullptr;
-    if (data_breakpoints_) pending_debug |= data_breakpoint_hits(s, linear, size, AccessKind::kRead);
+    if (data_breakpoints_)
+        pending_debug |= data_breakpoint_hits(s, linear, size, AccessKind::kRead);
     Piece pieces[2];
     unsigned first = 0;
-    if (!resolve_range(linear, size, AccessKind::kWrite, access_mode_, pieces, first)) return nullptr;
+    if (!resolve_range(linear, size, AccessKind::kWrite, access_mode_, pieces, first))
+        return nullptr;
     faulted = false;
     if (first < size || pieces[0].host == nullptr) return nullptr;
     note_code_write(reinterpret_cast<uintptr_t>(pieces[0].host), size);
@@ -214,7 +236,8 @@ const void* Core::host_for_read(uint64_t linear, unsigned size, bool& faulted) {
     if (!check_access(linear, size, AccessKind::kRead)) return nullptr;
     Piece pieces[2];
     unsigned first = 0;
-    if (!resolve_range(linear, size, AccessKind::kRead, access_mode_, pieces, first)) return nullptr;
+    if (!resolve_range(linear, size, AccessKind::kRead, access_mode_, pieces, first))
+        return nullptr;
     faulted = false;
     return first < size ? nullptr : pieces[0].host;
 }

@@ -1,6 +1,6 @@
-// MOV (general registers and memory), MOVZX MOVSX MOVSXD MOVBE MOVNTI, LEA, CMOVcc, SETcc, XLAT, BSWAP,
-// CBW and CWD families, NOP and its kin. XCHG is in atomic.cpp, MOV to segment, control and debug
-// registers in system*.cpp.
+// MOV (general registers and memory), MOVZX MOVSX MOVSXD MOVBE MOVNTI, LEA, CMOVcc, SETcc, XLAT,
+// BSWAP, CBW and CWD families, NOP and its kin. XCHG is in atomic.cpp, MOV to segment, control and
+// debug registers in system*.cpp.
 
 #include "engine/interpreter/condition.h"
 #include "engine/interpreter/operand.h"
@@ -55,18 +55,22 @@ bool is_segment_control_or_debug(const Build& b, unsigned i) {
     switch (ZydisRegisterGetClass(b.operand(i).reg.value)) {
         case ZYDIS_REGCLASS_SEGMENT:
         case ZYDIS_REGCLASS_CONTROL:
-        case ZYDIS_REGCLASS_DEBUG: return true;
-        default: return false;
+        case ZYDIS_REGCLASS_DEBUG:
+            return true;
+        default:
+            return false;
     }
 }
 
 bool build_mov(Build& b) {
-    if (is_segment_control_or_debug(b, 0) || is_segment_control_or_debug(b, 1)) return build_mov_system(b);
+    if (is_segment_control_or_debug(b, 0) || is_segment_control_or_debug(b, 1))
+        return build_mov_system(b);
     if (b.is_reg(0)) b.op.dst = b.slot(0);
     if (b.is_reg(1)) b.op.src = b.slot(1);
     if (b.is_imm(1)) b.op.imm = b.imm(1);
     const uint8_t opcode = b.instruction.info.opcode;
-    if (b.instruction.info.opcode_map == ZYDIS_OPCODE_MAP_DEFAULT && opcode >= 0xa0 && opcode <= 0xa3) {
+    if (b.instruction.info.opcode_map == ZYDIS_OPCODE_MAP_DEFAULT && opcode >= 0xa0 &&
+        opcode <= 0xa3) {
         b.op.imm = static_cast<uint64_t>(b.operand(b.is_mem(0) ? 0 : 1).mem.disp.value);
         if (b.op.address_bits != 64) b.op.imm &= low_mask(b.op.address_bits);
         return by_size(b.bits(0), [&](auto type) {
@@ -93,13 +97,14 @@ bool build_movnti(Build& b) {
     });
 }
 
-// --- extensions -----------------------------------------------------------------------------------
+// --- extensions
+// -----------------------------------------------------------------------------------
 
 template <typename To, typename From, bool kSigned>
 To extend(From value) {
     if constexpr (kSigned) {
-        return static_cast<To>(static_cast<std::make_signed_t<To>>(
-            static_cast<std::make_signed_t<From>>(value)));
+        return static_cast<To>(
+            static_cast<std::make_signed_t<To>>(static_cast<std::make_signed_t<From>>(value)));
     } else {
         return static_cast<To>(value);
     }
@@ -128,7 +133,8 @@ bool build_extend(Build& b) {
             if (b.is_reg(1)) {
                 b.op.handler = extend_reg<To, From, kSigned>;
             } else {
-                by_ea(b, [&](auto ea) { b.op.handler = extend_mem<To, From, kSigned, decltype(ea)>; });
+                by_ea(b,
+                      [&](auto ea) { b.op.handler = extend_mem<To, From, kSigned, decltype(ea)>; });
             }
         });
     });
@@ -172,7 +178,8 @@ bool build_lea(Build& b) {
 // zero-extended.
 template <typename T, unsigned kCondition>
 Outcome cmov_reg(Core& core, const Op& op) {
-    const T value = holds<kCondition>(core.s.flags.arithmetic) ? core.reg<T>(op.src) : core.reg<T>(op.dst);
+    const T value =
+        holds<kCondition>(core.s.flags.arithmetic) ? core.reg<T>(op.src) : core.reg<T>(op.dst);
     core.set_reg<T>(op.dst, value);
     return Outcome::kNext;
 }
@@ -180,7 +187,8 @@ template <typename T, unsigned kCondition>
 Outcome cmov_mem(Core& core, const Op& op) {
     T value;
     if (!load_operand<EaAny>(core, op, value)) return Outcome::kFault;
-    core.set_reg<T>(op.dst, holds<kCondition>(core.s.flags.arithmetic) ? value : core.reg<T>(op.dst));
+    core.set_reg<T>(op.dst,
+                    holds<kCondition>(core.s.flags.arithmetic) ? value : core.reg<T>(op.dst));
     return Outcome::kNext;
 }
 template <unsigned kCondition>
@@ -241,7 +249,7 @@ Outcome movbe_load(Core& core, const Op& op) {
 template <typename T>
 Outcome movbe_store(Core& core, const Op& op) {
     return store_operand<EaAny>(core, op, byte_swap(core.reg<T>(op.src))) ? Outcome::kNext
-                                                                         : Outcome::kFault;
+                                                                          : Outcome::kFault;
 }
 bool build_movbe(Build& b) {
     if (b.is_reg(0)) b.op.dst = b.slot(0);
@@ -257,7 +265,8 @@ Outcome xlat(Core& core, const Op& op) {
     if (op.address_bits != 64) offset &= low_mask(op.address_bits);
     uint64_t linear;
     uint8_t value;
-    if (!core.segment_linear(op.segment, offset, 1, AccessKind::kRead, linear)) return Outcome::kFault;
+    if (!core.segment_linear(op.segment, offset, 1, AccessKind::kRead, linear))
+        return Outcome::kFault;
     if (!core.load(linear, value)) return Outcome::kFault;
     core.set_reg<uint8_t>(0, value);
     return Outcome::kNext;
@@ -288,16 +297,23 @@ x86::Segment hidden_memory_segment(const Build& b) {
         const ZydisDecodedOperand& operand = b.operand(i);
         if (operand.type != ZYDIS_OPERAND_TYPE_MEMORY) continue;
         switch (operand.mem.segment) {
-            case ZYDIS_REGISTER_ES: continue;  // fixed destination of string instructions
-            case ZYDIS_REGISTER_CS: return x86::Segment::kCs;
-            case ZYDIS_REGISTER_SS: return x86::Segment::kSs;
-            case ZYDIS_REGISTER_FS: return x86::Segment::kFs;
-            case ZYDIS_REGISTER_GS: return x86::Segment::kGs;
-            default: return x86::Segment::kDs;
+            case ZYDIS_REGISTER_ES:
+                continue;  // fixed destination of string instructions
+            case ZYDIS_REGISTER_CS:
+                return x86::Segment::kCs;
+            case ZYDIS_REGISTER_SS:
+                return x86::Segment::kSs;
+            case ZYDIS_REGISTER_FS:
+                return x86::Segment::kFs;
+            case ZYDIS_REGISTER_GS:
+                return x86::Segment::kGs;
+            default:
+                return x86::Segment::kDs;
         }
     }
     // Overridden to ES, or there is no source.
-    return b.instruction.has_prefix(ZYDIS_ATTRIB_HAS_SEGMENT_ES) ? x86::Segment::kEs : x86::Segment::kDs;
+    return b.instruction.has_prefix(ZYDIS_ATTRIB_HAS_SEGMENT_ES) ? x86::Segment::kEs
+                                                                 : x86::Segment::kDs;
 }
 
 void add_data_move(BuilderTable& table) {

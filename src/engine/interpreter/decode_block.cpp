@@ -16,7 +16,8 @@ Outcome undefined(Core& core, const Op& op) {
     std::array<std::byte, kMaxInstructionLength> bytes;
     const uint64_t base = core.mode.code_size == CodeSize::k64 ? 0 : core.s.cs().base;
     if (op.length != 0 && core.load_bytes(base + core.rip_of(op), bytes.data(), op.length) &&
-        decode(std::span(bytes).first(op.length), core.mode.code_size, instruction) == DecodeStatus::kOk) {
+        decode(std::span(bytes).first(op.length), core.mode.code_size, instruction) ==
+            DecodeStatus::kOk) {
         ++core.stats.undefined[ZydisMnemonicGetString(instruction.mnemonic())];
     }
     return core.raise(Exception::ud());
@@ -64,10 +65,11 @@ Block* Core::find_block() {
         previous_->successor = block;
     }
     if (block != nullptr) {
-        const bool in_limit = mode.code_size == CodeSize::k64 ||
-                              s.rip + block->byte_count - 1 <= s.cs().limit;
+        const bool in_limit =
+            mode.code_size == CodeSize::k64 || s.rip + block->byte_count - 1 <= s.cs().limit;
         if (block->crosses_page) {
-            return decode_crossing(linear, bytes, static_cast<unsigned>(kPageSize - (linear & kPageMask)));
+            return decode_crossing(linear, bytes,
+                                   static_cast<unsigned>(kPageSize - (linear & kPageMask)));
         }
         if (in_limit) {
             if (block->matches(bytes)) return previous_ = block;
@@ -77,8 +79,9 @@ Block* Core::find_block() {
     return decode_block(linear, bytes);
 }
 
-// Decodes up to max_ops instructions from `bytes`; stops behind a branch, before one that is cut off by
-// the end of bytes (byte_count then ends before it). Returns the number of ops, terminator excluded.
+// Decodes up to max_ops instructions from `bytes`; stops behind a branch, before one that is cut
+// off by the end of bytes (byte_count then ends before it). Returns the number of ops, terminator
+// excluded.
 unsigned Core::decode_ops(std::span<const std::byte> bytes, unsigned max_ops, std::span<Op> ops,
                           unsigned& byte_count) {
     unsigned count = 0, offset = 0;
@@ -161,7 +164,8 @@ Block* Core::decode_crossing(uint64_t linear, const std::byte* host, unsigned in
     // Keep the op for as long as both parts hold the same bytes.
     const auto key = reinterpret_cast<uintptr_t>(host);
     if (Block* block = blocks_->find(key, mode)) {
-        if (block->crosses_page && block->byte_count <= in_page + more && block->matches(bytes.data())) {
+        if (block->crosses_page && block->byte_count <= in_page + more &&
+            block->matches(bytes.data())) {
             return previous_ = block;
         }
         blocks_->remove(block);

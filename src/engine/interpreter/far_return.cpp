@@ -70,11 +70,13 @@ Outcome far_return_real(Core& core, const Op& op) {
     StackReader stack(core);
     uint64_t offset;
     uint16_t selector;
-    if (!stack.pop(offset, sizeof(T)) || !stack.pop_selector(selector, sizeof(T))) return Outcome::kFault;
+    if (!stack.pop(offset, sizeof(T)) || !stack.pop_selector(selector, sizeof(T)))
+        return Outcome::kFault;
     if (offset > s.cs().limit) return core.raise(Exception::gp());
     stack.skip(op.imm);
     set_stack_pointer_for(s, s.ss(), false, stack.pointer());
-    s.segment(Segment::kCs) = s.virtual_8086() ? v86_segment(selector) : real_segment(selector, s.cs());
+    s.segment(Segment::kCs) =
+        s.virtual_8086() ? v86_segment(selector) : real_segment(selector, s.cs());
     s.rip = offset;
     return Outcome::kLeave;
 }

@@ -91,15 +91,18 @@ Outcome pushf(Core& core, const Op&) {
     uint64_t value = s.flags.value() & ~(rflags::kRf | rflags::kVm);
     if (s.virtual_8086() && s.iopl() < 3) {
         if (!vme_16(s, sizeof(T))) return core.raise(Exception::gp());
-        value = (value & ~rflags::kIf) | rflags::kIopl | (s.flags.has(rflags::kVif) ? rflags::kIf : 0);
+        value =
+            (value & ~rflags::kIf) | rflags::kIopl | (s.flags.has(rflags::kVif) ? rflags::kIf : 0);
     }
     return push(core, static_cast<T>(value)) ? Outcome::kNext : Outcome::kFault;
 }
 
 // Which flags POPF may change [SDM 2B POPF, table 4-16].
 uint64_t popf_mask(const CpuState& s) {
-    uint64_t mask = rflags::kArithmetic | rflags::kTf | rflags::kDf | rflags::kNt | rflags::kAc | rflags::kId;
-    if (!s.protected_mode() || (s.cpl() == 0 && !s.virtual_8086())) return mask | rflags::kIopl | rflags::kIf;
+    uint64_t mask =
+        rflags::kArithmetic | rflags::kTf | rflags::kDf | rflags::kNt | rflags::kAc | rflags::kId;
+    if (!s.protected_mode() || (s.cpl() == 0 && !s.virtual_8086()))
+        return mask | rflags::kIopl | rflags::kIf;
     if (s.cpl() <= s.iopl()) mask |= rflags::kIf;
     return mask;
 }
@@ -117,17 +120,20 @@ Outcome popf(Core& core, const Op& op) {
     if constexpr (sizeof(T) == 2) mask &= 0xffff;
     uint64_t value = (before & ~mask) | (image & mask);
     if (vme) {
-        if ((image & rflags::kTf) != 0 || ((image & rflags::kIf) != 0 && s.flags.has(rflags::kVip))) {
+        if ((image & rflags::kTf) != 0 ||
+            ((image & rflags::kIf) != 0 && s.flags.has(rflags::kVip))) {
             return core.raise(Exception::gp());
         }
         value = (value & ~(rflags::kVif | rflags::kIf | rflags::kIopl)) |
-                (before & (rflags::kIf | rflags::kIopl)) | ((image & rflags::kIf) != 0 ? rflags::kVif : 0);
+                (before & (rflags::kIf | rflags::kIopl)) |
+                ((image & rflags::kIf) != 0 ? rflags::kVif : 0);
     }
     value &= ~rflags::kRf;
     set_stack_pointer(core, sp);
     s.flags.set(value);
     // Mostly POPF just restores what was there.
-    constexpr uint64_t kWatched = rflags::kIf | rflags::kTf | rflags::kAc | rflags::kRf | rflags::kVif;
+    constexpr uint64_t kWatched =
+        rflags::kIf | rflags::kTf | rflags::kAc | rflags::kRf | rflags::kVif;
     if (((before ^ value) & kWatched) == 0 && !core.signalled()) return Outcome::kNext;
     return core.leave_after(op);
 }
@@ -161,8 +167,10 @@ void add_flags(BuilderTable& table) {
     table[ZYDIS_MNEMONIC_STI] = build<sti, true>;
     table[ZYDIS_MNEMONIC_CLAC] = build<change_ac<false>, true>;
     table[ZYDIS_MNEMONIC_STAC] = build<change_ac<true>, true>;
-    table[ZYDIS_MNEMONIC_PUSHF] = table[ZYDIS_MNEMONIC_PUSHFD] = table[ZYDIS_MNEMONIC_PUSHFQ] = build_pushf;
-    table[ZYDIS_MNEMONIC_POPF] = table[ZYDIS_MNEMONIC_POPFD] = table[ZYDIS_MNEMONIC_POPFQ] = build_popf;
+    table[ZYDIS_MNEMONIC_PUSHF] = table[ZYDIS_MNEMONIC_PUSHFD] = table[ZYDIS_MNEMONIC_PUSHFQ] =
+        build_pushf;
+    table[ZYDIS_MNEMONIC_POPF] = table[ZYDIS_MNEMONIC_POPFD] = table[ZYDIS_MNEMONIC_POPFQ] =
+        build_popf;
 }
 
 }  // namespace mynah::interpreter

@@ -104,7 +104,8 @@ template <Gate gate>
 Outcome stmxcsr(Core& core, const Op& op) {
     if (!(gate == Gate::kVex ? vex_allowed(core) : sse_allowed(core))) return Outcome::kFault;
     uint64_t linear = 0;
-    if (!core.operand_linear(op, 4, AccessKind::kWrite, linear) || !core.store(linear, core.s.mxcsr)) {
+    if (!core.operand_linear(op, 4, AccessKind::kWrite, linear) ||
+        !core.store(linear, core.s.mxcsr)) {
         return Outcome::kFault;
     }
     return Outcome::kNext;
@@ -115,7 +116,8 @@ template <unsigned from>
 Outcome vzero(Core& core, const Op&) {
     if (!vex_allowed(core)) return Outcome::kFault;
     const unsigned count = core.mode.code_size == CodeSize::k64 ? 16 : 8;
-    for (unsigned i = 0; i < count; ++i) std::memset(core.s.vector[i].bytes.data() + from, 0, 32 - from);
+    for (unsigned i = 0; i < count; ++i)
+        std::memset(core.s.vector[i].bytes.data() + from, 0, 32 - from);
     return Outcome::kNext;
 }
 

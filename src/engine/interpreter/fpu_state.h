@@ -25,8 +25,8 @@ inline void initialise_x87(X87State& x87) {
     x87.fip = x87.fdp = 0;
 }
 
-// The parts of add_fpu_state that have files of their own: FNSTENV, FNSAVE and their kin; FXSAVE and
-// the XSAVE family.
+// The parts of add_fpu_state that have files of their own: FNSTENV, FNSAVE and their kin; FXSAVE
+// and the XSAVE family.
 void add_x87_environment(BuilderTable& table);
 void add_extended_state(BuilderTable& table);
 

@@ -62,7 +62,8 @@ void write_environment(const Core& core, const Op& op, std::byte* to) {
     const std::array<uint32_t, 7> words = environment_words(core, is_32bit(op));
     for (unsigned i = 0; i < words.size(); ++i) {
         if (is_32bit(op)) {
-            // The unused upper halves are ones; words 3 and 5 are full, 4 and real mode's 6 have bits up there.
+            // The unused upper halves are ones; words 3 and 5 are full, 4 and real mode's 6 have
+            // bits up there.
             const bool half = i < 3 || i == 6;
             const bool real_pointer = !core.mode.protected_mode && i == 6;
             uint32_t value = words[i];
@@ -99,6 +100,13 @@ void read_environment(Core& core, const Op& op, const std::byte* from) {
     update_error_summary(x87);
 }
 
+// The image's linear address, aligned like its words.
+bool image_linear(Core& core, const Op& op, unsigned size, AccessKind kind, uint64_t& linear) {
+    if (!core.operand_linear(op, size, kind, linear)) return false;
+    const bool aligned = (linear & (is_32bit(op) ? 3u : 1u)) == 0;
+    return aligned || !core.alignment_checked() || core.raised(Exception::ac());
+}
+
 bool not_available(Core& core) {
     if ((core.s.cr0 & (x86::cr0::kEm | x86::cr0::kTs)) == 0) return false;
     core.raised(Exception::nm());
@@ -111,7 +119,7 @@ Outcome fnstenv(Core& core, const Op& op) {
     write_environment(core, op, image.data());
     uint64_t linear = 0;
     const unsigned size = environment_bytes(op);
-    if (!core.operand_linear(op, size, AccessKind::kWrite, linear) ||
+    if (!image_linear(core, op, size, AccessKind::kWrite, linear) ||
         !core.store_bytes(linear, image.data(), size)) {
         return Outcome::kFault;
     }
@@ -129,7 +137,7 @@ Outcome fnsave(Core& core, const Op& op) {
         std::memcpy(image.data() + start + i * kRegisterBytes, &core.s.x87.st(i), kRegisterBytes);
     }
     uint64_t linear = 0;
-    if (!core.operand_linear(op, size, AccessKind::kWrite, linear) ||
+    if (!image_linear(core, op, size, AccessKind::kWrite, linear) ||
         !core.store_bytes(linear, image.data(), size)) {
         return Outcome::kFault;
     }
@@ -142,7 +150,8 @@ bool load_image(Core& core, const Op& op, std::byte* to, unsigned size) {
     if (not_available(core)) return false;
     if ((core.s.x87.fsw & kX87ErrorSummary) != 0) return core.raised(Exception::mf());
     uint64_t linear = 0;
-    return core.operand_linear(op, size, AccessKind::kRead, linear) && core.load_bytes(linear, to, size);
+    return image_linear(core, op, size, AccessKind::kRead, linear) &&
+           core.load_bytes(linear, to, size);
 }
 
 Outcome fldenv(Core& core, const Op& op) {
@@ -158,7 +167,8 @@ Outcome frstor(Core& core, const Op& op) {
     if (!load_image(core, op, image.data(), size)) return Outcome::kFault;
     read_environment(core, op, image.data());
     for (unsigned i = 0; i < 8; ++i) {
-        std::memcpy(static_cast<void*>(&core.s.x87.st(i)), image.data() + start + i * kRegisterBytes, kRegisterBytes);
+        std::memcpy(static_cast<void*>(&core.s.x87.st(i)),
+                    image.data() + start + i * kRegisterBytes, kRegisterBytes);
     }
     return Outcome::kNext;
 }

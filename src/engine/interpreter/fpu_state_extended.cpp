@@ -13,7 +13,8 @@ namespace mynah::interpreter {
 namespace {
 
 constexpr uint64_t kX87 = 1, kSse = 2, kAvx = 4, kCompacted = bit(63);
-constexpr unsigned kLegacyBytes = 512, kHeader = 512, kHeaderBytes = 64, kAvxOffset = 576, kAvxBytes = 256;
+constexpr unsigned kLegacyBytes = 512, kHeader = 512, kHeaderBytes = 64, kAvxOffset = 576,
+                   kAvxBytes = 256;
 constexpr unsigned kAreaBytes = kAvxOffset + kAvxBytes;
 constexpr uint32_t kInitialMxcsr = 0x1f80;
 
@@ -53,11 +54,15 @@ void put_mxcsr(const Core& core, Area& area) {
     area.put<uint32_t>(kFxsaveMxcsr + 4, core.shared.cpuid.valid_mxcsr());
 }
 
-// Linear address of an operand of `size` bytes that must be aligned; false after a fault.
+// Linear address of an operand of `size` bytes that must be aligned; false after a fault. Silicon
+// looks at the alignment first, and for #AC at that of doublewords.
 bool aligned_operand(Core& core, const Op& op, unsigned size, unsigned alignment, AccessKind kind,
                      uint64_t& linear) {
-    if (!core.operand_linear(op, size, kind, linear)) return false;
-    return (linear & (alignment - 1)) == 0 || core.raised(Exception::gp());
+    linear = core.effective_address(op);
+    const bool reachable = core.operand_linear(op, size, kind, linear);
+    if ((linear & (alignment - 1)) == 0) return reachable;
+    const bool checked = core.alignment_checked() && (linear & 3) != 0;
+    return core.raised(checked ? Exception::ac() : Exception::gp());
 }
 
 // --- FXSAVE, FXRSTOR ---------------------------------------------------------------------------
@@ -117,8 +122,8 @@ uint64_t in_use(const Core& core) {
     const bool registers_zero = std::ranges::all_of(x87.physical, [](const auto& value) {
         return value.significand == 0 && value.sign_exponent == 0;
     });
-    if (x87.fcw != 0x37f || x87.fsw != 0 || x87.tags != 0 || x87.fop != 0 || x87.fip != 0 || x87.fdp != 0 ||
-        !registers_zero) {
+    if (x87.fcw != 0x37f || x87.fsw != 0 || x87.tags != 0 || x87.fop != 0 || x87.fip != 0 ||
+        x87.fdp != 0 || !registers_zero) {
         used |= kX87;
     }
     uint64_t low = 0, high = 0;
@@ -175,7 +180,8 @@ bool store_components(Core& core, const Op& op, uint64_t linear, uint64_t compon
     }
     if ((components & kAvx) != 0) {
         for (unsigned i = 0; i < count; ++i) {
-            std::memcpy(area.bytes.data() + kAvxOffset + 16 * i, core.s.vector[i].bytes.data() + 16, 16);
+            std::memcpy(area.bytes.data() + kAvxOffset + 16 * i, core.s.vector[i].bytes.data() + 16,
+                        16);
         }
         if (!store_part(core, linear, area, kAvxOffset, 16 * count)) return false;
     }
@@ -193,6 +199,7 @@ Outcome xsave(Core& core, const Op& op) {
     uint64_t linear = 0;
     uint64_t present = 0;
     if (!aligned_operand(core, op, area_bytes(wanted), 64, AccessKind::kWrite, linear) ||
+        !core.probe_store(linear + kHeader + kHeaderBytes - 1, 1) ||  // silicon's order
         !core.probe_store(linear, area_bytes(wanted)) || !core.load(linear + kHeader, present)) {
         return Outcome::kFault;
     }
@@ -200,7 +207,8 @@ Outcome xsave(Core& core, const Op& op) {
     const uint64_t stored = optimised ? wanted & used : wanted;
     const bool mxcsr = (wanted & (kSse | kAvx)) != 0;
     const uint64_t after = (present & ~wanted) | (wanted & used);
-    if (!store_components(core, op, linear, stored, mxcsr) || !core.store(linear + kHeader, after)) {
+    if (!store_components(core, op, linear, stored, mxcsr) ||
+        !core.store(linear + kHeader, after)) {
         return Outcome::kFault;
     }
     return Outcome::kNext;
@@ -221,7 +229,8 @@ Outcome xsavec(Core& core, const Op& op) {
     if (core.s.mxcsr != kInitialMxcsr) used |= kSse;  // MXCSR belongs to the SSE component here
     const uint64_t stored = wanted & used;
     if (!store_components(core, op, linear, stored, (stored & kSse) != 0) ||
-        !core.store(linear + kHeader, stored) || !core.store(linear + kHeader + 8, wanted | kCompacted)) {
+        !core.store(linear + kHeader, stored) ||
+        !core.store(linear + kHeader + 8, wanted | kCompacted)) {
         return Outcome::kFault;
     }
     return Outcome::kNext;
@@ -232,7 +241,8 @@ bool header_valid(const Core& core, const Area& area, bool compacted_only) {
     const auto components = area.get<uint64_t>(kHeader);
     const auto layout = area.get<uint64_t>(kHeader + 8);
     const auto zero = [&](unsigned from) {
-        return std::all_of(area.bytes.begin() + kHeader + from, area.bytes.begin() + kHeader + kHeaderBytes,
+        return std::all_of(area.bytes.begin() + kHeader + from,
+                           area.bytes.begin() + kHeader + kHeaderBytes,
                            [](std::byte b) { return b == std::byte{0}; });
     };
     if ((layout & kCompacted) == 0) {
@@ -256,7 +266,8 @@ void restore_sse(Core& core, const Area& area, bool load) {
         xmm_from_area(core, area);
         return;
     }
-    for (unsigned i = 0; i < register_count(core); ++i) std::memset(core.s.vector[i].bytes.data(), 0, 16);
+    for (unsigned i = 0; i < register_count(core); ++i)
+        std::memset(core.s.vector[i].bytes.data(), 0, 16);
 }
 void restore_avx(Core& core, const Area& area, bool load) {
     for (unsigned i = 0; i < register_count(core); ++i) {
@@ -287,9 +298,11 @@ Outcome xrstor(Core& core, const Op& op) {
     const uint64_t loaded = wanted & area.get<uint64_t>(kHeader);
     const bool load_mxcsr = compacted ? (loaded & kSse) != 0 : (wanted & (kSse | kAvx)) != 0;
     const auto mxcsr = area.get<uint32_t>(kFxsaveMxcsr);
-    if (load_mxcsr && (mxcsr & ~core.shared.cpuid.valid_mxcsr()) != 0) return core.raise(Exception::gp());
+    if (load_mxcsr && (mxcsr & ~core.shared.cpuid.valid_mxcsr()) != 0)
+        return core.raise(Exception::gp());
     if ((loaded & kAvx) != 0 &&
-        !core.load_bytes(linear + kAvxOffset, area.bytes.data() + kAvxOffset, 16 * register_count(core))) {
+        !core.load_bytes(linear + kAvxOffset, area.bytes.data() + kAvxOffset,
+                         16 * register_count(core))) {
         return Outcome::kFault;
     }
     if ((wanted & kX87) != 0) restore_x87(core, area, (loaded & kX87) != 0, is_wide(op));

@@ -48,10 +48,10 @@ struct X87Form {
 // the processor's own.
 //
 // Stubs and forms are kept for good. Their number is bounded because register numbers are not part
-// of them: every instruction in every encoding with every immediate comes to less than 140,000 stubs,
-// which fill half of kArenaBytes (StubBound in host_vector_test counts them). Memory is used as
-// they come; a guest system gets by with some hundreds. Should the room be used up nevertheless, there
-// is no stub (null).
+// of them: every instruction in every encoding with every immediate comes to less than 140,000
+// stubs, which fill half of kArenaBytes (StubBound in host_vector_test counts them). Memory is used
+// as they come; a guest system gets by with some hundreds. Should the room be used up nevertheless,
+// there is no stub (null).
 //
 // Any thread may call; one per machine.
 class HostVectorUnit {

@@ -47,7 +47,8 @@ void on_signal(int signal, siginfo_t* info, void* context) {
     auto& rip = static_cast<ucontext_t*>(context)->uc_mcontext.gregs[REG_RIP];
     for (const Range& range : ranges) {
         const uintptr_t begin = range.begin.load(std::memory_order_acquire);
-        if (static_cast<uintptr_t>(rip) - begin < range.end.load(std::memory_order_relaxed) - begin &&
+        if (static_cast<uintptr_t>(rip) - begin <
+                range.end.load(std::memory_order_relaxed) - begin &&
             begin != 0) {
             rip = static_cast<greg_t>(begin);  // on_fault is what an arena starts with
             return;
@@ -89,12 +90,14 @@ void withdraw(uintptr_t begin) {
 }
 
 Error host_error(const char* what) {
-    return Error(std::string("memory for the vector unit's code: ") + what + ": " + strerror(errno));
+    return Error(std::string("memory for the vector unit's code: ") + what + ": " +
+                 strerror(errno));
 }
 
 }  // namespace
 
-Result<std::unique_ptr<StubArena>> StubArena::create(size_t capacity, std::span<const uint8_t> on_fault) {
+Result<std::unique_ptr<StubArena>> StubArena::create(size_t capacity,
+                                                     std::span<const uint8_t> on_fault) {
     int fd = memfd_create("mynah-stubs", MFD_CLOEXEC | MFD_EXEC);
     if (fd < 0) fd = memfd_create("mynah-stubs", MFD_CLOEXEC);  // kernels before 6.3
     if (fd < 0) return host_error("memfd_create");

@@ -22,7 +22,8 @@ namespace mynah::interpreter {
 class StubArena {
  public:
     // on_fault: code that a faulting stub continues at. Error: the host refuses the memory.
-    static Result<std::unique_ptr<StubArena>> create(size_t capacity, std::span<const uint8_t> on_fault);
+    static Result<std::unique_ptr<StubArena>> create(size_t capacity,
+                                                     std::span<const uint8_t> on_fault);
     ~StubArena();
     StubArena(const StubArena&) = delete;
     StubArena& operator=(const StubArena&) = delete;

@@ -116,10 +116,14 @@ class VectorStub {
 
     void instruction() {
         if (i_.vex) {
-            const unsigned pp = i_.prefix == 0x66 ? 1 : i_.prefix == 0xf3 ? 2 : i_.prefix == 0xf2 ? 3 : 0;
+            const unsigned pp = i_.prefix == 0x66   ? 1
+                                : i_.prefix == 0xf3 ? 2
+                                : i_.prefix == 0xf2 ? 3
+                                                    : 0;
             const unsigned vvvv = i_.vvvv.kind == OperandKind::kNone ? 0 : kVvvvNumber;
-            out_.bytes(0xc4, 0xe0 | i_.map,
-                       (i_.wide ? 0x80u : 0u) | (~vvvv & 0xf) << 3 | (i_.long_vector ? 4u : 0u) | pp);
+            out_.bytes(
+                0xc4, 0xe0 | i_.map,
+                (i_.wide ? 0x80u : 0u) | (~vvvv & 0xf) << 3 | (i_.long_vector ? 4u : 0u) | pp);
         } else {
             if (i_.prefix != 0) out_.byte(i_.prefix);
             if (i_.wide) out_.byte(0x48);
@@ -130,7 +134,8 @@ class VectorStub {
         const unsigned reg =
             i_.reg.kind == OperandKind::kNone ? i_.extension : encoded(i_.reg, kRegNumber);
         const bool memory = i_.rm.kind == OperandKind::kMemory;
-        out_.bytes(i_.opcode, memory ? modrm(0, reg, kRmPointer) : modrm(3, reg, encoded(i_.rm, kRmNumber)));
+        out_.bytes(i_.opcode,
+                   memory ? modrm(0, reg, kRmPointer) : modrm(3, reg, encoded(i_.rm, kRmNumber)));
         if (i_.is4.kind != OperandKind::kNone) {
             out_.byte(kIs4Number << 4);
         } else if (i_.has_immediate) {

@@ -110,7 +110,8 @@ TEST(HostVectorUnit, ManyThreadsBuildAndFaultAtOnce) {
                 set_floats(state.vector[0], 1);
                 set_floats(state.vector[1], 0);
                 _mm_setcsr(0x1d80);
-                if (divide->stub(&state.vector[0], &state.vector[1], nullptr, nullptr, &state) != 1) {
+                if (divide->stub(&state.vector[0], &state.vector[1], nullptr, nullptr, &state) !=
+                    1) {
                     ++wrong[t];
                 }
                 _mm_setcsr(0x1f80);
@@ -186,7 +187,8 @@ class StubBound : public testing::Test {
             decode(std::as_bytes(std::span(bytes)), size, instruction);
             const CodeMode mode{.code_size = size, .stack_size = size, .protected_mode = true};
             Op op;
-            build_op(instruction, mode, shared_, op, [](Core&, const Op&) { return Outcome::kFault; });
+            build_op(instruction, mode, shared_, op,
+                     [](Core&, const Op&) { return Outcome::kFault; });
         }
     }
 
@@ -194,7 +196,8 @@ class StubBound : public testing::Test {
     std::unique_ptr<GuestMemory> memory_ = GuestMemory::create(std::span(&range_, 1)).take_value();
     CpuidPolicy cpuid_ = CpuidPolicy::create("max", CpuTopology{}, 1'000'000'000).take_value();
     Mutex split_lock_;
-    Shared shared_{.memory = *memory_, .cpuid = cpuid_, .vectors = *unit_, .split_lock = split_lock_};
+    Shared shared_{
+        .memory = *memory_, .cpuid = cpuid_, .vectors = *unit_, .split_lock = split_lock_};
 };
 
 TEST_F(StubBound, EveryInstructionWithEveryImmediateFits) {

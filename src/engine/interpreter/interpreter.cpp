@@ -7,17 +7,18 @@ namespace mynah {
 namespace {
 
 class InterpreterEngine final : public Engine {
- public:
+  public:
     InterpreterEngine(GuestMemory& memory, const CpuidPolicy& cpuid,
                       std::unique_ptr<interpreter::HostVectorUnit> vectors)
         : vectors_(std::move(vectors)),
-          shared_{.memory = memory, .cpuid = cpuid, .vectors = *vectors_, .split_lock = split_lock_} {}
+          shared_{
+              .memory = memory, .cpuid = cpuid, .vectors = *vectors_, .split_lock = split_lock_} {}
 
     std::unique_ptr<Vcpu> create_vcpu(CpuPorts& ports, VcpuIndex index) override {
         return std::make_unique<interpreter::Core>(shared_, ports, index);
     }
 
- private:
+  private:
     Mutex split_lock_;
     std::unique_ptr<interpreter::HostVectorUnit> vectors_;
     interpreter::Shared shared_;

@@ -14,7 +14,8 @@ LockedOperandBase::LockedOperandBase(Core& core, uint64_t linear, unsigned size)
 void LockedOperandBase::prepare_split() NO_THREAD_SAFETY_ANALYSIS {
     Core::Piece pieces[2];
     unsigned first = 0;
-    if (!core_.resolve_range(linear_, size_, AccessKind::kWrite, core_.access_mode_, pieces, first)) return;
+    if (!core_.resolve_range(linear_, size_, AccessKind::kWrite, core_.access_mode_, pieces, first))
+        return;
 
     if (first < size_ && pieces[0].host != nullptr && pieces[1].host != nullptr) {
         const GuestMemory& memory = core_.shared.memory;

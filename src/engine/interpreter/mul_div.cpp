@@ -28,10 +28,14 @@ Outcome multiply_wide(Core& core, const Op& op) {
         uint32_t saved;
         if constexpr (kSigned) {
             asm("imulb %[b]\n\tmovzwl %%ax, %[out]\n\tlahf\n\tseto %%al"
-                : "+&a"(ax), [out] "=&r"(saved) : [b] "r"(b) : "cc");
+                : "+&a"(ax), [out] "=&r"(saved)
+                : [b] "r"(b)
+                : "cc");
         } else {
             asm("mulb %[b]\n\tmovzwl %%ax, %[out]\n\tlahf\n\tseto %%al"
-                : "+&a"(ax), [out] "=&r"(saved) : [b] "r"(b) : "cc");
+                : "+&a"(ax), [out] "=&r"(saved)
+                : [b] "r"(b)
+                : "cc");
         }
         flags = ax;
         core.set_reg<uint16_t>(kRax, static_cast<uint16_t>(saved));
@@ -39,10 +43,14 @@ Outcome multiply_wide(Core& core, const Op& op) {
         T low = core.reg<T>(kRax), high, result;
         if constexpr (kSigned) {
             asm("imul %[b]\n\tmov %[low], %[out]\n\tlahf\n\tseto %%al"
-                : [low] "+&a"(low), "=&d"(high), [out] "=&r"(result) : [b] "r"(b) : "cc");
+                : [low] "+&a"(low), "=&d"(high), [out] "=&r"(result)
+                : [b] "r"(b)
+                : "cc");
         } else {
             asm("mul %[b]\n\tmov %[low], %[out]\n\tlahf\n\tseto %%al"
-                : [low] "+&a"(low), "=&d"(high), [out] "=&r"(result) : [b] "r"(b) : "cc");
+                : [low] "+&a"(low), "=&d"(high), [out] "=&r"(result)
+                : [b] "r"(b)
+                : "cc");
         }
         flags = static_cast<uint16_t>(low);
         core.set_reg<T>(kRax, result);
@@ -75,7 +83,8 @@ bool build_multiply(Build& b) {
         if (b.is_reg(0)) b.op.src = b.slot(0);
         return by_size(b.bits(0), [&](auto type) {
             using T = decltype(type);
-            b.op.handler = b.is_mem(0) ? multiply_wide<kSigned, T, true> : multiply_wide<kSigned, T, false>;
+            b.op.handler =
+                b.is_mem(0) ? multiply_wide<kSigned, T, true> : multiply_wide<kSigned, T, false>;
         });
     }
     b.op.dst = b.slot(0);
@@ -84,9 +93,11 @@ bool build_multiply(Build& b) {
     return by_wide_size(b.bits(0), [&](auto type) {
         using T = decltype(type);
         if (operands == 3) {
-            b.op.handler = b.is_mem(1) ? multiply_truncated<T, true, true> : multiply_truncated<T, false, true>;
+            b.op.handler = b.is_mem(1) ? multiply_truncated<T, true, true>
+                                       : multiply_truncated<T, false, true>;
         } else {
-            b.op.handler = b.is_mem(1) ? multiply_truncated<T, true, false> : multiply_truncated<T, false, false>;
+            b.op.handler = b.is_mem(1) ? multiply_truncated<T, true, false>
+                                       : multiply_truncated<T, false, false>;
         }
     });
 }
@@ -103,7 +114,8 @@ bool signed_fits(__int128 dividend, T divisor) {
                dividend <= -static_cast<__int128>(std::numeric_limits<Signed>::min());
     }
     const __int128 quotient = dividend / by;
-    return quotient >= std::numeric_limits<Signed>::min() && quotient <= std::numeric_limits<Signed>::max();
+    return quotient >= std::numeric_limits<Signed>::min() &&
+           quotient <= std::numeric_limits<Signed>::max();
 }
 
 template <typename T, bool kSigned>
@@ -127,10 +139,14 @@ uint16_t divide_host(T& high, T& low, T divisor) {
     T rest = high, quotient = low, out;
     if constexpr (kSigned) {
         asm("idiv %[by]\n\tmov %%rax, %q[out]\n\tlahf\n\tseto %%al"
-            : "+&a"(quotient), "+&d"(rest), [out] "=&r"(out) : [by] "r"(divisor) : "cc");
+            : "+&a"(quotient), "+&d"(rest), [out] "=&r"(out)
+            : [by] "r"(divisor)
+            : "cc");
     } else {
         asm("div %[by]\n\tmov %%rax, %q[out]\n\tlahf\n\tseto %%al"
-            : "+&a"(quotient), "+&d"(rest), [out] "=&r"(out) : [by] "r"(divisor) : "cc");
+            : "+&a"(quotient), "+&d"(rest), [out] "=&r"(out)
+            : [by] "r"(divisor)
+            : "cc");
     }
     const auto result_flags = static_cast<uint16_t>(quotient);
     high = rest;
@@ -152,10 +168,14 @@ Outcome divide(Core& core, const Op& op) {
         uint32_t out;
         if constexpr (kSigned) {
             asm("idivb %[by]\n\tmovzwl %%ax, %[out]\n\tlahf\n\tseto %%al"
-                : "+&a"(ax), [out] "=&r"(out) : [by] "r"(divisor) : "cc");
+                : "+&a"(ax), [out] "=&r"(out)
+                : [by] "r"(divisor)
+                : "cc");
         } else {
             asm("divb %[by]\n\tmovzwl %%ax, %[out]\n\tlahf\n\tseto %%al"
-                : "+&a"(ax), [out] "=&r"(out) : [by] "r"(divisor) : "cc");
+                : "+&a"(ax), [out] "=&r"(out)
+                : [by] "r"(divisor)
+                : "cc");
         }
         core.s.flags.arithmetic = ax;
         core.set_reg<uint16_t>(kRax, static_cast<uint16_t>(out));

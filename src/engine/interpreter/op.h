@@ -22,14 +22,15 @@ enum class Outcome : uint8_t {
 
 using Handler = Outcome (*)(Core&, const Op&);
 
-// One guest instruction, decoded into what its handler needs; 32 bytes, so that two share a cache line.
+// One guest instruction, decoded into what its handler needs; 32 bytes, so that two share a cache
+// line.
 //
 // Registers are slots of CpuState::gpr; base and index are kZeroSlot where there is none, and base
 // is kRipBaseSlot for RIP-relative operands (disp then counts from the block's first byte).
 // 8-bit registers are byte offsets into gpr instead (AH is 1).
 struct Op {
     Handler handler = nullptr;
-    uint64_t imm = 0;      // sign- or zero-extended as the instruction says; or a handler's own pointer
+    uint64_t imm = 0;  // sign- or zero-extended as the instruction says; or a handler's own pointer
     int32_t disp = 0;
     uint8_t dst = 0, src = 0, base = 17, index = 17;
     uint8_t scale_shift = 0;

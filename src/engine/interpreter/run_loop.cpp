@@ -31,7 +31,9 @@ void Core::refresh_mode() {
     const bool user = s.cpl() == 3;
     const bool smap_off = (s.cr4 & x86::cr4::kSmap) != 0 && s.flags.has(rflags::kAc);
     access_mode_ = user ? AccessMode::kUser : AccessMode::kSupervisor;
-    tlb_set_ = user ? SoftTlb::kUser : smap_off ? SoftTlb::kSupervisorSmapOff : SoftTlb::kSupervisor;
+    tlb_set_ = user       ? SoftTlb::kUser
+               : smap_off ? SoftTlb::kSupervisorSmapOff
+                          : SoftTlb::kSupervisor;
     tlb_asid_ = tlb_.asid();
     alignment_check_ = user && s.flags.has(rflags::kAc) && (s.cr0 & x86::cr0::kAm) != 0;
     const bool debug = debug_active(s);
@@ -99,9 +101,11 @@ bool Core::finish(Outcome outcome, const Op& op) {
     bool alive = true;
     switch (outcome) {
         case Outcome::kNext:
-        case Outcome::kJump: return true;
+        case Outcome::kJump:
+            return true;
         case Outcome::kRepeat:
-        case Outcome::kLeave: break;
+        case Outcome::kLeave:
+            break;
         case Outcome::kFault:
             s.rip = rip_of(op);
             if (fault.vector == x86::Vector::kGp && fault.address == kNonCanonicalMark &&
@@ -123,7 +127,8 @@ bool Core::step() {
     if (data_breakpoints_ && !s.flags.has(rflags::kRf) && !s.debug_shadow) {
         if (const uint64_t hits = code_breakpoint_hits(s, linear); hits != 0) {
             ++stats.exceptions;
-            const bool alive = deliver_exception(*this, Exception::db(hits), EventSource::kException);
+            const bool alive =
+                deliver_exception(*this, Exception::db(hits), EventSource::kException);
             refresh_mode();
             return alive;
         }

@@ -1,5 +1,5 @@
-// SHL SHR SAR ROL ROR RCL RCR SHLD SHRD, and the flagless SHLX SHRX SARX RORX. The host's instruction
-// runs with the guest's flags loaded, so that counts of zero keep them.
+// SHL SHR SAR ROL ROR RCL RCR SHLD SHRD, and the flagless SHLX SHRX SARX RORX. The host's
+// instruction runs with the guest's flags loaded, so that counts of zero keep them.
 
 #include "engine/interpreter/operand.h"
 
@@ -10,18 +10,18 @@ namespace {
 #define MYNAH_LOAD_FLAGS "add $0x7f, %%al\n\tsahf\n\t"
 #define MYNAH_STORE_FLAGS "\n\tlahf\n\tseto %%al"
 
-#define MYNAH_SHIFT(NAME, MNEMONIC)                                                           \
-    struct NAME {                                                                             \
-        template <typename T>                                                                 \
-        static T run(T a, uint8_t count, uint16_t& flags) {                                   \
-            uint32_t ax = flags;                                                              \
-            asm(MYNAH_LOAD_FLAGS MNEMONIC " %%cl, %[a]" MYNAH_STORE_FLAGS                     \
-                : [a] "+&r"(a), "+&a"(ax)                                                     \
-                : "c"(count)                                                                  \
-                : "cc");                                                                      \
-            flags = static_cast<uint16_t>(ax);                                                \
-            return a;                                                                         \
-        }                                                                                     \
+#define MYNAH_SHIFT(NAME, MNEMONIC)                                       \
+    struct NAME {                                                         \
+        template <typename T>                                             \
+        static T run(T a, uint8_t count, uint16_t& flags) {               \
+            uint32_t ax = flags;                                          \
+            asm(MYNAH_LOAD_FLAGS MNEMONIC " %%cl, %[a]" MYNAH_STORE_FLAGS \
+                : [a] "+&r"(a), "+&a"(ax)                                 \
+                : "c"(count)                                              \
+                : "cc");                                                  \
+            flags = static_cast<uint16_t>(ax);                            \
+            return a;                                                     \
+        }                                                                 \
     }
 MYNAH_SHIFT(Shl, "shl");
 MYNAH_SHIFT(Shr, "shr");
@@ -31,18 +31,18 @@ MYNAH_SHIFT(Ror, "ror");
 MYNAH_SHIFT(Rcl, "rcl");
 MYNAH_SHIFT(Rcr, "rcr");
 
-#define MYNAH_DOUBLE_SHIFT(NAME, MNEMONIC)                                                    \
-    struct NAME {                                                                             \
-        template <typename T>                                                                 \
-        static T run(T a, T b, uint8_t count, uint16_t& flags) {                              \
-            uint32_t ax = flags;                                                              \
-            asm(MYNAH_LOAD_FLAGS MNEMONIC " %%cl, %[b], %[a]" MYNAH_STORE_FLAGS               \
-                : [a] "+&r"(a), "+&a"(ax)                                                     \
-                : [b] "r"(b), "c"(count)                                                      \
-                : "cc");                                                                      \
-            flags = static_cast<uint16_t>(ax);                                                \
-            return a;                                                                         \
-        }                                                                                     \
+#define MYNAH_DOUBLE_SHIFT(NAME, MNEMONIC)                                      \
+    struct NAME {                                                               \
+        template <typename T>                                                   \
+        static T run(T a, T b, uint8_t count, uint16_t& flags) {                \
+            uint32_t ax = flags;                                                \
+            asm(MYNAH_LOAD_FLAGS MNEMONIC " %%cl, %[b], %[a]" MYNAH_STORE_FLAGS \
+                : [a] "+&r"(a), "+&a"(ax)                                       \
+                : [b] "r"(b), "c"(count)                                        \
+                : "cc");                                                        \
+            flags = static_cast<uint16_t>(ax);                                  \
+            return a;                                                           \
+        }                                                                       \
     }
 MYNAH_DOUBLE_SHIFT(Shld, "shld");
 MYNAH_DOUBLE_SHIFT(Shrd, "shrd");
@@ -58,8 +58,8 @@ uint8_t count_of(Core& core, const Op& op) {
 
 template <class Shift, typename T, bool kImm>
 Outcome shift_reg(Core& core, const Op& op) {
-    core.set_reg<T>(op.dst,
-                    Shift::run(core.reg<T>(op.dst), count_of<kImm>(core, op), core.s.flags.arithmetic));
+    core.set_reg<T>(
+        op.dst, Shift::run(core.reg<T>(op.dst), count_of<kImm>(core, op), core.s.flags.arithmetic));
     return Outcome::kNext;
 }
 template <class Shift, typename T, class Ea, bool kImm>
@@ -110,14 +110,17 @@ bool build_double_shift(Build& b) {
     return by_wide_size(b.bits(0), [&](auto type) {
         using T = decltype(type);
         if (b.is_reg(0)) {
-            b.op.handler = imm ? double_shift_reg<Shift, T, true> : double_shift_reg<Shift, T, false>;
+            b.op.handler =
+                imm ? double_shift_reg<Shift, T, true> : double_shift_reg<Shift, T, false>;
         } else {
-            b.op.handler = imm ? double_shift_mem<Shift, T, true> : double_shift_mem<Shift, T, false>;
+            b.op.handler =
+                imm ? double_shift_mem<Shift, T, true> : double_shift_mem<Shift, T, false>;
         }
     });
 }
 
-// --- BMI2 -----------------------------------------------------------------------------------------
+// --- BMI2
+// -----------------------------------------------------------------------------------------
 
 enum class Flagless { kShl, kShr, kSar, kRor };
 
@@ -125,10 +128,14 @@ template <Flagless kWhich, typename T>
 T flagless(T value, unsigned count) {
     count &= sizeof(T) * 8 - 1;
     switch (kWhich) {
-        case Flagless::kShl: return static_cast<T>(value << count);
-        case Flagless::kShr: return static_cast<T>(value >> count);
-        case Flagless::kSar: return static_cast<T>(static_cast<std::make_signed_t<T>>(value) >> count);
-        case Flagless::kRor: return std::rotr(value, static_cast<int>(count));
+        case Flagless::kShl:
+            return static_cast<T>(value << count);
+        case Flagless::kShr:
+            return static_cast<T>(value >> count);
+        case Flagless::kSar:
+            return static_cast<T>(static_cast<std::make_signed_t<T>>(value) >> count);
+        case Flagless::kRor:
+            return std::rotr(value, static_cast<int>(count));
     }
     return value;
 }
@@ -142,7 +149,8 @@ Outcome flagless_shift(Core& core, const Op& op) {
     } else {
         value = core.reg<T>(op.src);
     }
-    const auto count = static_cast<unsigned>(kWhich == Flagless::kRor ? op.imm : core.s.gpr[op.imm]);
+    const auto count =
+        static_cast<unsigned>(kWhich == Flagless::kRor ? op.imm : core.s.gpr[op.imm]);
     core.set_reg<T>(op.dst, flagless<kWhich>(value, count));
     return Outcome::kNext;
 }
@@ -154,7 +162,8 @@ bool build_flagless(Build& b) {
     b.op.imm = kWhich == Flagless::kRor ? b.imm(2) : b.slot(2);
     return by_wide_size(b.bits(0), [&](auto type) {
         using T = decltype(type);
-        b.op.handler = b.is_reg(1) ? flagless_shift<kWhich, T, false> : flagless_shift<kWhich, T, true>;
+        b.op.handler =
+            b.is_reg(1) ? flagless_shift<kWhich, T, false> : flagless_shift<kWhich, T, true>;
     });
 }
 

@@ -1,5 +1,5 @@
-// PUSH POP (general registers, memory, immediates), PUSHA POPA, ENTER LEAVE. PUSH and POP of segment
-// registers are in system*.cpp.
+// PUSH POP (general registers, memory, immediates), PUSHA POPA, ENTER LEAVE. PUSH and POP of
+// segment registers are in system*.cpp.
 
 #include "engine/interpreter/stack.h"
 
@@ -20,7 +20,8 @@ template <typename T>
 Outcome push_mem(Core& core, const Op& op) {
     T value;
     uint64_t linear;
-    if (!core.operand_linear(op, sizeof(T), AccessKind::kRead, linear) || !core.load(linear, value)) {
+    if (!core.operand_linear(op, sizeof(T), AccessKind::kRead, linear) ||
+        !core.load(linear, value)) {
         return Outcome::kFault;
     }
     return push(core, value) ? Outcome::kNext : stack_fault(core);
@@ -56,7 +57,8 @@ Outcome pop_mem(Core& core, const Op& op) {
     const uint64_t before = core.s.gpr[kRsp];
     set_stack_pointer(core, sp);
     uint64_t linear;
-    if (core.operand_linear(op, sizeof(T), AccessKind::kWrite, linear) && core.store(linear, value)) {
+    if (core.operand_linear(op, sizeof(T), AccessKind::kWrite, linear) &&
+        core.store(linear, value)) {
         return Outcome::kNext;
     }
     core.s.gpr[kRsp] = before;
@@ -77,6 +79,12 @@ bool build_pop(Build& b) {
     });
 }
 
+// PUSHA and POPA access element by element as far as #AC goes.
+template <typename T>
+bool frame_aligned(Core& core, uint64_t linear) {
+    return !core.alignment_checked() || linear % sizeof(T) == 0 || core.raised(Exception::ac());
+}
+
 template <typename T>
 Outcome pusha(Core& core, const Op&) {
     T frame[8];  // in memory order: rDI lowest
@@ -87,7 +95,9 @@ Outcome pusha(Core& core, const Op&) {
         return core.raise(Exception::ss());  // wraps in the middle
     }
     if (!stack_linear(core, sp, sizeof frame, AccessKind::kWrite, linear)) return Outcome::kFault;
-    if (!core.store_bytes(linear, frame, sizeof frame)) return Outcome::kFault;
+    if (!frame_aligned<T>(core, linear) || !core.store_bytes(linear, frame, sizeof frame)) {
+        return Outcome::kFault;
+    }
     set_stack_pointer(core, sp);
     return Outcome::kNext;
 }
@@ -98,7 +108,9 @@ Outcome popa(Core& core, const Op&) {
     const uint64_t sp = stack_pointer(core);
     uint64_t linear;
     if (!stack_linear(core, sp, sizeof frame, AccessKind::kRead, linear)) return Outcome::kFault;
-    if (!core.load_bytes(linear, frame, sizeof frame)) return Outcome::kFault;
+    if (!frame_aligned<T>(core, linear) || !core.load_bytes(linear, frame, sizeof frame)) {
+        return Outcome::kFault;
+    }
     for (unsigned i = 0; i < 8; ++i) {
         if (i != kRsp) core.set_reg<T>(i, frame[7 - i]);
     }

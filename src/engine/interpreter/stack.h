@@ -9,9 +9,12 @@ namespace mynah::interpreter {
 inline uint64_t stack_pointer(const Core& core) {
     const uint64_t rsp = core.s.gpr[kRsp];
     switch (core.mode.stack_size) {
-        case CodeSize::k64: return rsp;
-        case CodeSize::k32: return rsp & 0xffffffff;
-        case CodeSize::k16: return rsp & 0xffff;
+        case CodeSize::k64:
+            return rsp;
+        case CodeSize::k32:
+            return rsp & 0xffffffff;
+        case CodeSize::k16:
+            return rsp & 0xffff;
     }
     return rsp;
 }
@@ -19,23 +22,33 @@ inline uint64_t stack_pointer(const Core& core) {
 // Writes SP, ESP or RSP; with a 16-bit stack the upper bits are kept.
 inline void set_stack_pointer(Core& core, uint64_t value) {
     switch (core.mode.stack_size) {
-        case CodeSize::k64: core.s.gpr[kRsp] = value; break;
-        case CodeSize::k32: core.s.gpr[kRsp] = value & 0xffffffff; break;
-        case CodeSize::k16: core.set_reg<uint16_t>(kRsp, static_cast<uint16_t>(value)); break;
+        case CodeSize::k64:
+            core.s.gpr[kRsp] = value;
+            break;
+        case CodeSize::k32:
+            core.s.gpr[kRsp] = value & 0xffffffff;
+            break;
+        case CodeSize::k16:
+            core.set_reg<uint16_t>(kRsp, static_cast<uint16_t>(value));
+            break;
     }
 }
 
 inline uint64_t wrap_stack(const Core& core, uint64_t value) {
     switch (core.mode.stack_size) {
-        case CodeSize::k64: return value;
-        case CodeSize::k32: return value & 0xffffffff;
-        case CodeSize::k16: return value & 0xffff;
+        case CodeSize::k64:
+            return value;
+        case CodeSize::k32:
+            return value & 0xffffffff;
+        case CodeSize::k16:
+            return value & 0xffff;
     }
     return value;
 }
 
 // Linear address of `size` bytes of stack at offset `sp`; false: #SS.
-inline bool stack_linear(Core& core, uint64_t sp, unsigned size, AccessKind kind, uint64_t& linear) {
+inline bool stack_linear(Core& core, uint64_t sp, unsigned size, AccessKind kind,
+                         uint64_t& linear) {
     if (core.mode.code_size == CodeSize::k64) {
         linear = sp;  // not canonical: the access faults, and the op's segment makes it #SS
         return true;
@@ -43,8 +56,8 @@ inline bool stack_linear(Core& core, uint64_t sp, unsigned size, AccessKind kind
     return core.segment_linear(x86::Segment::kSs, sp, size, kind, linear);
 }
 
-// After a failed push or pop in an op whose segment is that of another operand: an address that is not
-// canonical is #SS all the same.
+// After a failed push or pop in an op whose segment is that of another operand: an address that is
+// not canonical is #SS all the same.
 inline Outcome stack_fault(Core& core) {
     if (core.fault.vector == x86::Vector::kGp && core.fault.address == Core::kNonCanonicalMark) {
         core.fault = Exception::ss();

@@ -75,7 +75,8 @@ bool StackReader::pop_selector(uint16_t& selector, unsigned size) {
     return true;
 }
 
-void set_stack_pointer_for(CpuState& state, const SegmentRegister& segment, bool flat64, uint64_t value) {
+void set_stack_pointer_for(CpuState& state, const SegmentRegister& segment, bool flat64,
+                           uint64_t value) {
     uint64_t& rsp = state.gpr[kRsp];
     if (flat64) {
         rsp = value;

@@ -1,6 +1,6 @@
 // MOVS STOS LODS SCAS CMPS INS OUTS with and without repeat prefixes. A repeated instruction works
-// page by page where it can, gives way to signals between chunks, and keeps rCX, rSI and rDI such that it can
-// be restarted after a fault in any iteration.
+// page by page where it can, gives way to signals between chunks, and keeps rCX, rSI and rDI such
+// that it can be restarted after a fault in any iteration.
 
 #include <algorithm>
 
@@ -18,7 +18,7 @@ constexpr uint64_t kChunk = 4096;
 
 // rCX, rSI and rDI at the instruction's address size.
 class Counters {
- public:
+  public:
     Counters(Core& core, const Op& op) : core_(core), mask_(low_mask(op.address_bits)) {}
 
     uint64_t get(Gpr reg) const { return core_.s.gpr[reg] & mask_; }
@@ -36,7 +36,7 @@ class Counters {
     }
     void advance(Gpr reg, int64_t by) { set(reg, get(reg) + static_cast<uint64_t>(by)); }
 
- private:
+  private:
     Core& core_;
     const uint64_t mask_;
 };
@@ -74,8 +74,8 @@ Outcome repeat(Core& core, const Op& op, Iteration iteration, BlockMove block) {
         for (uint64_t done = 0; !stop;) {
             uint64_t n = block(counters, left);
             if (n == 0) {
-                // A fault after some iterations: those are complete, rCX says how many are left; but
-                // flags are as before the instruction [SDM 2B REP].
+                // A fault after some iterations: those are complete, rCX says how many are left;
+                // but flags are as before the instruction [SDM 2B REP].
                 if (!iteration(counters, stop)) {
                     core.s.flags.arithmetic = flags;
                     return Outcome::kFault;
@@ -112,7 +112,8 @@ Outcome movs(Core& core, const Op& op) {
     const auto iteration = [&](Counters& counters, bool&) {
         uint64_t from, to;
         T value;
-        if (!source_linear<T>(core, op, counters.get(kRsi), from) || !core.load(from, value)) return false;
+        if (!source_linear<T>(core, op, counters.get(kRsi), from) || !core.load(from, value))
+            return false;
         if (!destination_linear<T>(core, counters.get(kRdi), AccessKind::kWrite, to)) return false;
         if (!core.store(to, value)) return false;
         counters.advance(kRsi, step);
@@ -133,7 +134,8 @@ Outcome movs(Core& core, const Op& op) {
         void* target = core.host_for_modify(to, bytes, faulted);
         if (target == nullptr || faulted) return 0;
         // Forward by element replicates where the target follows closely behind the source.
-        const auto distance = reinterpret_cast<uintptr_t>(target) - reinterpret_cast<uintptr_t>(source);
+        const auto distance =
+            reinterpret_cast<uintptr_t>(target) - reinterpret_cast<uintptr_t>(source);
         if (distance < bytes && distance != 0) return 0;
         std::memmove(target, source, bytes);
         counters.advance(kRsi, bytes);
@@ -177,7 +179,8 @@ Outcome lods(Core& core, const Op& op) {
     const auto iteration = [&](Counters& counters, bool&) {
         uint64_t from;
         T value;
-        if (!source_linear<T>(core, op, counters.get(kRsi), from) || !core.load(from, value)) return false;
+        if (!source_linear<T>(core, op, counters.get(kRsi), from) || !core.load(from, value))
+            return false;
         core.set_reg<T>(kRax, value);
         counters.advance(kRsi, step);
         return true;
@@ -217,7 +220,8 @@ Outcome cmps(Core& core, const Op& op) {
         T a, b;
         if (!destination_linear<T>(core, counters.get(kRdi), AccessKind::kRead, b_at)) return false;
         if (!core.load(b_at, b)) return false;
-        if (!source_linear<T>(core, op, counters.get(kRsi), a_at) || !core.load(a_at, a)) return false;
+        if (!source_linear<T>(core, op, counters.get(kRsi), a_at) || !core.load(a_at, a))
+            return false;
         Cmp::run(a, b, core.s.flags.arithmetic);
         counters.advance(kRsi, step);
         counters.advance(kRdi, step);
@@ -236,7 +240,8 @@ Outcome ins(Core& core, const Op& op) {
         uint64_t to;
         if (!destination_linear<T>(core, counters.get(kRdi), AccessKind::kWrite, to)) return false;
         if (!core.probe_store(to, sizeof(T))) return false;  // before the device is read
-        if (!core.store(to, static_cast<T>(core.ports.io_read(IoPort{port}, sizeof(T))))) return false;
+        if (!core.store(to, static_cast<T>(core.ports.io_read(IoPort{port}, sizeof(T)))))
+            return false;
         counters.advance(kRdi, step);
         return true;
     };
@@ -251,7 +256,8 @@ Outcome outs(Core& core, const Op& op) {
     const auto iteration = [&](Counters& counters, bool&) {
         uint64_t from;
         T value;
-        if (!source_linear<T>(core, op, counters.get(kRsi), from) || !core.load(from, value)) return false;
+        if (!source_linear<T>(core, op, counters.get(kRsi), from) || !core.load(from, value))
+            return false;
         core.ports.io_write(IoPort{port}, sizeof(T), value);
         counters.advance(kRsi, step);
         return true;
@@ -259,10 +265,12 @@ Outcome outs(Core& core, const Op& op) {
     return repeat<kRepeat, true, false>(core, op, iteration, kNoBlock);
 }
 
-// --- selection ------------------------------------------------------------------------------------
+// --- selection
+// ------------------------------------------------------------------------------------
 
 bool has_repeat(const Build& b) {
-    return b.instruction.has_prefix(ZYDIS_ATTRIB_HAS_REP) || b.instruction.has_prefix(ZYDIS_ATTRIB_HAS_REPE) ||
+    return b.instruction.has_prefix(ZYDIS_ATTRIB_HAS_REP) ||
+           b.instruction.has_prefix(ZYDIS_ATTRIB_HAS_REPE) ||
            b.instruction.has_prefix(ZYDIS_ATTRIB_HAS_REPNE);
 }
 
@@ -273,17 +281,17 @@ void prepare(Build& b) {
     b.op.disp = 0;
 }
 
-#define MYNAH_PLAIN_STRING(NAME, T)                                                        \
-    [](Build& b) {                                                                         \
-        prepare(b);                                                                        \
-        return b.done(has_repeat(b) ? NAME<T, Repeat::kAlways> : NAME<T, Repeat::kNone>);  \
+#define MYNAH_PLAIN_STRING(NAME, T)                                                       \
+    [](Build& b) {                                                                        \
+        prepare(b);                                                                       \
+        return b.done(has_repeat(b) ? NAME<T, Repeat::kAlways> : NAME<T, Repeat::kNone>); \
     }
-#define MYNAH_COMPARING_STRING(NAME, T)                                                    \
-    [](Build& b) {                                                                         \
-        prepare(b);                                                                        \
-        if (b.instruction.has_prefix(ZYDIS_ATTRIB_HAS_REPNE)) {                            \
-            return b.done(NAME<T, Repeat::kWhileNotEqual>);                                \
-        }                                                                                  \
+#define MYNAH_COMPARING_STRING(NAME, T)                                                       \
+    [](Build& b) {                                                                            \
+        prepare(b);                                                                           \
+        if (b.instruction.has_prefix(ZYDIS_ATTRIB_HAS_REPNE)) {                               \
+            return b.done(NAME<T, Repeat::kWhileNotEqual>);                                   \
+        }                                                                                     \
         return b.done(has_repeat(b) ? NAME<T, Repeat::kWhileEqual> : NAME<T, Repeat::kNone>); \
     }
 

@@ -8,7 +8,8 @@
 namespace mynah::interpreter {
 namespace {
 
-// MXCSR with every exception masked, rounding to nearest, denormals kept: what our own code expects.
+// MXCSR with every exception masked, rounding to nearest, denormals kept: what our own code
+// expects.
 constexpr uint32_t kHostMxcsr = 0x1f80, kMxcsrFlags = 0x3f;
 
 // Lends the host's MXCSR to the guest for one instruction. Loading it is slow, so it is left
@@ -67,7 +68,8 @@ uint64_t run_mmx(Core& core, const VectorForm& form, void* reg, void* rm, void* 
 }
 
 // The linear address of the memory operand, aligned as it must be.
-bool vector_operand(Core& core, const Op& op, const VectorForm& form, AccessKind kind, uint64_t& linear) {
+bool vector_operand(Core& core, const Op& op, const VectorForm& form, AccessKind kind,
+                    uint64_t& linear) {
     if (!core.operand_linear(op, form.memory_bytes, kind, linear)) {
         refuse_address(core, op, form.alignment);
         return false;
@@ -75,9 +77,9 @@ bool vector_operand(Core& core, const Op& op, const VectorForm& form, AccessKind
     return (linear & (form.alignment - 1u)) == 0 || core.raised(Exception::gp());
 }
 
-// The general handler: checks, stages the memory operand, runs the stub, stores. op.imm is the form;
-// dst, src and the halves of aux are the places of the registers in ModRM.reg, ModRM.rm, VEX.vvvv
-// and imm8[7:4].
+// The general handler: checks, stages the memory operand, runs the stub, stores. op.imm is the
+// form; dst, src and the halves of aux are the places of the registers in ModRM.reg, ModRM.rm,
+// VEX.vvvv and imm8[7:4].
 template <Gate gate, MemoryUse use, unsigned bytes, bool floating>
 Outcome run_vector(Core& core, const Op& op) {
     const auto& form = *reinterpret_cast<const VectorForm*>(op.imm);
@@ -122,6 +124,13 @@ Outcome run_vector(Core& core, const Op& op) {
     return Outcome::kNext;
 }
 
+// For half-precision conversions, which are never checked for alignment.
+template <MemoryUse use, unsigned bytes>
+Outcome run_any_alignment(Core& core, const Op& op) {
+    const Core::AnyAlignment any(core);
+    return run_vector<Gate::kVex, use, bytes, true>(core, op);
+}
+
 template <Gate gate, bool floating>
 Handler handler_for(MemoryUse use, unsigned bytes) {
     switch (use) {
@@ -141,6 +150,16 @@ Handler handler_for(MemoryUse use, unsigned bytes) {
 }
 
 }  // namespace
+
+Handler half_precision_handler(MemoryUse use, unsigned bytes) {
+    switch (use) {
+        case MemoryUse::kNone: return run_vector<Gate::kVex, MemoryUse::kNone, 0, true>;
+        case MemoryUse::kStore: return run_any_alignment<MemoryUse::kStore, 0>;
+        case MemoryUse::kLoad: break;
+    }
+    return bytes == 8 ? run_any_alignment<MemoryUse::kLoad, 8>
+                      : run_any_alignment<MemoryUse::kLoad, 16>;
+}
 
 Handler vector_handler(Gate gate, MemoryUse use, unsigned bytes, bool floating) {
     switch (gate) {

@@ -26,7 +26,8 @@ enum class Gate : uint8_t { kSse, kVex, kMmx };
 // Whether SSE or AVX instructions may run now; if not, #UD or #NM is recorded.
 inline bool sse_allowed(Core& core) {
     const CpuState& s = core.s;
-    if ((s.cr0 & (x86::cr0::kEm | x86::cr0::kTs)) == 0 && (s.cr4 & x86::cr4::kOsfxsr) != 0) [[likely]] {
+    if ((s.cr0 & (x86::cr0::kEm | x86::cr0::kTs)) == 0 && (s.cr4 & x86::cr4::kOsfxsr) != 0)
+        [[likely]] {
         return true;
     }
     const bool undefined = (s.cr0 & x86::cr0::kEm) != 0 || (s.cr4 & x86::cr4::kOsfxsr) == 0;
@@ -54,8 +55,8 @@ inline void* at_place(CpuState& state, unsigned place) {
 }
 static_assert(offsetof(CpuState, vector) + sizeof(CpuState::vector) <= 8 * 256);
 
-// The outcome after operand_linear has failed for an operand of that alignment: a misaligned address
-// counts before a non-canonical one.
+// The outcome after operand_linear has failed for an operand of that alignment: a misaligned
+// address counts before a non-canonical one.
 Outcome refuse_address(Core& core, const Op& op, unsigned alignment);
 
 // What an instruction that uses MMX registers does to the x87 state besides: the top of the stack

@@ -27,7 +27,8 @@ OperandKind kind_of(const ZydisDecodedOperand& operand) {
 
 uint8_t selecting_prefix(const ZydisDecodedInstruction& info) {
     for (unsigned i = 0; i < info.raw.prefix_count; ++i) {
-        if (info.raw.prefixes[i].type == ZYDIS_PREFIX_TYPE_MANDATORY) return info.raw.prefixes[i].value;
+        if (info.raw.prefixes[i].type == ZYDIS_PREFIX_TYPE_MANDATORY)
+            return info.raw.prefixes[i].value;
     }
     return 0;
 }
@@ -66,9 +67,10 @@ bool describe_opcode(const Instruction& instruction, HostInstruction& host) {
 // One operand: its place in the op and its role in the host's instruction.
 bool describe_operand(const ZydisDecodedOperand& operand, Op& op, HostInstruction& host) {
     if (operand.type == ZYDIS_OPERAND_TYPE_IMMEDIATE) return true;
-    const HostInstruction::Operand role{.kind = kind_of(operand),
-                                        .read = (operand.actions & ZYDIS_OPERAND_ACTION_MASK_READ) != 0,
-                                        .written = (operand.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0};
+    const HostInstruction::Operand role{
+        .kind = kind_of(operand),
+        .read = (operand.actions & ZYDIS_OPERAND_ACTION_MASK_READ) != 0,
+        .written = (operand.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0};
     const bool is_register = operand.type == ZYDIS_OPERAND_TYPE_REGISTER;
     const uint8_t place = is_register ? operand_place(operand.reg.value) : uint8_t{0};
     switch (operand.encoding) {
@@ -170,9 +172,11 @@ bool build_vector(Build& build) {
         const OperandKind kind = kind_of(operand);
         if (kind == OperandKind::kMmx) form.mmx_gate = true;
         if (kind == OperandKind::kXmm) form.sse_gate = true;
-        if (kind == OperandKind::kMemory) form.memory_bytes = static_cast<uint8_t>(operand.size / 8);
+        if (kind == OperandKind::kMemory)
+            form.memory_bytes = static_cast<uint8_t>(operand.size / 8);
     }
-    if (build.mode.code_size != CodeSize::k64 && selects_integer_size(info.mnemonic)) host.wide = false;
+    if (build.mode.code_size != CodeSize::k64 && selects_integer_size(info.mnemonic))
+        host.wide = false;
     if (host.is4.kind != OperandKind::kNone) host.has_immediate = false;
     if (host.reg.kind != OperandKind::kNone) host.extension = 0;
     form.alignment = alignment_of(info, form.memory_bytes);
@@ -180,9 +184,12 @@ bool build_vector(Build& build) {
     if (host.rm.kind == OperandKind::kMmx && host.rm.written) form.mmx_written = 2;
 
     MemoryUse use = MemoryUse::kNone;
-    if (host.rm.kind == OperandKind::kMemory) use = host.rm.written ? MemoryUse::kStore : MemoryUse::kLoad;
+    if (host.rm.kind == OperandKind::kMemory)
+        use = host.rm.written ? MemoryUse::kStore : MemoryUse::kLoad;
     const Gate gate = host.vex ? Gate::kVex : form.mmx_gate ? Gate::kMmx : Gate::kSse;
-    op.handler = vector_handler(gate, use, form.memory_bytes, is_floating(info));
+    op.handler = info.meta.isa_set == ZYDIS_ISA_SET_F16C
+                     ? half_precision_handler(use, form.memory_bytes)
+                     : vector_handler(gate, use, form.memory_bytes, is_floating(info));
     const VectorForm* known = build.shared.vectors.form(host, form);
     op.imm = reinterpret_cast<uintptr_t>(known);
     return known != nullptr;
@@ -212,10 +219,13 @@ uint8_t operand_place(ZydisRegister reg) {
         case ZYDIS_REGCLASS_GPR32:
         case ZYDIS_REGCLASS_GPR64: offset = offsetof(CpuState, gpr) + 8 * id; break;
         case ZYDIS_REGCLASS_MMX:
-            offset = offsetof(CpuState, x87) + offsetof(X87State, physical) + sizeof(X87State::Register) * id;
+            offset = offsetof(CpuState, x87) + offsetof(X87State, physical) +
+                     sizeof(X87State::Register) * id;
             break;
         case ZYDIS_REGCLASS_XMM:
-        case ZYDIS_REGCLASS_YMM: offset = offsetof(CpuState, vector) + sizeof(VectorRegister) * id; break;
+        case ZYDIS_REGCLASS_YMM:
+            offset = offsetof(CpuState, vector) + sizeof(VectorRegister) * id;
+            break;
         default: break;
     }
     return static_cast<uint8_t>(offset / 8);

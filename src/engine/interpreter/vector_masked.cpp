@@ -96,6 +96,7 @@ bool build_maskmov(Build& build) {
 template <typename T, unsigned bytes>
 Outcome masked_load(Core& core, const Op& op) {
     if (!vex_allowed(core)) return Outcome::kFault;
+    const Core::AnyAlignment any(core);
     const void* mask = at_place(core.s, op.aux);
     const uint64_t offset = core.effective_address(op);
     VectorRegister result{};
@@ -103,7 +104,8 @@ Outcome masked_load(Core& core, const Op& op) {
         if (!selected<T>(mask, i)) continue;
         uint64_t linear = 0;
         T value = 0;
-        if (!element_linear(core, op, offset + i * sizeof(T), sizeof(T), AccessKind::kRead, linear) ||
+        if (!element_linear(core, op, offset + i * sizeof(T), sizeof(T), AccessKind::kRead,
+                            linear) ||
             !core.load(linear, value)) {
             return Outcome::kFault;
         }
@@ -116,6 +118,7 @@ Outcome masked_load(Core& core, const Op& op) {
 template <typename T, unsigned bytes>
 Outcome masked_store(Core& core, const Op& op) {
     if (!vex_allowed(core)) return Outcome::kFault;
+    const Core::AnyAlignment any(core);
     constexpr unsigned kCount = bytes / sizeof(T);
     const void* mask = at_place(core.s, op.aux);
     const void* data = at_place(core.s, op.dst);
@@ -123,13 +126,15 @@ Outcome masked_store(Core& core, const Op& op) {
     std::array<uint64_t, kCount> linear{};
     for (unsigned i = 0; i < kCount; ++i) {
         if (!selected<T>(mask, i)) continue;
-        if (!element_linear(core, op, offset + i * sizeof(T), sizeof(T), AccessKind::kWrite, linear[i]) ||
+        if (!element_linear(core, op, offset + i * sizeof(T), sizeof(T), AccessKind::kWrite,
+                            linear[i]) ||
             !core.probe_store(linear[i], sizeof(T))) {
             return Outcome::kFault;
         }
     }
     for (unsigned i = 0; i < kCount; ++i) {
-        if (selected<T>(mask, i) && !core.store(linear[i], element<T>(data, i))) return Outcome::kFault;
+        if (selected<T>(mask, i) && !core.store(linear[i], element<T>(data, i)))
+            return Outcome::kFault;
     }
     return Outcome::kNext;
 }
@@ -162,13 +167,15 @@ bool build_vmaskmov(Build& build) {
 template <typename T, typename Index, bool wide>
 Outcome gather(Core& core, const Op& op) {
     if (!vex_allowed(core)) return Outcome::kFault;
+    const Core::AnyAlignment any(core);
     auto* destination = at_place(core.s, op.dst);
     auto* mask = at_place(core.s, op.aux);
     const void* indices = at_place(core.s, static_cast<unsigned>(op.imm));
     constexpr unsigned kVector = wide ? 32 : 16;
     // As many elements as fit of the wider of data and indices.
     constexpr unsigned kCount = kVector / (sizeof(T) > sizeof(Index) ? sizeof(T) : sizeof(Index));
-    const uint64_t base = core.s.gpr[op.base] + static_cast<uint64_t>(static_cast<int64_t>(op.disp));
+    const uint64_t base =
+        core.s.gpr[op.base] + static_cast<uint64_t>(static_cast<int64_t>(op.disp));
     // A fault shows in what order silicon does the rest: the mask is spread over its elements and
     // its upper half cleared before the first one, the destination's upper half after it.
     for (unsigned i = 0; i < kVector / sizeof(T); ++i) {
@@ -181,8 +188,8 @@ Outcome gather(Core& core, const Op& op) {
         const auto index = static_cast<uint64_t>(static_cast<int64_t>(element<Index>(indices, i)));
         uint64_t linear = 0;
         T value = 0;
-        if (!element_linear(core, op, base + (index << op.scale_shift), sizeof(T), AccessKind::kRead,
-                            linear) ||
+        if (!element_linear(core, op, base + (index << op.scale_shift), sizeof(T),
+                            AccessKind::kRead, linear) ||
             !core.load(linear, value)) {
             return Outcome::kFault;
         }

@@ -106,17 +106,21 @@ MoveKind move_kind(const Build& build) {
         case ZYDIS_MNEMONIC_MOVD: case ZYDIS_MNEMONIC_VMOVD: return MoveKind::kScalar32;
         case ZYDIS_MNEMONIC_MOVQ: case ZYDIS_MNEMONIC_VMOVQ: return MoveKind::kScalar64;
         case ZYDIS_MNEMONIC_MOVSS: case ZYDIS_MNEMONIC_VMOVSS:  // between registers they merge
-            return build.instruction.info.raw.modrm.mod == 3 ? MoveKind::kNone : MoveKind::kScalar32;
+            return build.instruction.info.raw.modrm.mod == 3 ? MoveKind::kNone
+                                                             : MoveKind::kScalar32;
         case ZYDIS_MNEMONIC_MOVSD: case ZYDIS_MNEMONIC_VMOVSD:
-            return build.instruction.info.raw.modrm.mod == 3 ? MoveKind::kNone : MoveKind::kScalar64;
+            return build.instruction.info.raw.modrm.mod == 3 ? MoveKind::kNone
+                                                             : MoveKind::kScalar64;
         default: return MoveKind::kNone;
     }
 }
 
 template <Gate gate, unsigned bytes>
 Handler handler_for(bool to_memory, bool from_memory, bool to_gpr, bool aligned) {
-    if (to_memory) return aligned ? store_vector<gate, bytes, true> : store_vector<gate, bytes, false>;
-    if (from_memory) return aligned ? load_vector<gate, bytes, true> : load_vector<gate, bytes, false>;
+    if (to_memory)
+        return aligned ? store_vector<gate, bytes, true> : store_vector<gate, bytes, false>;
+    if (from_memory)
+        return aligned ? load_vector<gate, bytes, true> : load_vector<gate, bytes, false>;
     if constexpr (bytes <= 8) {
         if (to_gpr) return vector_to_gpr<gate, typename Carrier<bytes>::Type>;
     }
@@ -133,7 +137,9 @@ Handler handler_for(unsigned bytes, bool to_memory, bool from_memory, bool to_gp
     }
 }
 
-bool is_memory(const ZydisDecodedOperand& operand) { return operand.type == ZYDIS_OPERAND_TYPE_MEMORY; }
+bool is_memory(const ZydisDecodedOperand& operand) {
+    return operand.type == ZYDIS_OPERAND_TYPE_MEMORY;
+}
 bool in_class(const ZydisDecodedOperand& operand, ZydisRegisterClass wanted) {
     return operand.type == ZYDIS_OPERAND_TYPE_REGISTER &&
            ZydisRegisterGetClass(operand.reg.value) == wanted;
@@ -158,8 +164,9 @@ bool build_vector_move(Build& build) {
 
     if (!is_memory(to)) build.op.dst = operand_place(to.reg.value);
     if (!is_memory(from)) build.op.src = operand_place(from.reg.value);
-    build.op.handler = vex ? handler_for<Gate::kVex>(bytes, is_memory(to), is_memory(from), to_gpr, aligned)
-                           : handler_for<Gate::kSse>(bytes, is_memory(to), is_memory(from), to_gpr, aligned);
+    build.op.handler =
+        vex ? handler_for<Gate::kVex>(bytes, is_memory(to), is_memory(from), to_gpr, aligned)
+            : handler_for<Gate::kSse>(bytes, is_memory(to), is_memory(from), to_gpr, aligned);
     return true;
 }
 

@@ -1,9 +1,9 @@
 // x87 arithmetic, run by the host [SDM 1 chapter 8].
 //
-// The usual case, every exception masked and the operands where they should be, runs on the operands
-// alone. Everything else (an empty or full stack, unmasked exceptions, the rarer instructions) runs on the
-// whole state. CR0.NE = 0, where an external interrupt would report floating-point errors, is treated
-// like NE = 1: #MF.
+// The usual case, every exception masked and the operands where they should be, runs on the
+// operands alone. Everything else (an empty or full stack, unmasked exceptions, the rarer
+// instructions) runs on the whole state. CR0.NE = 0, where an external interrupt would report
+// floating-point errors, is treated like NE = 1: #MF.
 
 #include "engine/interpreter/x87.h"
 
@@ -43,7 +43,8 @@ bool records_every_opcode() {
     return answer;
 }
 
-// --- on the whole state ---------------------------------------------------------------------------
+// --- on the whole state
+// ---------------------------------------------------------------------------
 
 // Runs the stub and puts the guest's addresses where the host recorded its own: instruction,
 // operand and opcode of the last instruction [SDM 1 8.1.8, 8.1.9]. Which of them are recorded when
@@ -72,15 +73,17 @@ bool destination_kept(const X87State& x87) {
     return (x87.fsw & ~x87.fcw & kX87Exceptions & ~kPrecision) != 0;
 }
 
-// --- on the operands alone ------------------------------------------------------------------------
+// --- on the operands alone
+// ------------------------------------------------------------------------
 
-// Whether the short stub will do: then no exception can be unmasked, and the registers that are read
-// are full, the one that is written empty.
+// Whether the short stub will do: then no exception can be unmasked, and the registers that are
+// read are full, the one that is written empty.
 bool short_stub_fits(const X87State& x87, const X87Short& shape, unsigned other) {
     if (shape.kind == X87Kind::kNone || (x87.fcw & kX87Exceptions) != kX87Exceptions) return false;
     const unsigned full = std::rotr(x87.tags, static_cast<int>(x87.top()));  // bit i: ST(i)
     if (shape.pushes()) return (full & 0x80) == 0;
-    const unsigned needed = 1u | (shape.uses_other() ? 1u << other : 0u) | (shape.pops == 2 ? 2u : 0u);
+    const unsigned needed =
+        1u | (shape.uses_other() ? 1u << other : 0u) | (shape.pops == 2 ? 2u : 0u);
     return (full & needed) == needed;
 }
 
@@ -115,7 +118,14 @@ void run_short(Core& core, const Op& op, const X87Form& form, void* operand) {
     if (records_every_opcode()) x87.fop = op.aux;
 }
 
-// --- handlers -------------------------------------------------------------------------------------
+// 80-bit operands are aligned like 64-bit ones, as far as #AC goes.
+bool operand_aligned(Core& core, uint64_t linear, unsigned size) {
+    const bool checked = size == 10 && core.alignment_checked();
+    return !checked || (linear & 7) == 0 || core.raised(Exception::ac());
+}
+
+// --- handlers
+// -------------------------------------------------------------------------------------
 
 Outcome x87_registers(Core& core, const Op& op) {
     const auto& form = *reinterpret_cast<const X87Form*>(op.imm);
@@ -134,11 +144,14 @@ Outcome x87_load(Core& core, const Op& op) {
     if (!x87_allowed(core)) return Outcome::kFault;
     alignas(16) std::byte staged[16];
     uint64_t linear = 0;
-    if (!core.operand_linear(op, form.memory_bytes, AccessKind::kRead, linear)) return Outcome::kFault;
-    const bool loaded = form.memory_bytes == 8 ? core.load(linear, *reinterpret_cast<uint64_t*>(staged))
-                        : form.memory_bytes == 4
-                            ? core.load(linear, *reinterpret_cast<uint32_t*>(staged))
-                            : core.load_bytes(linear, staged, form.memory_bytes);
+    if (!core.operand_linear(op, form.memory_bytes, AccessKind::kRead, linear) ||
+        !operand_aligned(core, linear, form.memory_bytes)) {
+        return Outcome::kFault;
+    }
+    const bool loaded =
+        form.memory_bytes == 8   ? core.load(linear, *reinterpret_cast<uint64_t*>(staged))
+        : form.memory_bytes == 4 ? core.load(linear, *reinterpret_cast<uint32_t*>(staged))
+                                 : core.load_bytes(linear, staged, form.memory_bytes);
     if (!loaded) return Outcome::kFault;
     if (short_stub_fits(core.s.x87, form.shape, 0)) {
         run_short(core, op, form, staged);
@@ -164,11 +177,13 @@ Outcome x87_store(Core& core, const Op& op) {
     uint64_t linear = 0;
     X87State& x87 = core.s.x87;
     const bool writable = core.operand_linear(op, form.memory_bytes, AccessKind::kWrite, linear) &&
+                          operand_aligned(core, linear, form.memory_bytes) &&
                           core.probe_store(linear, form.memory_bytes);
     if (writable && short_stub_fits(x87, form.shape, 0)) {
         run_short(core, op, form, staged);
         if (records_every_operand()) x87.fdp = core.effective_address(op);
-        return store_staged(core, linear, staged, form.memory_bytes) ? Outcome::kNext : Outcome::kFault;
+        return store_staged(core, linear, staged, form.memory_bytes) ? Outcome::kNext
+                                                                     : Outcome::kFault;
     }
     // Memory that nothing is stored to need not be there.
     const X87State before = x87;
@@ -213,15 +228,16 @@ bool build_x87(Build& build) {
 
 #define M(name) ZYDIS_MNEMONIC_##name
 constexpr ZydisMnemonic kX87[] = {
-    M(F2XM1), M(FABS), M(FADD), M(FADDP), M(FBLD), M(FBSTP), M(FCHS), M(FCMOVB), M(FCMOVBE), M(FCMOVE),
-    M(FCMOVNB), M(FCMOVNBE), M(FCMOVNE), M(FCMOVNU), M(FCMOVU), M(FCOM), M(FCOMI), M(FCOMIP), M(FCOMP),
-    M(FCOMPP), M(FCOS), M(FDECSTP), M(FDIV), M(FDIVP), M(FDIVR), M(FDIVRP), M(FFREE), M(FFREEP), M(FIADD),
-    M(FICOM), M(FICOMP), M(FIDIV), M(FIDIVR), M(FILD), M(FIMUL), M(FINCSTP), M(FIST), M(FISTP), M(FISTTP),
-    M(FISUB), M(FISUBR), M(FLD), M(FLD1), M(FLDL2E), M(FLDL2T), M(FLDLG2), M(FLDLN2), M(FLDPI), M(FLDZ),
-    M(FMUL), M(FMULP), M(FNOP), M(FPATAN), M(FPREM), M(FPREM1), M(FPTAN), M(FRNDINT), M(FSCALE), M(FSIN),
-    M(FSINCOS), M(FSQRT), M(FST), M(FSTP), M(FSTPNCE), M(FSUB), M(FSUBP), M(FSUBR), M(FSUBRP), M(FTST),
-    M(FUCOM), M(FUCOMI), M(FUCOMIP), M(FUCOMP), M(FUCOMPP), M(FXAM), M(FXCH), M(FXTRACT), M(FYL2X),
-    M(FYL2XP1)};
+    M(F2XM1),   M(FABS),    M(FADD),    M(FADDP),    M(FBLD),    M(FBSTP),   M(FCHS),   M(FCMOVB),
+    M(FCMOVBE), M(FCMOVE),  M(FCMOVNB), M(FCMOVNBE), M(FCMOVNE), M(FCMOVNU), M(FCMOVU), M(FCOM),
+    M(FCOMI),   M(FCOMIP),  M(FCOMP),   M(FCOMPP),   M(FCOS),    M(FDECSTP), M(FDIV),   M(FDIVP),
+    M(FDIVR),   M(FDIVRP),  M(FFREE),   M(FFREEP),   M(FIADD),   M(FICOM),   M(FICOMP), M(FIDIV),
+    M(FIDIVR),  M(FILD),    M(FIMUL),   M(FINCSTP),  M(FIST),    M(FISTP),   M(FISTTP), M(FISUB),
+    M(FISUBR),  M(FLD),     M(FLD1),    M(FLDL2E),   M(FLDL2T),  M(FLDLG2),  M(FLDLN2), M(FLDPI),
+    M(FLDZ),    M(FMUL),    M(FMULP),   M(FNOP),     M(FPATAN),  M(FPREM),   M(FPREM1), M(FPTAN),
+    M(FRNDINT), M(FSCALE),  M(FSIN),    M(FSINCOS),  M(FSQRT),   M(FST),     M(FSTP),   M(FSTPNCE),
+    M(FSUB),    M(FSUBP),   M(FSUBR),   M(FSUBRP),   M(FTST),    M(FUCOM),   M(FUCOMI), M(FUCOMIP),
+    M(FUCOMP),  M(FUCOMPP), M(FXAM),    M(FXCH),     M(FXTRACT), M(FYL2X),   M(FYL2XP1)};
 #undef M
 
 }  // namespace

@@ -78,16 +78,19 @@ X87Short classify_registers(const X87Code& i) {
             return {.kind = X87Kind::kToTop};
         case 0xd9: return classify_d9(i);
         case 0xda: return i.modrm == 0xe9 ? compare(2, kAllConditions) : kNothing;  // FUCOMPP
-        case 0xdb: return group == 0xe8 || group == 0xf0 ? compare(0, 0) : kNothing;  // FUCOMI, FCOMI
+        case 0xdb:
+            return group == 0xe8 || group == 0xf0 ? compare(0, 0) : kNothing;  // FUCOMI, FCOMI
         case 0xdc:
             return group == 0xd0 || group == 0xd8 ? kNothing : X87Short{.kind = X87Kind::kToOther};
         case 0xdd:
-            return group == 0xe0 || group == 0xe8 ? compare(group == 0xe8, kAllConditions) : kNothing;
+            return group == 0xe0 || group == 0xe8 ? compare(group == 0xe8, kAllConditions)
+                                                  : kNothing;
         case 0xde:
             if (i.modrm == 0xd9) return compare(2, kAllConditions);  // FCOMPP
             return group == 0xd0 || group == 0xd8 ? kNothing
                                                   : X87Short{.kind = X87Kind::kToOther, .pops = 1};
-        default: return group == 0xe8 || group == 0xf0 ? compare(1, 0) : kNothing;  // FUCOMIP, FCOMIP
+        default:
+            return group == 0xe8 || group == 0xf0 ? compare(1, 0) : kNothing;  // FUCOMIP, FCOMIP
     }
 }
 
@@ -165,7 +168,8 @@ void emit_x87_stub(const X87Code& instruction, CodeBuffer& out, unsigned& instru
     out.bytes(0x48, 0x0f, 0xae, 0x0f);  // fxrstor64 [rdi]
     if (instruction.flags_in) load_flags(out);
     instruction_offset = static_cast<unsigned>(out.code().size());
-    out.bytes(instruction.opcode, instruction.memory ? at_rsi(instruction.reg()) : instruction.modrm);
+    out.bytes(instruction.opcode,
+              instruction.memory ? at_rsi(instruction.reg()) : instruction.modrm);
     if (instruction.flags_out) store_flags(out);
     out.bytes(0x48, 0x0f, 0xae, 0x07);  // fxsave64 [rdi]
     // The ABI wants the x87 stack empty. EMMS is the quicker way but would raise the exception that
