@@ -62,8 +62,24 @@ def unit_tests(runner, preset, *more):
     if status != 0 and not counted.failed:
         counted.failed += 1
     if counted.failed:
-        print(runner.tail())
+        shown = failed_cases(output)
+        print("\n".join("  | " + line for line in shown) if shown else runner.tail())
     return counted
+
+
+def failed_cases(output):
+    """The lines of the GoogleTest cases that failed, without those that passed around them."""
+    shown, current = [], []
+    for line in output.splitlines():
+        if "[ RUN      ]" in line:
+            current = []
+        current.append(line)
+        if re.search(r"\[  FAILED  \] \S+ \(\d+ ms\)", line):
+            shown += current[-60:]
+            current = []
+        elif "[       OK ]" in line:
+            current = []
+    return shown[:400]
 
 
 def release_build(runner, options):

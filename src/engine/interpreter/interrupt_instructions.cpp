@@ -35,6 +35,8 @@ Outcome int3(Core& core, const Op& op) {
     return software_interrupt(core, op, static_cast<uint8_t>(x86::Vector::kBp), EventSource::kInt3);
 }
 Outcome int1(Core& core, const Op& op) {
+    // Traps that a MOV SS held back do not follow into the handler of the very same vector.
+    core.pending_debug = 0;
     return software_interrupt(core, op, static_cast<uint8_t>(x86::Vector::kDb), EventSource::kInt1);
 }
 Outcome into(Core& core, const Op& op) {

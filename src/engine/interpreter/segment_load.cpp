@@ -74,7 +74,11 @@ bool load_segment(Core& core, Segment which, uint16_t selector) {
 void drop_privileged_segments(Core& core, unsigned level) {
     for (Segment which : {Segment::kEs, Segment::kFs, Segment::kGs, Segment::kDs}) {
         SegmentRegister& segment = core.s.segment(which);
-        if (!segment.usable() || segment.dpl() >= level) continue;
+        if (!segment.usable()) {
+            segment.selector = 0;  // a null selector loses its RPL; the base stays
+            continue;
+        }
+        if (segment.dpl() >= level) continue;
         constexpr uint32_t kConformingCode =
             x86::segment_attribute::kCode | x86::segment_attribute::kConformingOrExpandDown;
         if ((segment.attributes & kConformingCode) == kConformingCode) continue;
