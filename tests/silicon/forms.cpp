@@ -92,6 +92,12 @@ class Enumeration {
         if (decode(std::as_bytes(std::span(bytes)), form.mode, instruction) != DecodeStatus::kOk) {
             return Found::kNothing;
         }
+        // Not what the bytes in front of it, taken for an opcode, seem to be.
+        static constexpr ZydisOpcodeMap kMaps[] = {ZYDIS_OPCODE_MAP_DEFAULT, ZYDIS_OPCODE_MAP_0F,
+                                                   ZYDIS_OPCODE_MAP_0F38, ZYDIS_OPCODE_MAP_0F3A};
+        if (instruction.info.opcode != form.opcode || instruction.info.opcode_map != kMaps[form.map]) {
+            return Found::kNothing;
+        }
         form.has_modrm = instruction.has_prefix(ZYDIS_ATTRIB_HAS_MODRM);
         const Found found = form.has_modrm ? Found::kForm : Found::kNoModrm;
         if (!interpreter::offered(instruction, policy_)) return found;

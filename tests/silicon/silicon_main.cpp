@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <cstdio>
@@ -125,6 +126,7 @@ class Session {
             return;
         }
         ++cases_;
+        covered_[number % forms_.size()] = true;
         host_->run(test_, on_host_);
         guest_->run(test_, on_guest_);
         Count& count = counts_[ZydisISASetGetString(test_.instruction.info.meta.isa_set)];
@@ -191,8 +193,9 @@ class Session {
             for (const auto& [name, count] : by_mnemonic_) fmt::print(" {}:{}", name, count);
             fmt::print("\n");
         }
-        fmt::print("seed {}: {} forms, {} cases ({} attempts made none), {} different\n",
-                   *options_.seed, forms_.size(), cases_, not_made_, differing_);
+        const auto covered = std::count(covered_.begin(), covered_.end(), true);
+        fmt::print("seed {}: {} of {} forms, {} cases ({} attempts made none), {} different\n",
+                   *options_.seed, covered, forms_.size(), cases_, not_made_, differing_);
     }
 
     const Options& options_;
@@ -202,6 +205,7 @@ class Session {
     Ending on_host_, on_guest_;
     std::map<std::string, Count> counts_;
     std::map<std::string, uint64_t> by_mnemonic_;
+    std::vector<bool> covered_ = std::vector<bool>(forms_.size());
     uint64_t cases_ = 0, not_made_ = 0, differing_ = 0;
     unsigned shown_ = 0;
 };

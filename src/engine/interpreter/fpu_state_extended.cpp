@@ -55,12 +55,14 @@ void put_mxcsr(const Core& core, Area& area) {
 }
 
 // Linear address of an operand of `size` bytes that must be aligned; false after a fault. Silicon
-// looks at the alignment first, and for #AC at that of doublewords.
+// looks at the alignment after canonical form and before a segment's limits, and for #AC at that of
+// doublewords.
 bool aligned_operand(Core& core, const Op& op, unsigned size, unsigned alignment, AccessKind kind,
                      uint64_t& linear) {
     linear = core.effective_address(op);
     const bool reachable = core.operand_linear(op, size, kind, linear);
-    if ((linear & (alignment - 1)) == 0) return reachable;
+    const bool canonical_first = core.mode.code_size == CodeSize::k64;
+    if ((linear & (alignment - 1)) == 0 || (canonical_first && !reachable)) return reachable;
     const bool checked = core.alignment_checked() && (linear & 3) != 0;
     return core.raised(checked ? Exception::ac() : Exception::gp());
 }
@@ -188,24 +190,34 @@ bool store_components(Core& core, const Op& op, uint64_t linear, uint64_t compon
     return true;
 }
 
-unsigned area_bytes(uint64_t components) {
-    return (components & kAvx) != 0 ? kAreaBytes : kHeader + kHeaderBytes;
+// Checks that header, components and, if wanted, MXCSR can be stored; the header's last byte first,
+// as silicon does. What lies between them need not be there.
+bool probe_components(Core& core, uint64_t linear, uint64_t components, bool mxcsr) {
+    const unsigned registers = 16 * register_count(core);
+    const bool x87 = (components & kX87) != 0;
+    return core.probe_store(linear + kHeader + kHeaderBytes - 1, 1) &&
+           core.probe_store(linear + kHeader, kHeaderBytes) &&
+           (!x87 || core.probe_store(linear, kFxsaveX87Bytes)) &&
+           (!mxcsr || core.probe_store(linear + kFxsaveMxcsr, 8)) &&
+           ((components & kSse) == 0 || core.probe_store(linear + kFxsaveXmm, registers)) &&
+           ((components & kAvx) == 0 || core.probe_store(linear + kAvxOffset, registers));
 }
+
+constexpr unsigned kSmallestArea = kHeader + kHeaderBytes;
 
 template <bool optimised>
 Outcome xsave(Core& core, const Op& op) {
     if (xsave_not_available(core)) return Outcome::kFault;
     const uint64_t wanted = requested(core);
-    uint64_t linear = 0;
-    uint64_t present = 0;
-    if (!aligned_operand(core, op, area_bytes(wanted), 64, AccessKind::kWrite, linear) ||
-        !core.probe_store(linear + kHeader + kHeaderBytes - 1, 1) ||  // silicon's order
-        !core.probe_store(linear, area_bytes(wanted)) || !core.load(linear + kHeader, present)) {
-        return Outcome::kFault;
-    }
     const uint64_t used = in_use(core);
     const uint64_t stored = optimised ? wanted & used : wanted;
     const bool mxcsr = (wanted & (kSse | kAvx)) != 0;
+    uint64_t linear = 0;
+    uint64_t present = 0;
+    if (!aligned_operand(core, op, kSmallestArea, 64, AccessKind::kWrite, linear) ||
+        !probe_components(core, linear, stored, mxcsr) || !core.load(linear + kHeader, present)) {
+        return Outcome::kFault;
+    }
     const uint64_t after = (present & ~wanted) | (wanted & used);
     if (!store_components(core, op, linear, stored, mxcsr) ||
         !core.store(linear + kHeader, after)) {
@@ -220,14 +232,14 @@ Outcome xsavec(Core& core, const Op& op) {
     if (xsave_not_available(core)) return Outcome::kFault;
     if (supervisor && core.s.cpl() != 0) return core.raise(Exception::gp());
     const uint64_t wanted = requested(core);
-    uint64_t linear = 0;
-    if (!aligned_operand(core, op, area_bytes(wanted), 64, AccessKind::kWrite, linear) ||
-        !core.probe_store(linear, area_bytes(wanted))) {
-        return Outcome::kFault;
-    }
     uint64_t used = in_use(core);
     if (core.s.mxcsr != kInitialMxcsr) used |= kSse;  // MXCSR belongs to the SSE component here
     const uint64_t stored = wanted & used;
+    uint64_t linear = 0;
+    if (!aligned_operand(core, op, kSmallestArea, 64, AccessKind::kWrite, linear) ||
+        !probe_components(core, linear, stored, (stored & kSse) != 0)) {
+        return Outcome::kFault;
+    }
     if (!store_components(core, op, linear, stored, (stored & kSse) != 0) ||
         !core.store(linear + kHeader, stored) ||
         !core.store(linear + kHeader + 8, wanted | kCompacted)) {

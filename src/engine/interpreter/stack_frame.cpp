@@ -33,6 +33,10 @@ bool StackWriter::push(uint64_t value, unsigned size) {
     const uint64_t pointer = wrap(pointer_ - size);
     if (!within(pointer, size)) return core_.raised(Exception::ss(error_code_));
     const uint64_t linear = flat64_ ? pointer : (segment_.base + pointer) & 0xffffffff;
+    const bool misaligned = (linear & (size - 1)) != 0;
+    if (misaligned && mode_ == AccessMode::kUser && core_.alignment_checked()) {
+        return core_.raised(Exception::ac());
+    }
     if (!core_.access_as(mode_, linear, &value, size, AccessKind::kWrite)) return false;
     pointer_ = pointer;
     return true;

@@ -122,6 +122,7 @@ Outcome movs(Core& core, const Op& op) {
     };
     const auto block = [&](Counters& counters, uint64_t left) -> uint64_t {
         if (core.mode.code_size != CodeSize::k64 || op.address_bits != 64 || step < 0) return 0;
+        if (core.alignment_checked()) return 0;
         uint64_t from, to;
         if (!source_linear<T>(core, op, counters.get(kRsi), from)) return 0;
         if (!destination_linear<T>(core, counters.get(kRdi), AccessKind::kWrite, to)) return 0;
@@ -158,6 +159,7 @@ Outcome stos(Core& core, const Op& op) {
     };
     const auto block = [&](Counters& counters, uint64_t left) -> uint64_t {
         if (core.mode.code_size != CodeSize::k64 || op.address_bits != 64 || step < 0) return 0;
+        if (core.alignment_checked()) return 0;
         uint64_t to;
         if (!destination_linear<T>(core, counters.get(kRdi), AccessKind::kWrite, to)) return 0;
         const uint64_t n = std::min(left, elements_in_page<T>(to));
