@@ -165,6 +165,9 @@ STAGES = (("layers", layers, 1), ("documents", documents, 1),
           ("sanitizer-build", sanitizer_build, 20), ("sanitizer-tests", sanitizer_tests, 15),
           ("fuzz-build", fuzz_build, 20), ("fuzz", fuzz, 15))
 MATRIX_FACTOR = 4
+# What runs programs of a build is pointless, and would judge old ones, when that build failed.
+NEEDS = {"release-tests": "release-build", "boots": "release-build",
+         "selftests": "release-build", "sanitizer-tests": "sanitizer-build", "fuzz": "fuzz-build"}
 
 
 def run_stage(name, body, minutes, options):
@@ -190,10 +193,18 @@ def main():
     if options.list:
         print("\n".join(name for name, _, _ in STAGES))
         return 0
-    total = tally.Tally()
+    total, broken = tally.Tally(), set()
     for name, body, minutes in STAGES:
-        if not options.only or name in options.only:
-            total += run_stage(name, body, minutes, options)
+        if options.only and name not in options.only:
+            continue
+        if NEEDS.get(name) in broken:
+            print(f"== {name}: not run, since {NEEDS[name]} failed")
+            total += tally.Tally(failed=1)
+            continue
+        counted = run_stage(name, body, minutes, options)
+        if counted.failed:
+            broken.add(name)
+        total += counted
     print(total)
     return 1 if total.failed else 0
 
