@@ -43,9 +43,12 @@ class Assembler {
     }
     // Of the last step of a unit.
     uint64_t field_address(const Step& step) const {
-        if (step.unit >= block_.units.size()) return addresses_.back();
-        const Unit& unit = block_.units[step.unit];
-        return address_of(step.unit + 1) - (unit.empty() ? 0 : unit.back().length) + step.into;
+        uint64_t at = addresses_.back();
+        if (step.unit < block_.units.size()) {
+            const Unit& unit = block_.units[step.unit];
+            at = address_of(step.unit + 1) - (unit.empty() ? 0 : unit.back().length) + step.into;
+        }
+        return step.linear + (at & (kCodeBytes - 1));
     }
 
     void append(const Step& step) {
@@ -124,6 +127,7 @@ bool assemble(const Block& block, Program& out) {
     out.before.rip = block.address;
     out.memory = block.memory;
     out.scratch = block.scratch;
+    out.modifies_itself = block.modifies_itself;
     std::byte* table = out.scratch.data() + (kUnitTable - kScratchAddress);
     for (size_t i = 0; i < block.units.size(); ++i) store_unaligned(table + 8 * i, addresses[i]);
     return true;

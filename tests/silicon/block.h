@@ -19,7 +19,7 @@ struct Step {
         kUnitIndex,    // 32-bit number of a unit
         kUnitSlot,     // 32-bit address of the place that holds the address of a unit
         kRipRelative,  // 32-bit distance to `linear`
-        kUnitField,    // 32-bit address of the byte `into` a unit's last step, for stores to code
+        kUnitField,    // 32-bit address of the byte `into` a unit's last step, in code area `linear`
     };
     std::array<uint8_t, 16> code{};
     uint8_t length = 0;
@@ -43,6 +43,7 @@ struct Block {
     Registers before;
     std::vector<Patch> memory;
     std::array<std::byte, kScratchBytes> scratch{};
+    bool modifies_itself = false;
     uint64_t undefined_flags = 0;      // at its end, or at a fault
     std::vector<uint64_t> pages;       // of the data area that it was made to access
 

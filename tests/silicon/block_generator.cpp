@@ -8,6 +8,7 @@
 #include "cpu/cpu_state.h"
 #include "silicon/block_branches.h"
 #include "silicon/block_instructions.h"
+#include "silicon/block_patches.h"
 #include "silicon/generator.h"
 #include "silicon/start_state.h"
 #include "spec/x86/control_registers.h"
@@ -49,6 +50,7 @@ class BlockGenerator {
         out_.memory.clear();
         out_.pages.clear();
         out_.scratch.fill(std::byte{0});
+        out_.modifies_itself = false;
         out_.undefined_flags = 0;
     }
 
@@ -124,6 +126,7 @@ class BlockGenerator {
             const unsigned begin = regions.back().end + 1;
             regions.push_back({.begin = begin, .end = begin + total / (functions + 1)});
         }
+        plan_patches(regions.front().end);
         for (size_t i = 0; i < regions.size(); ++i) {
             std::vector<unsigned> callable;
             for (size_t f = i + 1; f < regions.size(); ++f) callable.push_back(regions[f].begin);
@@ -131,14 +134,38 @@ class BlockGenerator {
         }
     }
 
-    void body(const Region& region, const std::vector<unsigned>& callable, bool main) {
-        BlockInstructions instructions(choice_, random_, plan_, out_);
-        BlockBranches branches(random_, plan_, out_);
-        for (unsigned at = region.begin; at < region.end; ++at) {
-            const bool branch = random_.below(100) < 28;
-            out_.units.push_back(branch ? branches.make(region, at, callable)
-                                        : instructions.make());
+    // Which units may be changed while the block runs.
+    void plan_patches(unsigned total) {
+        if (!random_.one_in(6)) return;
+        out_.modifies_itself = true;
+        // At its own address, or at another one of the same memory.
+        plan_.patch_through = kWritableCodeAddress;
+        if (random_.one_in(2)) out_.address += kWritableCodeAddress - kCodeAddress;
+        for (uint64_t i = 0, count = 1 + random_.below(3); i < count; ++i) {
+            plan_.patchable.push_back(
+                {.unit = static_cast<unsigned>(random_.below(total)),
+                 .kind = static_cast<Patchable::Kind>(random_.below(3))});
         }
+        std::ranges::sort(plan_.patchable, {}, &Patchable::unit);
+        const auto repeated = std::ranges::unique(plan_.patchable, {}, &Patchable::unit);
+        plan_.patchable.erase(repeated.begin(), repeated.end());
+    }
+
+    Unit unit(const Region& region, unsigned at, const std::vector<unsigned>& callable) {
+        BlockPatches patches(random_, plan_, out_);
+        for (const Patchable& each : plan_.patchable) {
+            if (each.unit == at) return patches.patchable(each);
+        }
+        const uint64_t kind = random_.below(100);
+        if (kind < 12 && !plan_.patchable.empty()) return patches.patch();
+        if (kind < 35) return BlockBranches(random_, plan_, out_).make(region, at, callable);
+        return BlockInstructions(choice_, random_, plan_, out_).make();
+    }
+
+    void body(const Region& region, const std::vector<unsigned>& callable, bool main) {
+        for (unsigned at = region.begin; at < region.end; ++at)
+            out_.units.push_back(unit(region, at, callable));
+        const BlockBranches branches(random_, plan_, out_);
         out_.units.push_back(main ? branches.end() : branches.function_end());
     }
 

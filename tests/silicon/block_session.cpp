@@ -69,6 +69,10 @@ class Session {
         const uint64_t second = (block_.address & ~(kCodeBytes - 1)) + 0x1000;
         for (const Kind kind : {Kind::kAbsent, Kind::kNoExecute, Kind::kSupervisor})
             all.push_back({.kind = kind, .page = second});
+        if (block_.modifies_itself) {
+            for (const uint64_t page : {kWritableCodeAddress, kWritableCodeAddress + 0x1000})
+                all.push_back({.kind = Kind::kReadOnly, .page = page});
+        }
         return all;
     }
 

@@ -64,6 +64,7 @@ struct Program {
     Registers before;
     std::vector<Patch> memory;
     alignas(64) std::array<std::byte, kScratchBytes> scratch{};
+    bool modifies_itself = false;
 
     uint64_t code_offset() const { return address & (kCodeBytes - 1); }
 };

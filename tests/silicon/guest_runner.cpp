@@ -100,7 +100,7 @@ class GuestRunner final : public Runner {
         prepare_memory(block.memory);
         write(kGuestScratch, block.scratch);
         // Written only if it is another block, so that the engine may keep what it made of it.
-        if (pace != Pace::kAgain) write_code(block);
+        if (pace != Pace::kAgain || block.modifies_itself) write_code(block);
         if (injection.kind != Injection::Kind::kNone) inject(*memory_, injection);
         CpuState& state = vcpu_->state();
         state = initial_;
