@@ -54,7 +54,8 @@ class BareTest : public ::testing::Test {
         BareMachine machine(engine_.make);
         const auto problem = machine.load(read_file(image_));
         ASSERT_FALSE(problem) << image_ << ": " << *problem;
-        constexpr uint64_t kLimit = 5'000'000;
+        // Far more than any program needs, also one that spins until another thread does something.
+        constexpr uint64_t kLimit = 4'000'000'000;
         const Ending ending = machine.run(kLimit);
         SCOPED_TRACE(describe(ending));
         switch (machine.expectation()) {
