@@ -22,7 +22,17 @@ struct NamedEngine {
 };
 
 // A new engine needs a line here and nothing else.
-std::vector<NamedEngine> engines() { return {{"interpreter", make_interpreter}}; }
+std::vector<NamedEngine> engines() {
+    const auto translate_at_once = [](GuestMemory& memory, const CpuidPolicy& cpuid) {
+        return make_translator(memory, cpuid, {.hot_after = 0});
+    };
+    const auto translate = [](GuestMemory& memory, const CpuidPolicy& cpuid) {
+        return make_translator(memory, cpuid, {});
+    };
+    return {{"interpreter", make_interpreter},
+            {"jit", translate},
+            {"jit_at_once", translate_at_once}};
+}
 
 std::vector<std::byte> read_file(const std::filesystem::path& path) {
     std::ifstream file(path, std::ios::binary);
