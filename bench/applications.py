@@ -14,10 +14,10 @@ ENVIRONMENT = {"PATH": SYSTEM_PATH, "LC_ALL": "C", "HOME": "/"}
 
 # Name in the table, program, arguments. Files are those of data().
 COMMANDS = (
-    ("gzip", "gzip", "-6 -c text"),
-    ("gunzip", "gzip", "-d -c text.gz"),
+    ("gzip", "gzip", "-6 -n -c text"),
+    ("gunzip", "gzip", "-d -n -c text.gz"),
     ("xz", "xz", "-1 -T1 -c text"),
-    ("zstd", "zstd", "-3 -T1 --single-thread -q -c text"),
+    ("zstd", "zstd", "-3 -T1 --single-thread -q -c text text text"),
     ("awk", "mawk", "-f work.awk text"),
     ("python", "python3", "-I -S -B work.py"),
     ("sqlite", "sqlite3", "-batch -init work.sql :memory: .exit"),

@@ -64,8 +64,6 @@ def show(subject, metric, seconds):
 
 def parse(subject, text):
     """{metric: (seconds a repetition, checksum)} of what the programs printed."""
-    if "@@broken" in text:
-        raise Broken(f"{subject}: a benchmark program failed:\n" + text[-2000:])
     found = {}
     for metric, _, seconds, checksum in LINE.findall(text):
         found[metric] = (float(seconds), checksum)
@@ -137,6 +135,8 @@ class Guest:
             while not text.startswith("@@end"):
                 text = guest.expect(r"@@(measure|skipped|broken|end) [^\n]*\n")[0].decode()
                 text = text.replace("\r", "")
+                if text.startswith("@@broken"):
+                    raise Broken(f"{self.name}: a benchmark program failed:\n{guest.tail()}")
                 seen |= parse(self.name, text)
             passed = time.monotonic() - began
             self.memory.append(memory.beyond_guest(guest.process.pid, self._emulator.name,

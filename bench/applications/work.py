@@ -65,4 +65,4 @@ def queens(size):
     return place(0, frozenset(), frozenset(), frozenset())
 
 
-print(chains(15000), words(15000), primes(60000), spectrum(50), queens(6))
+print(chains(30000), words(30000), primes(120000), spectrum(70), queens(7))

@@ -113,8 +113,11 @@ static uint64_t run_command(void) {
         for (ssize_t i = 0; i < size; ++i) sum = (sum ^ (unsigned char)output[i]) * 0x100000001b3u;
     close(ends[0]);
     int status = -1;
-    if (child < 0 || waitpid(child, &status, 0) != child || status != 0)
-        fail(command_words[0], "did not end well");
+    if (child < 0 || waitpid(child, &status, 0) != child || status != 0) {
+        char problem[60];
+        snprintf(problem, sizeof problem, "wait status %#x", (unsigned)status);
+        fail(command_words[0], problem);
+    }
     return sum;
 }
 
