@@ -2,9 +2,9 @@
 import math
 from xml.sax.saxutils import escape
 
-LEAST, MOST = 0.005, 2.0
-LEFT, WIDTH, ROW, TOP = 290, 560, 21, 64
-TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+LEAST, MOST = 0.001, 1.4
+LEFT, WIDTH, RIGHT, ROW, TOP = 260, 520, 130, 21, 64
+TICKS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 STYLE = """
   text { font: 12px system-ui, sans-serif; fill: #24292f }
   .title { font-size: 15px; font-weight: 600 } .small { font-size: 11px; fill: #57606a }
@@ -53,14 +53,16 @@ def svg(results, subtitle):
     gaps = sum(mean for *_, mean in rows) * 10
     height = TOP + len(rows) * ROW + gaps + 34
     bottom = height - 26
-    lines = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {LEFT + WIDTH + 60} {height}" '
+    lines = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {LEFT + WIDTH + RIGHT} {height}" '
              'role="img">', f"<style>{STYLE}</style>",
              _text(12, 22, "Speed of a guest without KVM, host = 100 %", "title"),
              _text(12, 40, subtitle, "small"),
              f'<rect x="{LEFT}" y="48" width="10" height="10" class="ours"/>',
              _text(LEFT + 15, 57, results.first, "small"),
              f'<rect x="{LEFT + 130}" y="48" width="10" height="10" class="peer"/>',
-             _text(LEFT + 145, 57, "qemu tcg", "small")]
+             _text(LEFT + 145, 57, "qemu tcg", "small"),
+             _text(LEFT + WIDTH + RIGHT - 70, 57, "mynah", "small", "end"),
+             _text(LEFT + WIDTH + RIGHT - 8, 57, "qemu", "small", "end")]
     for tick in TICKS:
         x = position(tick)
         lines.append(f'<line x1="{x:.1f}" y1="{TOP}" x2="{x:.1f}" y2="{bottom}" '
@@ -73,7 +75,9 @@ def svg(results, subtitle):
         for offset, share, style in ((3, ours, "ours"), (11, peer, "peer")):
             if share is not None:
                 lines.append(_bar(y + offset, 7, share, style))
-        best = max(share for share in (ours, peer) if share is not None)
-        lines.append(_text(position(best) + 5, y + 14, f"{ours * 100:.3g} %", "small"))
+        for right, share in ((RIGHT - 70, ours), (RIGHT - 8, peer)):
+            if share is not None:
+                lines.append(_text(LEFT + WIDTH + right, y + 14, f"{share * 100:.2g} %"
+                                   if share < 0.995 else f"{share * 100:.0f} %", "small", "end"))
         y += ROW
     return "\n".join([*lines, "</svg>"]) + "\n"
