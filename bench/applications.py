@@ -22,8 +22,9 @@ COMMANDS = (
     ("python", "python3", "-I -S -B work.py"),
     ("sqlite", "sqlite3", "-batch -init work.sql :memory: .exit"),
     ("openssl sha256", "openssl", "dgst -sha256 bytes bytes bytes bytes bytes bytes"),
-    ("openssl aes-128-cbc", "openssl", "enc -aes-128-cbc -nosalt -K 00112233445566778899aabbccddeeff "
-                                       "-iv 0102030405060708090a0b0c0d0e0f10 -in bytes"),
+    ("openssl aes-128-cbc", "openssl", "enc -aes-128-cbc -nosalt -in bytes "
+                                       "-K 00112233445566778899aabbccddeeff "
+                                       "-iv 0102030405060708090a0b0c0d0e0f10"),
 )
 TEXT_BYTES, RANDOM_BYTES = 1 << 20, 6 << 20
 
@@ -113,9 +114,9 @@ def _python_modules(each, directory):
         wanted[str(origin).lstrip("/")] = (origin.read_bytes(), 0o644)
         for compiled in (origin.parent / "__pycache__").glob(f"{origin.stem}.cpython-*.pyc"):
             if re.search(r"cpython-\d+\.pyc$", compiled.name):
-                header = compiled.read_bytes()
-                wanted[str(compiled).lstrip("/")] = (header[:8] + struct.pack("<I", 0) + header[12:],
-                                                     0o644)
+                code = compiled.read_bytes()
+                code = code[:8] + struct.pack("<I", 0) + code[12:]
+                wanted[str(compiled).lstrip("/")] = (code, 0o644)
     # The interpreter looks for these two to know where its library is.
     version = re.search(r"/(python\d+\.\d+)/", "\n".join(origins))[1]
     wanted[f"{prefix.lstrip('/')}/lib/{version}/lib-dynload/.keep"] = (b"", 0o644)

@@ -53,8 +53,8 @@ def svg(results, subtitle):
     gaps = sum(mean for *_, mean in rows) * 10
     height = TOP + len(rows) * ROW + gaps + 34
     bottom = height - 26
-    lines = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {LEFT + WIDTH + RIGHT} {height}" '
-             'role="img">', f"<style>{STYLE}</style>",
+    lines = [f'<svg xmlns="http://www.w3.org/2000/svg" role="img" '
+             f'viewBox="0 0 {LEFT + WIDTH + RIGHT} {height}">', f"<style>{STYLE}</style>",
              _text(12, 22, "Speed of a guest without KVM, host = 100 %", "title"),
              _text(12, 40, subtitle, "small"),
              f'<rect x="{LEFT}" y="48" width="10" height="10" class="ours"/>',

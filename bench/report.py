@@ -112,6 +112,7 @@ def goal_table(results):
             rows.append([goal.name, bound, times(value), "met" if met else "**missed**"])
     if len(rows) == 1:
         return ""
-    slower = [metric for metric in results.metrics()
-              if (gain := results.gain(metric)) is not None and gain < 1]
-    return f"{markdown(rows)}\n\nSlower than qemu tcg: {', '.join(slower) or 'nothing'}."
+    gains = {metric: gain for metric in results.metrics()
+             if (gain := results.gain(metric)) is not None}
+    slower = ", ".join(metric for metric, gain in gains.items() if gain < 1) or "nothing"
+    return markdown(rows) + (f"\n\nSlower than qemu tcg: {slower}." if gains else "")

@@ -19,10 +19,8 @@ BOOT_STOCK, BOOT_ELF = "boot/bzImage", "boot/unpacked ELF file by PVH"
 GUEST_MEBIBYTES = 512
 # A guest whose clock runs at another speed than the host's makes its times worthless.
 CLOCK_TOLERANCE, CLOCK_SLACK_SECONDS = 0.03, 0.7
-
-
-class Broken(Exception):
-    """A subject did not do its work, or did it wrong."""
+SILENCE_SECONDS = 90   # of a machine, which the host's load stretches; then it has hung
+LOGS = machine.ROOT / "build" / "bench"
 
 
 @dataclasses.dataclass
@@ -62,8 +60,12 @@ def show(subject, metric, seconds):
     print(f"  {subject:18} {metric:48} {readable(seconds):>8}", file=sys.stderr, flush=True)
 
 
-def parse(subject, text):
-    """{metric: (seconds a repetition, checksum)} of what the programs printed."""
+def parse(subject, text, problems):
+    """{metric: (seconds a repetition, checksum)} of what the programs printed; what failed goes to
+    `problems`, and the rest still counts."""
+    for problem in re.findall(r"^@@broken (.*)$", text, re.MULTILINE):
+        problems.append(f"{subject}: {problem}")
+        print(f"  {problems[-1]}", file=sys.stderr, flush=True)
     found = {}
     for metric, _, seconds, checksum in LINE.findall(text):
         found[metric] = (float(seconds), checksum)
@@ -77,6 +79,7 @@ class Native:
     name = "native"
 
     def __init__(self, plan):
+        self.problems = []
         self._plan = plan
 
     def measure(self):
@@ -86,9 +89,7 @@ class Native:
             answer = subprocess.run(line, check=False, text=True, stdin=subprocess.DEVNULL,
                                     stdout=subprocess.PIPE, cwd=self._plan.directory,
                                     env=applications.ENVIRONMENT)
-            if answer.returncode != 0:
-                raise Broken(f"native: {line[0]}: status {answer.returncode}\n{answer.stdout}")
-            results |= parse(self.name, answer.stdout)
+            results |= parse(self.name, answer.stdout, self.problems)
         return results
 
 
@@ -99,6 +100,7 @@ class Guest:
         self.name = name
         self.rates = []    # millions of instructions a second of the machines that only boot
         self.memory = []   # KiB beyond the guest's own
+        self.problems = []
         self._emulator, self._plan = emulator, plan
 
     def measure(self):
@@ -109,14 +111,17 @@ class Guest:
                 show(self.name, metric, results[metric][0])
         for groups, vcpus in ((("compute", "kernel", "applications"), 1), (("smp",), 2)):
             if lines := plan.commands(groups, "/bench/measure"):
-                results |= self._programs(lines, vcpus, "applications" in groups)
+                try:
+                    self._programs(lines, vcpus, "applications" in groups, results)
+                except console.ConsoleError as problem:
+                    self.problems.append(f"{self.name}: {problem}")
         return results
 
     def _boot(self, image):
         """Seconds from the program's start to the first line of /init."""
         began = time.monotonic()
         with self._start(image, initrd.initrd(self._plan.kernel).plain, "/bin/true", 1) as guest:
-            guest.expect("mynah-init: up")
+            guest.expect("mynah-init: up", quiet=SILENCE_SECONDS)
             boot = time.monotonic() - began
             guest.expect("mynah-init: /bin/true ended with status 0")
             guest.wait()
@@ -124,20 +129,18 @@ class Guest:
                 self.rates.append(float(match[1]))
             return boot
 
-    def _programs(self, lines, vcpus, with_applications):
-        """Runs command lines in one machine."""
+    def _programs(self, lines, vcpus, with_applications, results):
+        """Runs command lines in one machine; adds what they measured to `results`."""
         image = self._initrd(lines, with_applications)
-        text, seen = "", {}
+        text = ""
         # The unpacked kernel starts faster on the peer, and what runs on it later is the same.
         with self._start(self._plan.kernel.elf, image, "/bench/go", vcpus) as guest:
-            guest.expect(r"@@begin [^\n]*\n")
+            guest.expect(r"@@begin [^\n]*\n", quiet=SILENCE_SECONDS)
             began = time.monotonic()
             while not text.startswith("@@end"):
-                text = guest.expect(r"@@(measure|skipped|broken|end) [^\n]*\n")[0].decode()
-                text = text.replace("\r", "")
-                if text.startswith("@@broken"):
-                    raise Broken(f"{self.name}: a benchmark program failed:\n{guest.tail()}")
-                seen |= parse(self.name, text)
+                text = guest.expect(r"@@(measure|skipped|broken|end) [^\n]*\n",
+                                    quiet=SILENCE_SECONDS)[0].decode().replace("\r", "")
+                results |= parse(self.name, text, self.problems)
             passed = time.monotonic() - began
             self.memory.append(memory.beyond_guest(guest.process.pid, self._emulator.name,
                                                    GUEST_MEBIBYTES << 10))
@@ -146,20 +149,21 @@ class Guest:
             guest.wait()
             text = guest.text()
         self._check_clock(text, passed)
-        return seen
 
     def _check_clock(self, text, passed):
         first, last = (float(re.search(rf"@@{word} ([0-9.]+)", text)[1])
                        for word in ("begin", "end"))
         if abs(last - first - passed) > passed * CLOCK_TOLERANCE + CLOCK_SLACK_SECONDS:
-            raise Broken(f"{self.name}: the guest saw {last - first:.2f} s pass, the host "
-                         f"{passed:.2f} s")
+            self.problems.append(f"{self.name}: the guest saw {last - first:.2f} s pass, the host "
+                                 f"{passed:.2f} s")
 
     def _start(self, image, archive, program, vcpus):
         spec = machine.Spec(kernel=image, memory=f"{GUEST_MEBIBYTES}M", initrd=archive, vcpus=vcpus,
                             cmdline=f"console=ttyS0 quiet mynah.run={program}",
                             more=("--verbose",))
-        return console.Console(self._emulator.command(spec))
+        LOGS.mkdir(parents=True, exist_ok=True)
+        return console.Console(self._emulator.command(spec),
+                               log=LOGS / f"{self.name.replace(' ', '-')}.log")
 
     def _initrd(self, lines, with_applications):
         """Made once for each kind of machine."""

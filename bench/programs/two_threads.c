@@ -32,7 +32,8 @@ void run_on_two(void (*work)(void*, int), void* argument) {
     static int started;
     if (!started) {
         pthread_t thread;
-        if (pthread_barrier_init(&begin, NULL, 2) != 0 || pthread_barrier_init(&end, NULL, 2) != 0 ||
+        if (pthread_barrier_init(&begin, NULL, 2) != 0 ||
+            pthread_barrier_init(&end, NULL, 2) != 0 ||
             pthread_create(&thread, NULL, second, NULL) != 0)
             abort();
         stay_on(0);

@@ -98,8 +98,8 @@ def openssl(context):
         packed = guest.command(f"openssl enc -{cipher} {key} -in data -out packed && "
                                "sha256sum < packed").split()[0]
         if host := shutil.which("openssl"):
-            text = subprocess.run([host, "enc", f"-{cipher}", *key.split(), "-in", data], check=True,
-                                  stdout=subprocess.PIPE).stdout
+            text = subprocess.run([host, "enc", f"-{cipher}", *key.split(), "-in", data],
+                                  check=True, stdout=subprocess.PIPE).stdout
             check_equal(packed, hashlib.sha256(text).hexdigest(), f"{cipher} of the same data")
         guest.command(f"openssl enc -d -{cipher} {key} -in packed | cmp - data")
     guest.command("openssl genrsa -out key 2048 2>/dev/null && openssl rsa -in key -pubout -out "
@@ -107,8 +107,8 @@ def openssl(context):
                   quiet=900)
     check_equal(guest.command("openssl dgst -sha256 -verify public -signature signature data"),
                 "Verified OK", "a signature made in the guest")
-    text = guest.command("openssl speed -seconds 1 sha256 aes-128-cbc rsa2048 ecdsap256 2>/dev/null",
-                         quiet=600, total=1800)
+    text = guest.command("openssl speed -seconds 1 sha256 aes-128-cbc rsa2048 ecdsap256 "
+                         "2>/dev/null", quiet=600, total=1800)
     leave(guest)
     for name, columns in (("sha256", 6), ("aes-128-cbc", 6)):
         line = re.search(rf"^{name}\s+(.*)$", text, re.MULTILINE)

@@ -24,8 +24,16 @@ TARGET static void expand(__m128i keys[11], __m128i key) {
     keys[0] = key;
 #define NEXT(round, constant) \
     keys[round] = next_key(keys[round - 1], _mm_aeskeygenassist_si128(keys[round - 1], constant))
-    NEXT(1, 0x01); NEXT(2, 0x02); NEXT(3, 0x04); NEXT(4, 0x08); NEXT(5, 0x10);
-    NEXT(6, 0x20); NEXT(7, 0x40); NEXT(8, 0x80); NEXT(9, 0x1b); NEXT(10, 0x36);
+    NEXT(1, 0x01);
+    NEXT(2, 0x02);
+    NEXT(3, 0x04);
+    NEXT(4, 0x08);
+    NEXT(5, 0x10);
+    NEXT(6, 0x20);
+    NEXT(7, 0x40);
+    NEXT(8, 0x80);
+    NEXT(9, 0x1b);
+    NEXT(10, 0x36);
 #undef NEXT
 }
 
@@ -66,7 +74,8 @@ TARGET static uint64_t work(void) {
     for (int i = 0; i < kBlocks; ++i) data[i] = _mm_set1_epi32(i * 77);
     for (int round = 0; round < 8; ++round) {
         expand(keys, _mm_set1_epi8((char)round));
-        for (int i = 0; i < kBlocks; ++i) data[i] = chain = encrypt(keys, _mm_xor_si128(data[i], chain));
+        for (int i = 0; i < kBlocks; ++i)
+            data[i] = chain = encrypt(keys, _mm_xor_si128(data[i], chain));
         for (int i = 0; i < kBlocks; i += 4) four_counters(keys, data + i, (uint64_t)i);
     }
     return checksum_of(data, sizeof data / 16);

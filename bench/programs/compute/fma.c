@@ -7,7 +7,9 @@ enum { kCount = 2048, kDegree = 12 };
 
 static double x[kCount] __attribute__((aligned(32))), y[kCount] __attribute__((aligned(32)));
 
-static int possible(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+static int possible(void) {
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+}
 
 __attribute__((target("avx2,fma"))) static void kernel(const double* coefficients) {
     for (int i = 0; i < kCount; i += 16) {

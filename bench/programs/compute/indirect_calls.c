@@ -15,13 +15,17 @@ static uint64_t box_area(const struct Shape* s) { return (uint64_t)s->width * s-
 static uint64_t box_edge(const struct Shape* s) { return 2ull * (s->width + s->height); }
 static uint64_t triangle_area(const struct Shape* s) { return (uint64_t)s->width * s->height / 2; }
 static uint64_t triangle_edge(const struct Shape* s) { return 3ull * s->width; }
-static uint64_t disc_area(const struct Shape* s) { return (uint64_t)s->width * s->width * 355 / 113; }
+static uint64_t disc_area(const struct Shape* s) {
+    return (uint64_t)s->width * s->width * 355 / 113;
+}
 static uint64_t disc_edge(const struct Shape* s) { return s->width * 710ull / 113; }
 static uint64_t ring_area(const struct Shape* s) { return disc_area(s) ^ s->height; }
 static uint64_t ring_edge(const struct Shape* s) { return disc_edge(s) + s->height; }
 
-static const struct Methods kinds[] = {{box_area, box_edge}, {triangle_area, triangle_edge},
-                                       {disc_area, disc_edge}, {ring_area, ring_edge}};
+static const struct Methods kinds[] = {{box_area, box_edge},
+                                       {triangle_area, triangle_edge},
+                                       {disc_area, disc_edge},
+                                       {ring_area, ring_edge}};
 
 enum { kShapes = 4096 };
 static struct Shape shapes[kShapes];

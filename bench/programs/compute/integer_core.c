@@ -85,27 +85,44 @@ static uint16_t matrices(uint16_t crc, uint64_t* state) {
     return crc16(crc, (uint32_t)crc << 3);
 }
 
-enum State { kStart, kSign, kInteger, kPoint, kFraction, kExponent, kScientific, kInvalid, kStates };
+enum State {
+    kStart,
+    kSign,
+    kInteger,
+    kPoint,
+    kFraction,
+    kExponent,
+    kScientific,
+    kInvalid,
+    kStates
+};
 
 static enum State step(enum State state, char c) {
     const int digit = c >= '0' && c <= '9';
     switch (state) {
         case kStart:
             return digit ? kInteger : c == '+' || c == '-' ? kSign : c == '.' ? kPoint : kInvalid;
-        case kSign: return digit ? kInteger : c == '.' ? kPoint : kInvalid;
-        case kInteger: return digit ? kInteger : c == '.' ? kFraction : c == 'e' ? kExponent : kInvalid;
-        case kPoint: return digit ? kFraction : kInvalid;
-        case kFraction: return digit ? kFraction : c == 'e' ? kExponent : kInvalid;
-        case kExponent: return digit || c == '-' || c == '+' ? kScientific : kInvalid;
-        case kScientific: return digit ? kScientific : kInvalid;
-        default: return kInvalid;
+        case kSign:
+            return digit ? kInteger : c == '.' ? kPoint : kInvalid;
+        case kInteger:
+            return digit ? kInteger : c == '.' ? kFraction : c == 'e' ? kExponent : kInvalid;
+        case kPoint:
+            return digit ? kFraction : kInvalid;
+        case kFraction:
+            return digit ? kFraction : c == 'e' ? kExponent : kInvalid;
+        case kExponent:
+            return digit || c == '-' || c == '+' ? kScientific : kInvalid;
+        case kScientific:
+            return digit ? kScientific : kInvalid;
+        default:
+            return kInvalid;
     }
 }
 
 static uint16_t states(uint16_t crc, uint64_t* state) {
-    static const char* const tokens[] = {"5012,", "1234,", "-874,", "+122,", "35.54400,", ".1234500,",
-                                         "-110.700,", "+0.64400,", "5.500e+3,", "-.123e-2,",
-                                         "-87e+832,", "T0.3e-1F,", "-T.T++Tq,", "1T3.4e4z,"};
+    static const char* const tokens[] = {
+        "5012,",     "1234,",     "-874,",     "+122,",     "35.54400,", ".1234500,", "-110.700,",
+        "+0.64400,", "5.500e+3,", "-.123e-2,", "-87e+832,", "T0.3e-1F,", "-T.T++Tq,", "1T3.4e4z,"};
     static char text[kText];
     size_t size = 0;
     while (size + 16 < kText) {

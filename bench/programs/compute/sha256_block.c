@@ -9,7 +9,10 @@ static uint32_t constant(uint32_t prime) {
     const unsigned __int128 target = (unsigned __int128)prime << 96;
     while (high - low > 1) {
         const unsigned __int128 middle = (low + high) / 2;
-        if (middle * middle * middle <= target) low = middle; else high = middle;
+        if (middle * middle * middle <= target)
+            low = middle;
+        else
+            high = middle;
     }
     return (uint32_t)low;
 }
@@ -44,8 +47,8 @@ static void block(uint32_t hash[8], const unsigned char* bytes) {
     for (int i = 0; i < 64; ++i) {
         const uint32_t first = h + (rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25)) +
                                ((e & f) ^ (~e & g)) + round_constants[i] + w[i];
-        const uint32_t second = (rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22)) +
-                                ((a & b) ^ (a & c) ^ (b & c));
+        const uint32_t second =
+            (rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22)) + ((a & b) ^ (a & c) ^ (b & c));
         h = g, g = f, f = e, e = d + first;
         d = c, c = b, b = a, a = first + second;
     }

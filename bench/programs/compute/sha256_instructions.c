@@ -2,8 +2,8 @@
 #include "../measure.h"
 #include "sha256_block.h"
 
-#include <immintrin.h>
 #include <cpuid.h>
+#include <immintrin.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,11 +31,13 @@ TARGET static void blocks(uint32_t hash[8], const unsigned char* bytes, size_t s
             w[i] = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i*)(bytes + at + 16 * i)), swap);
         for (int four = 0; four < 16; ++four) {
             const __m128i word = w[four & 3];
-            __m128i sum = _mm_add_epi32(word, _mm_loadu_si128((const __m128i*)(constants + 4 * four)));
+            __m128i sum =
+                _mm_add_epi32(word, _mm_loadu_si128((const __m128i*)(constants + 4 * four)));
             cdgh = _mm_sha256rnds2_epu32(cdgh, abef, sum);
             abef = _mm_sha256rnds2_epu32(abef, cdgh, _mm_shuffle_epi32(sum, 0x0e));
             // The words sixteen rounds later take the place of these.
-            const __m128i one = w[(four + 1) & 3], two = w[(four + 2) & 3], three = w[(four + 3) & 3];
+            const __m128i one = w[(four + 1) & 3], two = w[(four + 2) & 3],
+                          three = w[(four + 3) & 3];
             __m128i next = _mm_sha256msg1_epu32(word, one);
             next = _mm_add_epi32(next, _mm_alignr_epi8(three, two, 4));
             w[four & 3] = _mm_sha256msg2_epu32(next, three);

@@ -65,7 +65,8 @@ def _key(suite, kind):
 
 def _build(address, suite, kind, where):
     cache.say("making a Debian root file system (a minute or two)")
-    command = ["bash", str(SCRIPT), str(where), address, suite, ",".join(kind.packages()), kind.size]
+    command = ["bash", str(SCRIPT), str(where), address, suite, ",".join(kind.packages()),
+               kind.size]
     if os.geteuid() != 0:
         if not shutil.which("fakechroot") or not shutil.which("fakeroot"):
             raise packages.PackageError("a root file system needs root, or the packages "
