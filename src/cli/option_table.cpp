@@ -71,11 +71,32 @@ Result<void> apply_machine(RunOptions&, Value value) { return expect_word(value,
 
 Result<void> apply_accel(RunOptions& options, Value value) {
     using Accelerator = MachineConfig::Accelerator;
-    if (value == "kvm" || value == "jit") {
-        return Error("this version does not have it; expected auto or interpreter");
+    if (value == "kvm") return Error("this version does not have it; expected auto, jit or interpreter");
+    if (value == "auto") {
+        options.machine.accelerator = Accelerator::kAuto;
+    } else if (value == "jit") {
+        options.machine.accelerator = Accelerator::kTranslator;
+    } else if (value == "interpreter") {
+        options.machine.accelerator = Accelerator::kInterpreter;
+    } else {
+        return Error("expected auto, jit or interpreter");
     }
-    if (value != "auto" && value != "interpreter") return Error("expected auto or interpreter");
-    options.machine.accelerator = value == "auto" ? Accelerator::kAuto : Accelerator::kInterpreter;
+    return {};
+}
+
+Result<void> apply_code_cache(RunOptions& options, Value value) {
+    const auto size = TRY(parse_memory_size(value));
+    constexpr uint64_t kLeast = kMebibyte, kMost = 1024 * kMebibyte;
+    if (size < kLeast || size > kMost) return Error("expected 1M to 1G");
+    options.machine.translator.code_cache = size;
+    return {};
+}
+Result<void> apply_perf_map(RunOptions& options, Value) {
+    options.machine.translator.perf_map = true;
+    return {};
+}
+Result<void> apply_dump_code(RunOptions& options, Value value) {
+    options.machine.translator.dump_code = TRY(parse_address(value));
     return {};
 }
 
@@ -135,7 +156,15 @@ constexpr std::array kOptions{
     Option{"--vcpus", "", "N[,sockets=N,cores=N,threads=N]",
            "processors, each on a host thread (1)", false, apply_vcpus_option},
     Option{"--cpu", "", "MODEL[,+F,-F]", "processor model and features (max)", false, apply_cpu},
-    Option{"--accel", "", "auto|interpreter", "how guest code is run (auto)", false, apply_accel},
+    Option{"--accel", "", "auto|jit|interpreter",
+           "how guest code is run; auto is jit, the translator", false, apply_accel},
+    Option{"--code-cache", "", "SIZE", "host memory for translated code, in MiB or with suffix (32M)",
+           false, apply_code_cache},
+    Option{"--dump-code", "", "ADDRESS",
+           "print guest code, analysis and host code of blocks that start at ADDRESS", false,
+           apply_dump_code},
+    Option{"--perf-map", "", "", "write /tmp/perf-PID.map, by which perf names guest code", false,
+           apply_perf_map},
     Option{"--machine", "", "micro", "board: micro has virtio-mmio and neither firmware nor PCI",
            false, apply_machine},
     Option{"--kernel", "", "FILE", "Linux bzImage, or ELF vmlinux with a PVH entry", false,
@@ -192,7 +221,7 @@ constexpr std::array kMissing{
     MissingOption{"--channel", ""},
     MissingOption{"--memballoon", ""},
     MissingOption{"--panic", ""},
-    MissingOption{"--virt-type", "expected --accel auto or interpreter"},
+    MissingOption{"--virt-type", "expected --accel auto, jit or interpreter"},
 };
 
 }  // namespace

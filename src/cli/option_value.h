@@ -22,6 +22,8 @@ std::vector<ValuePart> split_value(std::string_view text);
 Result<uint64_t> parse_number(std::string_view text);
 // Bytes: MiB, or with a suffix K, M, G, T (a B or iB behind it is allowed).
 Result<uint64_t> parse_memory_size(std::string_view text);
+// A guest address: 0x and hexadecimal digits, or decimal ones.
+Result<uint64_t> parse_address(std::string_view text);
 Result<double> parse_seconds(std::string_view text);
 // on, off, yes, no, true, false.
 Result<bool> parse_switch(std::string_view text);

@@ -19,10 +19,31 @@ class CpuSignals {
 
     void raise(uint32_t signals) {
         const uint32_t before = pending_.fetch_or(signals, std::memory_order_seq_cst);
+        alarm();
         if ((before & signals) != signals && wake_) wake_();
     }
     void lower(uint32_t signals) { pending_.fetch_and(~signals, std::memory_order_seq_cst); }
     uint32_t pending() const { return pending_.load(std::memory_order_relaxed); }
+
+    // --- for the engine ---
+    // Running code looks at a word of the engine's now and then, and leaves its loops when that
+    // holds `value`. Set before the vCPU runs.
+    void set_gate(std::atomic<uintptr_t>& gate, uintptr_t value) {
+        gate_ = &gate;
+        closed_ = value;
+    }
+    // Makes running code leave its loops soon: from any thread.
+    void alarm() {
+        if (gate_ == nullptr) return;
+        alarmed_.store(true, std::memory_order_seq_cst);
+        gate_->store(closed_, std::memory_order_seq_cst);
+    }
+    // Whether there was an alarm since the last call. The engine opens the gate before it asks.
+    bool take_alarm() {
+        return alarmed_.load(std::memory_order_relaxed) &&
+               alarmed_.exchange(false, std::memory_order_seq_cst);
+    }
+    bool alarmed() const { return alarmed_.load(std::memory_order_relaxed); }
 
     // Called after a new signal was set, on the raiser's thread: wakes a halted vCPU's thread.
     // Set before the vCPU runs.
@@ -31,6 +52,9 @@ class CpuSignals {
  private:
     std::atomic<uint32_t> pending_{0};
     std::function<void()> wake_;
+    std::atomic<uintptr_t>* gate_ = nullptr;
+    uintptr_t closed_ = 0;
+    std::atomic<bool> alarmed_{false};
 };
 
 }  // namespace mynah

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 
 #include "cpu/cpu_ports.h"
 #include "cpu/cpuid_policy.h"
@@ -20,5 +22,24 @@ class Engine {
 
 // The reference engine. Memory and policy must outlive it.
 Result<std::unique_ptr<Engine>> make_interpreter(GuestMemory& memory, const CpuidPolicy& cpuid);
+
+struct TranslatorOptions {
+    // Host memory for translated code, of all processors together, in bytes.
+    uint64_t code_cache = uint64_t{32} << 20;
+    // How often the interpreter runs a block before it is translated. 0: at once, for tests.
+    unsigned hot_after = 16;
+    // Write /tmp/perf-PID.map, by which perf names translated blocks.
+    bool perf_map = false;
+    // Print the guest's code, what is known of it, and the host's, of blocks that start here.
+    std::optional<uint64_t> dump_code;
+    // Run every block on the interpreter as well and stop at the first difference.
+    bool lockstep = false;
+};
+
+// The translator: guest code becomes host code [docs/life-of-an-instruction.md]. The interpreter
+// runs what is cold and what is not translated.
+// Error: the host refuses executable memory.
+Result<std::unique_ptr<Engine>> make_translator(GuestMemory& memory, const CpuidPolicy& cpuid,
+                                                const TranslatorOptions& options = {});
 
 }  // namespace mynah

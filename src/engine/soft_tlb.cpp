@@ -1,98 +1,165 @@
 #include "engine/soft_tlb.h"
 
+#include <algorithm>
+
 namespace mynah {
 namespace {
 
-constexpr uint64_t kLastAsid = 0xffe;
 constexpr unsigned kLargeShift = 21, kHugeShift = 30;
+constexpr unsigned kWrittenBits = 1u << 16;
 
 unsigned bloom_bit(uint64_t linear) {
     return static_cast<unsigned>(((linear >> kLargeShift) * 0x9e3779b97f4a7c15u) >> 52);
 }
 
-void drop(SoftTlb::Entry& entry) {
-    entry.read_tag = entry.write_tag = entry.execute_tag = SoftTlb::kNoTag;
+size_t written_bit(uintptr_t host_page) { return (host_page >> 12) & (kWrittenBits - 1); }
+
+void drop(SoftTlb::Table& table, unsigned index) {
+    const uint64_t none = SoftTlb::no_tag(index);
+    table.entries[index] = {.read_tag = none, .write_tag = none, .execute_tag = none, .host = 0};
+    table.code_ids[index] = 0;
 }
 
 }  // namespace
 
-SoftTlb::SoftTlb() : sets_(new Slots[kSetCount]) { asid_ = new_asid(); }
-
-uint64_t SoftTlb::new_asid() {
-    if (next_asid_ > kLastAsid) {
-        // The numbers are used up: entries of old address spaces must not come back to life.
-        for (unsigned set = 0; set < kSetCount; ++set) sets_[set].fill(Entry{});
-        for (PcidTag& tag : pcids_) tag.valid = false;
-        large_regions_.fill(0);
-        huge_pages_ = false;
-        next_asid_ = 1;
+void SoftTlb::Table::clear() {
+    if (filled == 0) return;
+    if (filled <= kLogged) {
+        for (unsigned i = 0; i < filled; ++i) drop(*this, log[i]);
+    } else {
+        for (unsigned i = 0; i < kSlots; ++i) drop(*this, i);
     }
-    return next_asid_++;
+    filled = 0;
+}
+
+SoftTlb::SoftTlb() : supervisor_(new Table), written_(kWrittenBits / 64) {
+    switch_pcid(0, true);
+}
+
+template <class Visit>
+void SoftTlb::each_table(Visit visit) {
+    visit(*supervisor_);
+    for (Space& space : spaces_) {
+        if (space.user == nullptr) continue;
+        visit(*space.user);
+        visit(*space.smap_off);
+    }
+}
+
+void SoftTlb::use(Space& space) {
+    if (space.user == nullptr) {
+        space.user.reset(new Table);
+        space.smap_off.reset(new Table);
+    }
+    current_ = {space.user.get(), supervisor_.get(), space.smap_off.get()};
+}
+
+void SoftTlb::fill(Set set, const Page& page) {
+    Table& in = table(set);
+    const unsigned i = index(page.linear);
+    const uint64_t tag = page.linear & ~uint64_t{0xfff}, none = no_tag(i);
+    Entry& entry = in.entries[i];
+    if (entry.execute_tag != tag || entry.host != page.host || !page.executable) in.code_ids[i] = 0;
+    entry = {.read_tag = page.readable ? tag : none,
+             .write_tag = page.writable ? tag : none,
+             .execute_tag = page.executable ? tag : none,
+             .host = page.host};
+    if (in.filled < Table::kLogged) in.log[in.filled] = static_cast<uint16_t>(i);
+    if (in.filled <= Table::kLogged) ++in.filled;
+    if (set == kSupervisor && !page.global) not_global_.push_back(static_cast<uint16_t>(i));
+    if (not_global_.size() > 2 * kSlots) drop_not_global();
+    if (page.writable) {
+        const size_t bit = written_bit(page.host);
+        written_[bit / 64] |= uint64_t{1} << (bit % 64);
+    }
+    if (page.page_shift > 12) note_large_page(page.linear, page.page_shift);
+}
+
+void SoftTlb::drop_not_global() {
+    // A slot may meanwhile hold a global page; it is found again.
+    for (const uint16_t i : not_global_) drop(*supervisor_, i);
+    not_global_.clear();
 }
 
 void SoftTlb::note_large_page(uint64_t linear, unsigned page_shift) {
+    LargePages& pages = large_pages(linear);
     if (page_shift >= kHugeShift) {
-        huge_pages_ = true;
+        pages.huge = true;
         return;
     }
     const unsigned position = bloom_bit(linear);
-    large_regions_[position / 64] |= uint64_t{1} << (position % 64);
+    pages.regions[position / 64] |= uint64_t{1} << (position % 64);
     if (page_shift > kLargeShift) {  // 4 MiB pages are two regions
         const unsigned other = bloom_bit(linear ^ (uint64_t{1} << kLargeShift));
-        large_regions_[other / 64] |= uint64_t{1} << (other % 64);
+        pages.regions[other / 64] |= uint64_t{1} << (other % 64);
     }
 }
 
 void SoftTlb::flush_all() {
-    for (PcidTag& tag : pcids_) tag.valid = false;
-    asid_ = new_asid();
+    each_table([](Table& table) { table.clear(); });
+    for (Space& space : spaces_) {
+        space.valid = space.valid && space.user.get() == current_[kUser];
+    }
+    not_global_.clear();
+    large_pages_ = {};
+    std::fill(written_.begin(), written_.end(), 0);
 }
 
 void SoftTlb::flush_page(uint64_t linear) {
+    const LargePages& pages = large_pages(linear);
     const unsigned position = bloom_bit(linear);
-    const bool large = huge_pages_ || ((large_regions_[position / 64] >> (position % 64)) & 1) != 0;
+    const bool large =
+        pages.huge || ((pages.regions[position / 64] >> (position % 64)) & 1) != 0;
     if (!large) {
-        for (unsigned set = 0; set < kSetCount; ++set) drop(slot(static_cast<Set>(set), linear));
+        each_table([&](Table& table) { drop(table, index(linear)); });
         return;
     }
     // The page may have been put in piece by piece: drop whatever lies within the largest page
     // that can be meant.
-    const unsigned shift = huge_pages_ ? kHugeShift : kLargeShift + 1;
-    for (unsigned set = 0; set < kSetCount; ++set) {
-        for (Entry& entry : sets_[set]) {
+    const unsigned shift = pages.huge ? kHugeShift : kLargeShift + 1;
+    each_table([&](Table& table) {
+        for (unsigned i = 0; i < kSlots; ++i) {
+            const Entry& entry = table.entries[i];
             const auto within = [&](uint64_t tag) { return (tag ^ linear) >> shift == 0; };
             if (within(entry.read_tag) || within(entry.write_tag) || within(entry.execute_tag))
-                drop(entry);
+                drop(table, i);
         }
-    }
+    });
 }
 
 void SoftTlb::switch_pcid(uint16_t pcid, bool flush) {
-    PcidTag* found = nullptr;
-    for (PcidTag& tag : pcids_) {
-        if (tag.valid && tag.pcid == pcid) found = &tag;
-    }
-    if (found != nullptr && !flush) {
-        asid_ = found->asid;
+    drop_not_global();
+    for (Space& space : spaces_) {
+        if (!space.valid || space.pcid != pcid) continue;
+        if (flush) {
+            space.user->clear();
+            space.smap_off->clear();
+        }
+        use(space);
         return;
     }
-    const uint64_t asid = new_asid();  // may invalidate all of pcids_
-    if (found == nullptr) {
-        found = &pcids_[next_pcid_];
-        next_pcid_ = (next_pcid_ + 1) % pcids_.size();
-    }
-    *found = {.pcid = pcid, .asid = static_cast<uint16_t>(asid), .valid = true};
-    asid_ = asid;
+    Space& space = spaces_[next_space_];
+    next_space_ = (next_space_ + 1) % spaces_.size();
+    use(space);
+    space.pcid = pcid;
+    space.valid = true;
+    space.user->clear();
+    space.smap_off->clear();
 }
 
-void SoftTlb::forget_writes(uint64_t host_page) {
-    for (unsigned set = 0; set < kSetCount; ++set) {
-        for (Entry& entry : sets_[set]) {
-            if (entry.write_tag == kNoTag) continue;
-            const uint64_t linear_page = entry.write_tag & ~uint64_t{0xfff};
-            if (linear_page + entry.addend == host_page) entry.write_tag = kNoTag;
+void SoftTlb::forget_code() {
+    each_table([](Table& table) { table.code_ids.fill(0); });
+}
+
+void SoftTlb::forget_writes(uintptr_t host_page) {
+    const size_t bit = written_bit(host_page);
+    if (((written_[bit / 64] >> (bit % 64)) & 1) == 0) return;
+    // The bit stays: other pages share it.
+    each_table([&](Table& table) {
+        for (unsigned i = 0; i < kSlots; ++i) {
+            if (table.entries[i].host == host_page) table.entries[i].write_tag = no_tag(i);
         }
-    }
+    });
 }
 
 }  // namespace mynah

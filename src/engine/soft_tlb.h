@@ -4,64 +4,97 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 namespace mynah {
 
-// A vCPU's cache of translations from linear pages to host memory. Direct-mapped, one set for
-// each combination of privilege and SMAP override. A tag is the linear page with an address-space
-// number in its low 12 bits; changing the number forgets everything at once, and going back to an
-// earlier number (PCID) finds its entries again.
+// A vCPU's cache of translations from linear pages to host memory. Direct-mapped tables, one for
+// each combination of privilege and SMAP override; those that hold user pages exist once for each
+// of the address spaces (PCIDs) used last, so that going back to one finds its entries again. The
+// supervisor's is shared by all: what is not global in it is dropped when the space changes.
 //
-// The tag of an access of n bytes at `linear` is taken from its last byte, while the slot is taken
-// from its first: an access that crosses a page never hits.
+// An access of n bytes at `linear` hits if (linear ^ tag) <= 4096 - n, which is then its offset in
+// the page: tags are linear pages, and one that stands for nothing belongs to another slot.
 class SoftTlb {
   public:
     enum Set : unsigned { kUser, kSupervisor, kSupervisorSmapOff, kSetCount };
-    static constexpr unsigned kSlots = 1024;
-    static constexpr uint64_t kNoTag = ~uint64_t{0};
+    static constexpr unsigned kSlots = 2048;
 
     struct Entry {
-        uint64_t read_tag =
-            kNoTag;  // never matches a canonical page: address-space numbers end at 0xffe
-        uint64_t write_tag = kNoTag;
-        uint64_t execute_tag = kNoTag;
-        uintptr_t addend = 0;  // host address = linear + addend
+        uint64_t read_tag;
+        uint64_t write_tag;
+        uint64_t execute_tag;
+        uintptr_t host;  // the page
     };
+    struct Table {
+        std::array<Entry, kSlots> entries;
+        // For engines: what is known of the code of an executable page; 0 when the entry is new.
+        std::array<uint32_t, kSlots> code_ids;
+
+        Table() { clear(); }
+        void clear();
+
+        static constexpr unsigned kLogged = 256;
+        std::array<uint16_t, kLogged> log;  // slots filled since the last clear
+        unsigned filled = kLogged + 1;
+    };
+
+    // Of Table::code_ids, for emitted code.
+    static constexpr size_t kCodeIdsOffset = kSlots * sizeof(Entry);
 
     SoftTlb();
 
-    Entry& slot(Set set, uint64_t linear) { return sets_[set][(linear >> 12) & (kSlots - 1)]; }
-    uint64_t asid() const { return asid_; }
-    static uint64_t tag(uint64_t linear, uint64_t asid) {
-        return (linear & ~uint64_t{0xfff}) | asid;
+    static unsigned index(uint64_t linear) {
+        return static_cast<unsigned>(linear >> 12) & (kSlots - 1);
     }
+    static uint64_t no_tag(unsigned index) { return uint64_t{index ^ 1u} << 12; }
 
-    // Called when a translation from a page larger than 4 KiB is put in.
-    void note_large_page(uint64_t linear, unsigned page_shift);
+    // Of the current address space; valid until switch_pcid() or flush_all().
+    Table& table(Set set) { return *current_[set]; }
+    Entry& slot(Set set, uint64_t linear) { return table(set).entries[index(linear)]; }
+
+    struct Page {
+        uint64_t linear;
+        uintptr_t host;
+        bool readable, writable, executable, global;
+        unsigned page_shift;  // of the guest's mapping
+    };
+    void fill(Set set, const Page& page);
 
     void flush_all();                  // every entry of every address space
     void flush_page(uint64_t linear);  // INVLPG: the page, large or not, in every address space
     // MOV CR3: continues with the address space of this PCID; flush: its entries are forgotten.
     void switch_pcid(uint16_t pcid, bool flush);
-    // Stores to this linear page no longer hit, so that they are seen.
-    void forget_writes(uint64_t host_page);
+    void forget_code();  // all code_ids
+    // Stores to this page no longer hit, so that they are seen.
+    void forget_writes(uintptr_t host_page);
 
   private:
-    uint64_t new_asid();
-
-    using Slots = std::array<Entry, kSlots>;
-    std::unique_ptr<Slots[]> sets_;
-    uint64_t asid_ = 0;
-    uint64_t next_asid_ = 1;
-    struct PcidTag {
-        uint16_t pcid;
-        uint16_t asid;
+    struct Space {
+        uint16_t pcid = 0;
         bool valid = false;
+        std::unique_ptr<Table> user, smap_off;
     };
-    std::array<PcidTag, 8> pcids_{};
-    unsigned next_pcid_ = 0;
-    std::array<uint64_t, 64> large_regions_{};  // bloom filter over linear >> 21 and >> 30
-    bool huge_pages_ = false;
+    // Which large pages there are: one for each half of the address space.
+    struct LargePages {
+        std::array<uint64_t, 64> regions{};  // bloom filter over linear >> 21
+        bool huge = false;
+    };
+
+    void use(Space& space);
+    void drop_not_global();
+    template <class Visit>
+    void each_table(Visit visit);
+    void note_large_page(uint64_t linear, unsigned page_shift);
+    LargePages& large_pages(uint64_t linear) { return large_pages_[linear >> 63]; }
+
+    std::array<Space, 8> spaces_;
+    unsigned next_space_ = 0;
+    std::unique_ptr<Table> supervisor_;
+    std::array<Table*, kSetCount> current_{};
+    std::vector<uint16_t> not_global_;         // slots of supervisor_
+    std::array<LargePages, 2> large_pages_;
+    std::vector<uint64_t> written_;  // filter over host pages that may have a write tag
 };
 
 }  // namespace mynah

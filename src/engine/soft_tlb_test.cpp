@@ -7,14 +7,19 @@ namespace {
 
 constexpr uint64_t kLinear = 0xffff888000123000;
 
-void put(SoftTlb& tlb, SoftTlb::Set set, uint64_t linear, uintptr_t host) {
-    SoftTlb::Entry& entry = tlb.slot(set, linear);
-    entry.addend = host - linear;
-    entry.read_tag = entry.write_tag = entry.execute_tag = SoftTlb::tag(linear, tlb.asid());
+void put(SoftTlb& tlb, SoftTlb::Set set, uint64_t linear, uintptr_t host, bool global = false,
+         unsigned page_shift = 12) {
+    tlb.fill(set, {.linear = linear,
+                   .host = host,
+                   .readable = true,
+                   .writable = true,
+                   .executable = true,
+                   .global = global,
+                   .page_shift = page_shift});
 }
 
 bool hits(SoftTlb& tlb, SoftTlb::Set set, uint64_t linear) {
-    return tlb.slot(set, linear).read_tag == SoftTlb::tag(linear, tlb.asid());
+    return (tlb.slot(set, linear).read_tag ^ linear) < 4096;
 }
 
 TEST(SoftTlb, IsEmptyAtFirst) {
@@ -55,10 +60,8 @@ TEST(SoftTlb, FlushPageForgetsThePageInEveryAddressSpace) {
 TEST(SoftTlb, FlushPageInsideALargePageForgetsAllOfIt) {
     SoftTlb tlb;
     const uint64_t large = 0xffff888000200000;
-    put(tlb, SoftTlb::kSupervisor, large + 0x5000, 0x1000);
-    put(tlb, SoftTlb::kSupervisor, large + 0x7000, 0x2000);
-    tlb.note_large_page(large + 0x5000, 21);
-    tlb.note_large_page(large + 0x7000, 21);
+    put(tlb, SoftTlb::kSupervisor, large + 0x5000, 0x1000, false, 21);
+    put(tlb, SoftTlb::kSupervisor, large + 0x7000, 0x2000, false, 21);
     tlb.flush_page(large + 0x5000);
     EXPECT_FALSE(hits(tlb, SoftTlb::kSupervisor, large + 0x5000));
     EXPECT_FALSE(hits(tlb, SoftTlb::kSupervisor, large + 0x7000));
@@ -67,8 +70,7 @@ TEST(SoftTlb, FlushPageInsideALargePageForgetsAllOfIt) {
 TEST(SoftTlb, GigabytePagesToo) {
     SoftTlb tlb;
     const uint64_t huge = 0xffff888040000000;
-    put(tlb, SoftTlb::kSupervisor, huge + 0x12345000, 0x1000);
-    tlb.note_large_page(huge + 0x12345000, 30);
+    put(tlb, SoftTlb::kSupervisor, huge + 0x12345000, 0x1000, false, 30);
     tlb.flush_page(huge);
     EXPECT_FALSE(hits(tlb, SoftTlb::kSupervisor, huge + 0x12345000));
 }
@@ -85,13 +87,50 @@ TEST(SoftTlb, PcidsComeBackUnlessFlushed) {
     EXPECT_FALSE(hits(tlb, SoftTlb::kUser, kLinear));
 }
 
-TEST(SoftTlb, NothingComesBackWhenAddressSpaceNumbersWrap) {
+TEST(SoftTlb, OnlyGlobalSupervisorPagesSurviveAChangeOfAddressSpace) {
+    SoftTlb tlb;
+    put(tlb, SoftTlb::kSupervisor, kLinear, 0x1000, true);
+    put(tlb, SoftTlb::kSupervisor, kLinear + 0x1000, 0x2000, false);
+    tlb.switch_pcid(3, false);
+    EXPECT_TRUE(hits(tlb, SoftTlb::kSupervisor, kLinear));
+    EXPECT_FALSE(hits(tlb, SoftTlb::kSupervisor, kLinear + 0x1000));
+    tlb.flush_all();
+    EXPECT_FALSE(hits(tlb, SoftTlb::kSupervisor, kLinear));
+}
+
+TEST(SoftTlb, AnAddressSpaceThatWasReplacedIsForgotten) {
+    SoftTlb tlb;
+    tlb.switch_pcid(1, true);
+    put(tlb, SoftTlb::kUser, kLinear, 0x1000);
+    for (uint16_t pcid = 2; pcid < 40; ++pcid) {
+        tlb.switch_pcid(pcid, false);
+        ASSERT_FALSE(hits(tlb, SoftTlb::kUser, kLinear)) << pcid;
+        put(tlb, SoftTlb::kUser, kLinear, 0x1000);
+    }
+    tlb.switch_pcid(1, false);
+    EXPECT_FALSE(hits(tlb, SoftTlb::kUser, kLinear));
+}
+
+TEST(SoftTlb, ForgetsMoreThanItCanList) {
+    SoftTlb tlb;
+    for (uint64_t page = 0; page < 3 * SoftTlb::kSlots; ++page) {
+        put(tlb, SoftTlb::kUser, page << 12, page << 12);
+    }
+    tlb.flush_all();
+    for (uint64_t page = 0; page < 3 * SoftTlb::kSlots; ++page) {
+        ASSERT_FALSE(hits(tlb, SoftTlb::kUser, page << 12)) << page;
+    }
+}
+
+TEST(SoftTlb, CodeIdsGoWithTheirPage) {
     SoftTlb tlb;
     put(tlb, SoftTlb::kUser, kLinear, 0x1000);
-    for (int i = 0; i < 10000; ++i) {
-        tlb.flush_all();
-        ASSERT_FALSE(hits(tlb, SoftTlb::kUser, kLinear)) << i;
-    }
+    const unsigned index = SoftTlb::index(kLinear);
+    tlb.table(SoftTlb::kUser).code_ids[index] = 7;
+    put(tlb, SoftTlb::kUser, kLinear, 0x1000);
+    EXPECT_EQ(tlb.table(SoftTlb::kUser).code_ids[index], 7u);
+    put(tlb, SoftTlb::kUser, kLinear, 0x2000);
+    EXPECT_EQ(tlb.table(SoftTlb::kUser).code_ids[index], 0u);
 }
 
 TEST(SoftTlb, ForgetWritesFindsEveryAlias) {
@@ -100,9 +139,12 @@ TEST(SoftTlb, ForgetWritesFindsEveryAlias) {
     put(tlb, SoftTlb::kSupervisor, kLinear, 0x7f0000001000);
     put(tlb, SoftTlb::kUser, 0x402000, 0x7f0000003000);
     tlb.forget_writes(0x7f0000001000);
-    EXPECT_EQ(tlb.slot(SoftTlb::kUser, 0x400000).write_tag, SoftTlb::kNoTag);
-    EXPECT_EQ(tlb.slot(SoftTlb::kSupervisor, kLinear).write_tag, SoftTlb::kNoTag);
-    EXPECT_NE(tlb.slot(SoftTlb::kUser, 0x402000).write_tag, SoftTlb::kNoTag);
+    const auto writes = [&](SoftTlb::Set set, uint64_t linear) {
+        return (tlb.slot(set, linear).write_tag ^ linear) < 4096;
+    };
+    EXPECT_FALSE(writes(SoftTlb::kUser, 0x400000));
+    EXPECT_FALSE(writes(SoftTlb::kSupervisor, kLinear));
+    EXPECT_TRUE(writes(SoftTlb::kUser, 0x402000));
     EXPECT_TRUE(hits(tlb, SoftTlb::kUser, 0x400000));
 }
 

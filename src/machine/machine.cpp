@@ -73,7 +73,9 @@ Result<void> Machine::build() {
     disks_ = TRY(open_disks(config_.disks, slow_work_));
     memory_ = TRY(GuestMemory::create(micro::ram_ranges(config_.memory_bytes)));
     TRY(load_kernel());
-    engine_ = TRY(make_interpreter(*memory_, *cpuid_));
+    engine_ = config_.accelerator == MachineConfig::Accelerator::kInterpreter
+                  ? TRY(make_interpreter(*memory_, *cpuid_))
+                  : TRY(make_translator(*memory_, *cpuid_, config_.translator));
     build_processors(tsc_hz);
     control_.set_kick([this] {
         for (auto& processor : processors_) processor->vcpu().signals().raise(CpuSignals::kKick);

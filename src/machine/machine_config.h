@@ -7,6 +7,7 @@
 
 #include "backend/block/raw_file.h"
 #include "cpu/cpuid_policy.h"
+#include "engine/engine.h"
 
 namespace mynah {
 
@@ -31,13 +32,14 @@ struct MachineConfig {
     static constexpr uint32_t kMaxVcpus = 128;
     static constexpr unsigned kMaxSerialPorts = 4, kMaxDisks = 31;
 
-    enum class Accelerator { kAuto, kInterpreter };
+    enum class Accelerator { kAuto, kTranslator, kInterpreter };
 
     std::string name = "mynah";
     uint64_t memory_bytes = 512 * kMebibyte;  // a multiple of 1 MiB
     CpuTopology topology;
     std::string cpu = "max";  // MODEL[,+feature,-feature]
     Accelerator accelerator = Accelerator::kAuto;
+    TranslatorOptions translator;
 
     std::string kernel;  // path
     std::optional<std::string> initrd;

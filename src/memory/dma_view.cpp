@@ -43,8 +43,9 @@ bool DmaView::read(GuestPhys from, std::span<std::byte> to) const {
 
 bool DmaView::write(GuestPhys to, std::span<const std::byte> from) const {
     if (!contains(to, from.size())) return false;
-    for_each_run(to, from.size(), [from](Slice run, uint64_t offset) {
+    for_each_run(to, from.size(), [&](Slice run, uint64_t offset) {
         std::memcpy(run.data(), from.data() + offset, run.size());
+        memory_.watch().wrote(run.data(), run.size());
     });
     return true;
 }

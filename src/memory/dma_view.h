@@ -29,8 +29,10 @@ class DmaView {
     [[nodiscard]] bool write(GuestPhys to, std::span<const std::byte> from) const;
 
     // Appends [start, start+size) to the list; false, with nothing appended, if any byte is not
-    // RAM. The slices stay valid until the request they serve is completed.
+    // RAM. The slices stay valid until the request they serve is completed. Who writes to them
+    // calls wrote() afterwards.
     [[nodiscard]] bool slices(GuestPhys start, uint64_t size, SliceList& to) const;
+    void wrote(const SliceList& to) const { memory_.watch().wrote(to.slices()); }
 
     template <typename T>
     [[nodiscard]] std::optional<T> load(GuestPhys from) const {
@@ -56,6 +58,7 @@ class DmaView {
         T* place = naturally_aligned<T>(to);
         if (place == nullptr) return false;
         __atomic_store_n(place, value, __ATOMIC_RELEASE);
+        memory_.watch().wrote(place, sizeof(T));
         return true;
     }
 

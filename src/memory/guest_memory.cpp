@@ -45,7 +45,11 @@ Result<std::unique_ptr<GuestMemory>> GuestMemory::create(std::span<const Range> 
 }
 
 GuestMemory::GuestMemory(std::vector<Range> ranges, uint64_t size, int fd, std::byte* base)
-    : ranges_(std::move(ranges)), size_(size), fd_(fd), base_(base) {
+    : ranges_(std::move(ranges)),
+      size_(size),
+      fd_(fd),
+      base_(base),
+      watch_(std::make_unique<WriteWatch>(base, size)) {
     uint64_t offset = 0;
     for (const Range& range : ranges_) {
         offsets_.push_back(offset);
@@ -88,6 +92,7 @@ bool GuestMemory::write(GuestPhys to, std::span<const std::byte> from) {
     std::byte* target = host(to, from.size());
     if (target == nullptr) return false;
     std::memcpy(target, from.data(), from.size());
+    watch_->wrote(target, from.size());
     return true;
 }
 
@@ -96,6 +101,7 @@ bool GuestMemory::fill(GuestPhys to, std::byte value, uint64_t size) {
     std::byte* target = host(to, size);
     if (target == nullptr) return false;
     std::memset(target, static_cast<int>(value), size);
+    watch_->wrote(target, size);
     return true;
 }
 

@@ -9,6 +9,7 @@
 
 #include "base/result.h"
 #include "memory/address.h"
+#include "memory/write_watch.h"
 
 namespace mynah {
 
@@ -60,6 +61,9 @@ class GuestMemory {
     int fd() const { return fd_; }
     std::optional<uint64_t> file_offset(GuestPhys address) const;
 
+    // Every write that does not come through this class or a DmaView must be reported here.
+    WriteWatch& watch() const { return *watch_; }
+
   private:
     GuestMemory(std::vector<Range> ranges, uint64_t size, int fd, std::byte* base);
 
@@ -68,6 +72,7 @@ class GuestMemory {
     uint64_t size_;
     int fd_;
     std::byte* base_;
+    std::unique_ptr<WriteWatch> watch_;
 };
 
 }  // namespace mynah

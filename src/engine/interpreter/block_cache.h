@@ -26,6 +26,7 @@ struct Block {
     uint16_t op_count = 0;
     uint8_t mode = 0;
     bool crosses_page = false;
+    uint16_t heat = 0;           // how often it was run, for the translator
     Block* successor = nullptr;  // what was run after it the last time; only a guess
     Block* next = nullptr;       // in its bucket
 

@@ -23,7 +23,7 @@ Core::Core(const Shared& the_shared, CpuPorts& the_ports, VcpuIndex the_index)
       ports(the_ports),
       mmu(the_shared.memory, the_shared.cpuid.physical_bits(), the_shared.cpuid.has("pdpe1gb")),
       index(the_index),
-      no_slots_(new SoftTlb::Entry[SoftTlb::kSlots]),
+      empty_table_(new SoftTlb::Table),
       blocks_(std::make_unique<BlockCache>(arena_bytes(the_shared.cpuid))),
       previous_(blocks_->make_transient({}, {})) {
     s.gpr[kRdx] = shared.cpuid.signature();

@@ -20,6 +20,10 @@
 #include "engine/soft_tlb.h"
 #include "isa/instruction.h"
 
+namespace mynah::translator {
+class Processor;
+}
+
 namespace mynah::interpreter {
 
 class BlockCache;
@@ -150,8 +154,9 @@ class Core final : public Vcpu {
     template <typename T>
     bool load(uint64_t linear, T& value) {
         const SoftTlb::Entry& entry = slot(linear);
-        if (entry.read_tag == last_byte_tag(linear, sizeof(T))) [[likely]] {
-            value = load_unaligned<T>(reinterpret_cast<const void*>(linear + entry.addend));
+        const uint64_t offset = linear ^ entry.read_tag;
+        if (offset <= kPageSize - sizeof(T)) [[likely]] {
+            value = load_unaligned<T>(reinterpret_cast<const void*>(entry.host + offset));
             return true;
         }
         return load_slow(linear, &value, sizeof(T));
@@ -159,8 +164,9 @@ class Core final : public Vcpu {
     template <typename T>
     bool store(uint64_t linear, T value) {
         const SoftTlb::Entry& entry = slot(linear);
-        if (entry.write_tag == last_byte_tag(linear, sizeof(T))) [[likely]] {
-            store_unaligned(reinterpret_cast<void*>(linear + entry.addend), value);
+        const uint64_t offset = linear ^ entry.write_tag;
+        if (offset <= kPageSize - sizeof(T)) [[likely]] {
+            store_unaligned(reinterpret_cast<void*>(entry.host + offset), value);
             return true;
         }
         return store_slow(linear, &value, sizeof(T));
@@ -168,16 +174,18 @@ class Core final : public Vcpu {
     // Any number of bytes up to a page; all or nothing.
     bool load_bytes(uint64_t linear, void* to, unsigned size) {
         const SoftTlb::Entry& entry = slot(linear);
-        if (entry.read_tag == last_byte_tag(linear, size)) [[likely]] {
-            std::memcpy(to, reinterpret_cast<const void*>(linear + entry.addend), size);
+        const uint64_t offset = linear ^ entry.read_tag;
+        if (offset <= kPageSize - size) [[likely]] {
+            std::memcpy(to, reinterpret_cast<const void*>(entry.host + offset), size);
             return true;
         }
         return load_slow(linear, to, size);
     }
     bool store_bytes(uint64_t linear, const void* from, unsigned size) {
         const SoftTlb::Entry& entry = slot(linear);
-        if (entry.write_tag == last_byte_tag(linear, size)) [[likely]] {
-            std::memcpy(reinterpret_cast<void*>(linear + entry.addend), from, size);
+        const uint64_t offset = linear ^ entry.write_tag;
+        if (offset <= kPageSize - size) [[likely]] {
+            std::memcpy(reinterpret_cast<void*>(entry.host + offset), from, size);
             return true;
         }
         return store_slow(linear, from, size);
@@ -189,8 +197,9 @@ class Core final : public Vcpu {
     // either a fault is recorded (`faulted`), or the operand is not plain RAM of one page.
     void* host_for_modify(uint64_t linear, unsigned size, bool& faulted) {
         const SoftTlb::Entry& entry = slot(linear);
-        if (entry.write_tag == last_byte_tag(linear, size)) [[likely]] {
-            return reinterpret_cast<void*>(linear + entry.addend);
+        const uint64_t offset = linear ^ entry.write_tag;
+        if (offset <= kPageSize - size) [[likely]] {
+            return reinterpret_cast<void*>(entry.host + offset);
         }
         return host_for_modify_slow(linear, size, faulted);
     }
@@ -256,6 +265,7 @@ class Core final : public Vcpu {
 
   private:
     friend class LockedOperandBase;
+    friend class translator::Processor;  // runs the same state, with this class for what is cold
 
     // Where one piece of an access, within a page, is.
     struct Piece {
@@ -264,10 +274,7 @@ class Core final : public Vcpu {
     };
 
     SoftTlb::Entry& slot(uint64_t linear) const {
-        return data_slots_[(linear >> 12) & (SoftTlb::kSlots - 1)];
-    }
-    uint64_t last_byte_tag(uint64_t linear, unsigned size) const {
-        return ((linear + size - 1) & ~kPageMask) | tlb_asid_;
+        return data_table_->entries[SoftTlb::index(linear)];
     }
     bool load_slow(uint64_t linear, void* to, unsigned size);
     bool store_slow(uint64_t linear, const void* from, unsigned size);
@@ -286,6 +293,9 @@ class Core final : public Vcpu {
 
     // The run loop (run_loop.cpp).
     bool attend(VcpuExit& exit);
+    bool execute(Block& block, unsigned most_ops);
+    bool raise_pending_fault();
+    bool is_code_page(uintptr_t host) const;
     bool deliver_interrupt(uint8_t vector);
     Block* find_block();
     Block* find_uncached_block(uint64_t linear);
@@ -299,11 +309,9 @@ class Core final : public Vcpu {
     Block* decode_crossing(uint64_t linear, const std::byte* host, unsigned in_page);
 
     SoftTlb tlb_;
-    SoftTlb::Entry* data_slots_ = nullptr;  // no_slots_ while every access must take the slow path
-    SoftTlb::Entry* code_slots_ = nullptr;
-    std::unique_ptr<SoftTlb::Entry[]> no_slots_;
-    SoftTlb::Set tlb_set_ = SoftTlb::kSupervisor;
-    uint64_t tlb_asid_ = 0;
+    SoftTlb::Table* data_table_;  // empty_table_ while every access must take the slow path
+    SoftTlb::Table* code_table_;
+    std::unique_ptr<SoftTlb::Table> empty_table_;
     AccessMode access_mode_ = AccessMode::kSupervisor;
     bool alignment_check_ = false;
     bool data_breakpoints_ = false;

@@ -87,15 +87,20 @@ bool Core::resolve(uint64_t linear, AccessKind kind, AccessMode access_mode, Pie
     piece.host = page == nullptr ? nullptr : page + (linear & kPageMask);
     if (page == nullptr) return true;
 
-    const uint64_t linear_page = linear & ~kPageMask;
-    const uint64_t tag = SoftTlb::tag(linear, tlb_asid_);
     const auto host_page = reinterpret_cast<uintptr_t>(page);
-    SoftTlb::Entry& entry = tlb_.slot(set_of(access_mode), linear);
-    entry.addend = host_page - linear_page;
-    entry.read_tag = found.readable ? tag : SoftTlb::kNoTag;
-    entry.execute_tag = found.executable ? tag : SoftTlb::kNoTag;
-    entry.write_tag = found.writable && !blocks_->is_code_page(host_page) ? tag : SoftTlb::kNoTag;
-    if (found.page_shift > 12) tlb_.note_large_page(linear, found.page_shift);
+    // Execution does not depend on AC: it has the supervisor's table.
+    const SoftTlb::Set set = kind == AccessKind::kExecute && access_mode != AccessMode::kUser
+                                 ? SoftTlb::kSupervisor
+                                 : set_of(access_mode);
+    const bool other_rights = kind == AccessKind::kExecute && set == SoftTlb::kSupervisor &&
+                              found.user && (s.cr4 & x86::cr4::kSmap) != 0;
+    tlb_.fill(set, {.linear = linear,
+                    .host = host_page,
+                    .readable = found.readable && !other_rights,
+                    .writable = found.writable && !other_rights && !is_code_page(host_page),
+                    .executable = found.executable,
+                    .global = found.global,
+                    .page_shift = found.page_shift});
     return true;
 }
 
@@ -174,9 +179,17 @@ void Core::write_piece(const Piece& piece, const void* from, unsigned size) {
     }
 }
 
+bool Core::is_code_page(uintptr_t host) const {
+    const WriteWatch& watch = shared.memory.watch();
+    return blocks_->is_code_page(host) ||
+           (watch.any() && watch.watched(watch.page_of(reinterpret_cast<const void*>(host))));
+}
+
+// Whoever keeps translations of the bytes is told.
 // A store to the very block that is being run: what follows in it is void. Its ops are replaced
 // by ones that leave the block, and it is forgotten.
 void Core::note_code_write(uintptr_t host, unsigned size) {
+    shared.memory.watch().wrote(reinterpret_cast<const void*>(host), size);
     if (running_ == nullptr || running_discarded_) return;
     if (host >= running_->host + running_->byte_count || host + size <= running_->host) return;
     running_discarded_ = true;
@@ -205,7 +218,7 @@ bool Core::store_slow(uint64_t linear, const void* from, unsigned size) {
 }
 
 bool Core::probe_store(uint64_t linear, unsigned size) {
-    if (slot(linear).write_tag == last_byte_tag(linear, size)) return true;
+    if ((linear ^ slot(linear).write_tag) <= kPageSize - size) return true;
     if (!check_access(linear, size, AccessKind::kWrite)) return false;
     Piece pieces[2];
     unsigned first = 0;
@@ -229,8 +242,8 @@ void* Core::host_for_modify_slow(uint64_t linear, unsigned size, bool& faulted) 
 
 const void* Core::host_for_read(uint64_t linear, unsigned size, bool& faulted) {
     const SoftTlb::Entry& entry = slot(linear);
-    if (entry.read_tag == last_byte_tag(linear, size)) {
-        return reinterpret_cast<const void*>(linear + entry.addend);
+    if (const uint64_t offset = linear ^ entry.read_tag; offset <= kPageSize - size) {
+        return reinterpret_cast<const void*>(entry.host + offset);
     }
     faulted = true;
     if (!check_access(linear, size, AccessKind::kRead)) return nullptr;
@@ -251,8 +264,9 @@ bool Core::access_as(AccessMode access_mode, uint64_t linear, void* data, unsign
     // Events and returns come by here several times each.
     const SoftTlb::Entry& entry = tlb_.slot(set_of(access_mode), linear);
     const bool writes = kind == AccessKind::kWrite;
-    if ((writes ? entry.write_tag : entry.read_tag) == last_byte_tag(linear, size)) {
-        auto* host = reinterpret_cast<std::byte*>(linear + entry.addend);
+    const uint64_t offset = linear ^ (writes ? entry.write_tag : entry.read_tag);
+    if (offset <= kPageSize - size) {
+        auto* host = reinterpret_cast<std::byte*>(entry.host + offset);
         const Piece piece{.host = host};
         if (writes) {
             write_piece(piece, bytes, size);

@@ -51,13 +51,13 @@ Block* Core::find_block() {
         }
         linear = (linear + s.cs().base) & 0xffffffff;
     }
-    const SoftTlb::Entry& entry = code_slots_[(linear >> 12) & (SoftTlb::kSlots - 1)];
-    if (entry.execute_tag != SoftTlb::tag(linear, tlb_asid_)) {
+    const SoftTlb::Entry& entry = code_table_->entries[SoftTlb::index(linear)];
+    if ((entry.execute_tag ^ linear) >= kPageSize) {
         Piece piece;
         if (!resolve(linear, AccessKind::kExecute, access_mode_, piece)) return nullptr;
         if (piece.host == nullptr) return find_uncached_block(linear);
     }
-    const uintptr_t host = linear + entry.addend;
+    const uintptr_t host = entry.host + (linear & kPageMask);
     const auto* bytes = reinterpret_cast<const std::byte*>(host);
     Block* block = previous_->successor;
     if (block == nullptr || block->host != host || block->mode != mode.key()) {

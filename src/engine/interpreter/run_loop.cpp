@@ -1,6 +1,8 @@
 // Fetching blocks, running their ops, and everything that happens between instructions: signals,
 // faults, traps.
 
+#include <algorithm>
+
 #include "engine/interpreter/block_cache.h"
 #include "engine/interpreter/core.h"
 #include "engine/interpreter/debug.h"
@@ -31,15 +33,14 @@ void Core::refresh_mode() {
     const bool user = s.cpl() == 3;
     const bool smap_off = (s.cr4 & x86::cr4::kSmap) != 0 && s.flags.has(rflags::kAc);
     access_mode_ = user ? AccessMode::kUser : AccessMode::kSupervisor;
-    tlb_set_ = user       ? SoftTlb::kUser
-               : smap_off ? SoftTlb::kSupervisorSmapOff
-                          : SoftTlb::kSupervisor;
-    tlb_asid_ = tlb_.asid();
+    const SoftTlb::Set set = user       ? SoftTlb::kUser
+                             : smap_off ? SoftTlb::kSupervisorSmapOff
+                                        : SoftTlb::kSupervisor;
     alignment_check_ = user && s.flags.has(rflags::kAc) && (s.cr0 & x86::cr0::kAm) != 0;
     const bool debug = debug_active(s);
     data_breakpoints_ = debug;
-    code_slots_ = &tlb_.slot(tlb_set_, 0);
-    data_slots_ = alignment_check_ || debug ? no_slots_.get() : code_slots_;
+    code_table_ = &tlb_.table(user ? SoftTlb::kUser : SoftTlb::kSupervisor);
+    data_table_ = alignment_check_ || debug ? empty_table_.get() : &tlb_.table(set);
 
     signal_mask_ = CpuSignals::kKick | CpuSignals::kInit;
     if (!s.nmi_blocked) signal_mask_ |= CpuSignals::kNmi;
@@ -63,30 +64,10 @@ VcpuExit Core::run(uint64_t instruction_limit) {
         if (attention_) [[unlikely]] {
             if (!step()) return VcpuExit::kShutdown;
         } else {
-            const Block* block = find_block();
-            if (block == nullptr) {
-                ++stats.exceptions;
-                if (!deliver_exception(*this, fault, EventSource::kException)) {
-                    return VcpuExit::kShutdown;
-                }
-                refresh_mode();
-                continue;
+            Block* block = find_block();
+            if (!(block == nullptr ? raise_pending_fault() : execute(*block, ~0u))) {
+                return VcpuExit::kShutdown;
             }
-            s.gpr[CpuState::kRipBaseSlot] = s.rip;
-            running_ = block;
-            running_discarded_ = false;
-            const Op* op = block->ops;
-            Outcome outcome;
-            do {
-                outcome = op->handler(*this, *op);
-                ++op;
-            } while (outcome == Outcome::kNext);
-            --op;
-            running_ = nullptr;
-            stats.instructions += static_cast<uint64_t>(op - block->ops) +
-                                  (outcome != Outcome::kFault && op->length != 0 ? 1 : 0);
-            if (running_discarded_) blocks_->remove(const_cast<Block*>(block));
-            if (outcome != Outcome::kJump && !finish(outcome, *op)) return VcpuExit::kShutdown;
         }
         if (stop_) {
             s.halted = stop_reason_ == VcpuExit::kHalted;
@@ -94,6 +75,38 @@ VcpuExit Core::run(uint64_t instruction_limit) {
         }
     }
     return VcpuExit::kInstructionLimit;
+}
+
+// Runs a block, or its first ops only. False: triple fault.
+bool Core::execute(Block& block, unsigned most_ops) {
+    s.gpr[CpuState::kRipBaseSlot] = s.rip;
+    running_ = &block;
+    running_discarded_ = false;
+    const Op* op = block.ops;
+    const Op* const end = block.ops + std::min<unsigned>(most_ops, block.op_count + 1u);
+    Outcome outcome;
+    do {
+        outcome = op->handler(*this, *op);
+        ++op;
+    } while (outcome == Outcome::kNext && op != end);
+    --op;
+    running_ = nullptr;
+    stats.instructions += static_cast<uint64_t>(op - block.ops) +
+                          (outcome != Outcome::kFault && op->length != 0 ? 1 : 0);
+    if (running_discarded_) blocks_->remove(&block);
+    if (outcome == Outcome::kNext) {
+        s.rip = rip_after(*op);
+        return true;
+    }
+    return outcome == Outcome::kJump || finish(outcome, *op);
+}
+
+// The fault that fetching a block recorded. False: triple fault.
+bool Core::raise_pending_fault() {
+    ++stats.exceptions;
+    const bool alive = deliver_exception(*this, fault, EventSource::kException);
+    refresh_mode();
+    return alive;
 }
 
 // What follows an op that did more than jump. False: triple fault.

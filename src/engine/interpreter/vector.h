@@ -48,6 +48,9 @@ inline bool mmx_allowed(Core& core) {
     return true;
 }
 
+// What the address of a memory operand of that many bytes must be a multiple of.
+uint8_t vector_alignment(const ZydisDecodedInstruction& info, unsigned bytes);
+
 // The place of a vector, MMX or general register, in units of 8 bytes from the CpuState's start.
 uint8_t operand_place(ZydisRegister reg);
 inline void* at_place(CpuState& state, unsigned place) {

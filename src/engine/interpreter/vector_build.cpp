@@ -10,6 +10,28 @@
 #include "engine/interpreter/x87.h"
 
 namespace mynah::interpreter {
+
+uint8_t vector_alignment(const ZydisDecodedInstruction& info, unsigned bytes) {
+    switch (info.mnemonic) {
+        case ZYDIS_MNEMONIC_MOVUPS:
+        case ZYDIS_MNEMONIC_MOVUPD:
+        case ZYDIS_MNEMONIC_MOVDQU:
+        case ZYDIS_MNEMONIC_LDDQU:
+        case ZYDIS_MNEMONIC_PCMPESTRI:
+        case ZYDIS_MNEMONIC_PCMPESTRM:
+        case ZYDIS_MNEMONIC_PCMPISTRI:
+        case ZYDIS_MNEMONIC_PCMPISTRM: return 1;
+        case ZYDIS_MNEMONIC_VMOVAPS:
+        case ZYDIS_MNEMONIC_VMOVAPD:
+        case ZYDIS_MNEMONIC_VMOVDQA:
+        case ZYDIS_MNEMONIC_VMOVNTPS:
+        case ZYDIS_MNEMONIC_VMOVNTPD:
+        case ZYDIS_MNEMONIC_VMOVNTDQ:
+        case ZYDIS_MNEMONIC_VMOVNTDQA: return static_cast<uint8_t>(bytes);
+        default: return info.encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY && bytes == 16 ? 16 : 1;
+    }
+}
+
 namespace {
 
 OperandKind kind_of(const ZydisDecodedOperand& operand) {
@@ -113,29 +135,6 @@ bool is_floating(const ZydisDecodedInstruction& info) {
     }
 }
 
-// Legacy instructions want 16-byte operands aligned, with these exceptions; VEX ones only where the
-// name says so [SDM 2A 2.4.1, 2.4.4].
-uint8_t alignment_of(const ZydisDecodedInstruction& info, unsigned bytes) {
-    switch (info.mnemonic) {
-        case ZYDIS_MNEMONIC_MOVUPS:
-        case ZYDIS_MNEMONIC_MOVUPD:
-        case ZYDIS_MNEMONIC_MOVDQU:
-        case ZYDIS_MNEMONIC_LDDQU:
-        case ZYDIS_MNEMONIC_PCMPESTRI:
-        case ZYDIS_MNEMONIC_PCMPESTRM:
-        case ZYDIS_MNEMONIC_PCMPISTRI:
-        case ZYDIS_MNEMONIC_PCMPISTRM: return 1;
-        case ZYDIS_MNEMONIC_VMOVAPS:
-        case ZYDIS_MNEMONIC_VMOVAPD:
-        case ZYDIS_MNEMONIC_VMOVDQA:
-        case ZYDIS_MNEMONIC_VMOVNTPS:
-        case ZYDIS_MNEMONIC_VMOVNTPD:
-        case ZYDIS_MNEMONIC_VMOVNTDQ:
-        case ZYDIS_MNEMONIC_VMOVNTDQA: return static_cast<uint8_t>(bytes);
-        default: return info.encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY && bytes == 16 ? 16 : 1;
-    }
-}
-
 // Instructions whose W selects the size of an integer operand: outside 64-bit mode it is ignored.
 bool selects_integer_size(ZydisMnemonic mnemonic) {
     switch (mnemonic) {
@@ -179,7 +178,7 @@ bool build_vector(Build& build) {
         host.wide = false;
     if (host.is4.kind != OperandKind::kNone) host.has_immediate = false;
     if (host.reg.kind != OperandKind::kNone) host.extension = 0;
-    form.alignment = alignment_of(info, form.memory_bytes);
+    form.alignment = vector_alignment(info, form.memory_bytes);
     if (host.reg.kind == OperandKind::kMmx && host.reg.written) form.mmx_written = 1;
     if (host.rm.kind == OperandKind::kMmx && host.rm.written) form.mmx_written = 2;
 

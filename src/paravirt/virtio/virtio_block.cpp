@@ -254,6 +254,8 @@ void VirtioBlock::finish(std::unique_ptr<Request> request, uint8_t status) {
     if (written == room) ++written;
     VirtioQueue& queue = *request->queue;
     const uint16_t head = request->chain.head;
+    queue.wrote(request->chain.writable);
+    queue.wrote(request->status);
     recycle(std::move(request));
     queue.give_back(head, static_cast<uint32_t>(std::min<uint64_t>(written, ~uint32_t{0})));
 }

@@ -17,7 +17,9 @@ void VirtioEntropy::serve(VirtioQueue& queue) {
     DescriptorChain chain;
     while (queue.take(batch, chain)) {
         // Readable buffers do not belong here [virtio-1.2 5.4.6.1] and are of no use.
-        queue.give_back(chain.head, fill(chain.writable));
+        const uint32_t written = fill(chain.writable);
+        queue.wrote(chain.writable);
+        queue.give_back(chain.head, written);
     }
 }
 

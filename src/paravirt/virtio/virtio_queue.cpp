@@ -7,7 +7,7 @@ namespace mynah {
 using RingError = SplitRing::RingError;
 
 VirtioQueue::VirtioQueue(const DmaView& memory, uint16_t index, QueueEvents& events)
-    : index_(index), events_(events), ring_(memory) {}
+    : memory_(memory), index_(index), events_(events), ring_(memory) {}
 
 RingError VirtioQueue::note_broken() {
     if (!running_ || ring_.error() == RingError::kNone) return RingError::kNone;

@@ -37,6 +37,8 @@ class VirtioQueue {
     // The next chain; false if the batch is done or the queue was stopped. A chain taken must be
     // given back, always, and soon: stop() waits for it.
     [[nodiscard]] bool take(Batch& batch, DescriptorChain& chain);
+    // The device wrote to these parts of chains; said before they are given back.
+    void wrote(const SliceList& written) const { memory_.wrote(written); }
     // Returns a chain. `written`: bytes of the writable part that are new, from its start.
     void give_back(uint16_t head, uint32_t written);
     // The device found the chain itself to break its rules: the driver must reset the device.
@@ -55,6 +57,7 @@ class VirtioQueue {
     SplitRing::RingError note_broken() REQUIRES(lock_);
     void chain_is_back() REQUIRES(lock_);
 
+    const DmaView memory_;
     const uint16_t index_;
     QueueEvents& events_;
     mutable Mutex lock_;

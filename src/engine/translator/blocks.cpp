@@ -1,0 +1,214 @@
+// Blocks: finding, making, linking and forgetting them.
+
+#include <algorithm>
+#include <array>
+
+#include "base/check.h"
+#include "engine/interpreter/block_cache.h"
+#include "engine/translator/processor.h"
+
+namespace mynah::translator {
+namespace {
+
+constexpr size_t kMaxBlocks = 1u << 17, kBuckets = 1u << 16;
+// What one block may take.
+constexpr size_t kMostCode = 24u << 10;
+
+size_t bucket_of(uint64_t rip, uint32_t page) {
+    return ((rip * 0x9e3779b97f4a7c15u) >> 40 ^ page) & (kBuckets - 1);
+}
+
+}  // namespace
+
+uint32_t Processor::new_site(const ExitSite& site) {
+    sites_.push_back(site);
+    return static_cast<uint32_t>(sites_.size() - 1);
+}
+
+uint32_t Processor::lookup(uint64_t rip, uint32_t page) const {
+    for (uint32_t id = buckets_[bucket_of(rip, page)]; id != 0; id = blocks_[id].next) {
+        const Block& block = blocks_[id];
+        if (block.rip == rip && block.page == page && block.mode == mode_) return id;
+    }
+    return 0;
+}
+
+// The page that `linear` is fetched from now, if it is in the TLB and code was translated from it.
+uint32_t Processor::known_code_page(uint64_t linear) {
+    const unsigned index = SoftTlb::index(linear);
+    SoftTlb::Table& table = *core_.code_table_;
+    const SoftTlb::Entry& entry = table.entries[index];
+    if ((entry.execute_tag ^ linear) >= kPageSize) return 0;
+    uint32_t& id = table.code_ids[index];
+    if (id == 0) {
+        const auto found = page_ids_.find({linear & ~kPageMask, entry.host});
+        if (found != page_ids_.end()) id = found->second;
+    }
+    return id;
+}
+
+uint32_t Processor::find_code() {
+    if (core_.mode.code_size != CodeSize::k64 || !interpreter::Core::canonical(core_.s.rip)) {
+        return 0;
+    }
+    const uint32_t page = known_code_page(core_.s.rip);
+    return page == 0 ? 0 : lookup(core_.s.rip, page);
+}
+
+// Translates the code at RIP, which was just run by the interpreter. 0: not now, or never.
+uint32_t Processor::translate_here() {
+    const uint64_t rip = core_.s.rip;
+    const unsigned index = SoftTlb::index(rip);
+    SoftTlb::Table& table = *core_.code_table_;
+    const SoftTlb::Entry& entry = table.entries[index];
+    if ((entry.execute_tag ^ rip) >= kPageSize) return 0;
+    if (code_->size() - used_ < kMostCode || blocks_.size() == kMaxBlocks) flush_code();
+
+    uint32_t page = known_code_page(rip);
+    if (page == 0) {
+        page = static_cast<uint32_t>(pages_.size());
+        CodePage& made = pages_.emplace_back();
+        made.linear = rip & ~kPageMask;
+        made.host = entry.host;
+        made.watched =
+            core_.shared.memory.watch().page_of(reinterpret_cast<const void*>(entry.host));
+        page_ids_.emplace(PageKey{made.linear, made.host}, page);
+        pages_of_watched_[made.watched].push_back(page);
+        table.code_ids[index] = page;
+    }
+    watch_page(pages_[page]);
+    if (!settled(pages_[page].watched)) return 0;
+
+    // A copy: other processors may be writing here.
+    std::array<std::byte, 512> bytes;
+    const size_t size = std::min<size_t>(kPageSize - (rip & kPageMask), bytes.size());
+    std::memcpy(bytes.data(), reinterpret_cast<const void*>(pages_[page].host + (rip & kPageMask)),
+                size);
+    const auto id = static_cast<uint32_t>(blocks_.size());
+    const size_t sites = sites_.size();
+    Emitter emitter(code_->write_at(used_), code_->execute_at(used_), kMostCode);
+    Translation translation(*this, emitter, id, rip);
+    if (!translation.decode(std::span(bytes).first(size))) return 0;
+    Block block;
+    block.rip = rip;
+    block.page = page;
+    block.offset = static_cast<uint16_t>(rip & kPageMask);
+    block.mode = mode_;
+    block.valid = true;
+    blocks_.push_back(block);
+    if (!translation.emit(blocks_.back())) {
+        blocks_.pop_back();
+        sites_.resize(sites);
+        return 0;
+    }
+    Block& made = blocks_.back();
+    made.byte_count = static_cast<uint16_t>(translation.byte_count());
+    made.instruction_count = static_cast<uint16_t>(translation.instruction_count());
+    made.end = emitter.here();
+    // Patches are offsets from this block's start until here.
+    for (size_t i = sites; i < sites_.size(); ++i) sites_[i].patch += static_cast<uint32_t>(used_);
+    used_ = (used_ + emitter.offset() + 15) & ~size_t{15};
+    uint32_t& bucket = buckets_[bucket_of(rip, page)];
+    made.next = bucket;
+    bucket = id;
+    pages_[page].blocks.push_back(id);
+    ++translated_;
+    return id;
+}
+
+// Lets an exit go straight to the block there.
+void Processor::link(uint32_t site_id, uint32_t target_id) {
+    ExitSite& site = sites_[site_id];
+    Block& target = blocks_[target_id];
+    const Block& source = blocks_[site.block];
+    if (!source.valid || site.linked != 0 || site.target != target.rip) return;
+    if (source.mode != target.mode) return;
+    if (!site.guarded && source.page != target.page) return;
+    const std::byte* to = target.guarded;
+    if (!site.guarded) {
+        const bool host = site.flags == FlagsAt::kHost ||
+                          (site.flags == FlagsAt::kBoth && target.wants_host_flags);
+        to = host ? target.from_host_flags : target.from_memory_flags;
+    } else if (site.flags == FlagsAt::kHost) {
+        return;
+    }
+    const std::byte* const next = code_->execute_at(site.patch + 4);
+    const auto displacement = static_cast<int32_t>(to - next);
+    std::memcpy(code_->write_at(site.patch), &displacement, 4);
+    site.linked = target_id;
+    site.next_incoming = target.incoming;
+    target.incoming = site_id;
+    ++links_;
+}
+
+void Processor::unlink_incoming(Block& block) {
+    uint32_t id = block.incoming;
+    block.incoming = 0;
+    while (id != 0) {
+        ExitSite& site = sites_[id];
+        const auto displacement =
+            static_cast<int32_t>(site.stub - code_->execute_at(site.patch + 4));
+        std::memcpy(code_->write_at(site.patch), &displacement, 4);
+        site.linked = 0;
+        id = std::exchange(site.next_incoming, 0);
+    }
+}
+
+// An indirect jump came to this block: the next one finds it by itself.
+void Processor::note_jump(const Block& block) {
+    frame_.jumps[HostFrame::jump_index(block.rip)] = {.rip = block.rip, .code = block.guarded};
+}
+
+void Processor::invalidate(uint32_t id) {
+    Block& block = blocks_[id];
+    if (!block.valid) return;
+    block.valid = false;
+    uint32_t* link = &buckets_[bucket_of(block.rip, block.page)];
+    while (*link != id) link = &blocks_[*link].next;
+    *link = block.next;
+    unlink_incoming(block);
+    HostFrame::Jump& jump = frame_.jumps[HostFrame::jump_index(block.rip)];
+    if (jump.code == block.guarded) jump = {};
+    std::erase(pages_[block.page].blocks, id);
+}
+
+void Processor::invalidate_range(uint64_t watched_page, unsigned begin, unsigned end) {
+    const auto found = pages_of_watched_.find(watched_page);
+    if (found == pages_of_watched_.end()) return;
+    for (const uint32_t page : found->second) {
+        // Backwards: invalidate() takes the block off the list.
+        for (size_t i = pages_[page].blocks.size(); i-- > 0;) {
+            const uint32_t id = pages_[page].blocks[i];
+            const Block& block = blocks_[id];
+            if (block.offset < end && block.offset + block.byte_count > begin) invalidate(id);
+        }
+    }
+}
+
+void Processor::forget_jumps() { frame_.jumps.fill({}); }
+
+// Everything is forgotten, and the memory used again.
+void Processor::flush_code() {
+    for (CodePage& page : pages_) {
+        if (page.is_watched) core_.shared.memory.watch().unwatch(page.watched, watch_index_);
+    }
+    blocks_.clear();
+    blocks_.emplace_back();
+    sites_.clear();
+    sites_.push_back({.kind = ExitSite::Kind::kSlow});
+    sites_.push_back({.kind = ExitSite::Kind::kHandled});
+    handled_.clear();
+    buckets_.assign(kBuckets, 0);
+    pages_.clear();
+    pages_.emplace_back();
+    page_ids_.clear();
+    pages_of_watched_.clear();
+    unsettled_.clear();
+    core_.tlb_.forget_code();
+    forget_jumps();
+    pending_link_ = 0;
+    used_ = thunks_end_;
+    ++flushes_;
+}
+
+}  // namespace mynah::translator

@@ -1,0 +1,67 @@
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "engine/translator/emitter.h"
+
+namespace mynah::translator {
+
+// What emitted code reaches through RSP: it runs with RSP at this object, and the stack of the
+// functions it calls lies below. Core, whose state it works on, lies above.
+struct alignas(64) HostFrame {
+    // The page the guest's stack accesses went to last: tag and host page, as in SoftTlb::Entry;
+    // hits mean that the page may be read and written.
+    uint64_t stack_tag = kNoStack;
+    uint64_t stack_host = 0;
+    // SoftTlb::Table whose code_ids guards look at; an empty one when somebody wants attention.
+    std::atomic<uintptr_t> gate{0};
+    uint64_t exit_value = 0;
+    uint64_t host_rsp = 0;
+    uint8_t vectors_live = 0;  // the guest's vector registers and MXCSR are in the host's
+    uint8_t x87_live = 0;
+    uint64_t scratch[2] = {};
+
+    static constexpr uint64_t kNoStack = 0x8000000000000000;  // not canonical
+
+    // Where indirect jumps went: guest address, and the guarded entry of the block there. A block
+    // of another mode never gets in: see Processor::note_jump.
+    static constexpr unsigned kJumpBits = 13;
+    struct Jump {
+        uint64_t rip = kNoStack;
+        const std::byte* code = nullptr;
+    };
+    std::array<Jump, 1u << kJumpBits> jumps;
+
+    static constexpr uint32_t kJumpFactor = 0x9e3779b1;
+    static unsigned jump_index(uint64_t rip) {
+        return (static_cast<uint32_t>(rip) * kJumpFactor) >> (32 - kJumpBits);
+    }
+};
+
+// Distances from the frame to what emitted code uses of Core; the same for all processors.
+struct Offsets {
+    int32_t gpr = 0;
+    int32_t flags = 0;         // Flags::arithmetic
+    int32_t system_flags = 0;  // Flags::system
+    int32_t data_table = 0;    // pointer to SoftTlb::Table
+    int32_t segment_base = 0;
+    int32_t vector = 0;
+    int32_t mxcsr = 0;
+    int32_t tsc_offset = 0;
+};
+
+inline constexpr HostReg kFrameReg = kHostRsp;
+// Free for the translator's own use between guest instructions. RAX, because that is where LAHF
+// and SETO put the flags.
+inline constexpr HostReg kScratch0 = kHostRax, kScratch1 = kHostR15;
+
+// Where guest registers live: most in the host register of the same name; RAX and RSP in R10 and
+// R11; and R10, R11 and R15 in memory.
+inline constexpr std::array<HostReg, 16> kHomeOf = {
+    kHostR10,   kHostRcx,   kHostRdx, kHostRbx, kHostR11, kHostRbp, kHostRsi,  kHostRdi,
+    kHostR8,    kHostR9,    kNoHostReg, kNoHostReg, kHostR12, kHostR13, kHostR14, kNoHostReg};
+
+}  // namespace mynah::translator

@@ -1,0 +1,321 @@
+#include "engine/translator/processor.h"
+
+#include <sys/mman.h>
+
+#include <new>
+
+#include "base/check.h"
+#include "engine/interpreter/block_cache.h"
+#include "engine/interpreter/interrupt_delivery.h"
+
+namespace mynah::translator {
+
+namespace {
+constexpr size_t kStackSize = 256u << 10;
+constexpr uint16_t kNever = 0x8000;  // Block::heat of what cannot be translated
+}  // namespace
+
+// The lowest page is a guard; then the stack of what emitted code calls, which grows down from the
+// frame.
+struct Processor::Region {
+    HostFrame frame;
+    interpreter::Core core;
+
+    Region(const interpreter::Shared& shared, CpuPorts& ports, VcpuIndex index)
+        : core(shared, ports, index) {}
+
+    static constexpr size_t kBefore = kStackSize + 4096;
+    static size_t mapped() { return kBefore + sizeof(Region); }
+};
+
+std::unique_ptr<Processor> Processor::create(const interpreter::Shared& shared, Crew& crew,
+                                             CpuPorts& ports, VcpuIndex index,
+                                             const TranslatorOptions& options,
+                                             std::unique_ptr<CodeMemory> code) {
+    void* memory = mmap(nullptr, Region::mapped(), PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    CHECK(memory != MAP_FAILED);
+    CHECK(mprotect(memory, 4096, PROT_NONE) == 0);
+    auto* region = new (static_cast<std::byte*>(memory) + Region::kBefore)
+        Region(shared, ports, index);
+    return std::unique_ptr<Processor>(new Processor(region, crew, options, std::move(code)));
+}
+
+Processor::Processor(Region* region, Crew& crew, const TranslatorOptions& options,
+                     std::unique_ptr<CodeMemory> code)
+    : region_(region),
+      frame_(region->frame),
+      core_(region->core),
+      crew_(crew),
+      options_(options),
+      code_(std::move(code)),
+      offsets_(measure()),
+      workspace_(new GuestInstruction[Translation::kMaxInstructions]),
+      closed_(new SoftTlb::Table) {
+    Emitter emitter(code_->write_at(0), code_->execute_at(0), 16u << 10);
+    thunks_ = emit_thunks(emitter, offsets_,
+                          {.self = this,
+                           .slow_access = reinterpret_cast<const void*>(&Processor::slow_access),
+                           .run_handler = reinterpret_cast<const void*>(&Processor::run_handler)});
+    CHECK(!emitter.full());
+    thunks_end_ = (emitter.offset() + 63) & ~size_t{63};
+    cold_.reserve(256);
+    blocks_.reserve(1u << 17);
+    flush_code();
+    frame_.gate.store(reinterpret_cast<uintptr_t>(closed_.get()));
+    core_.signals_.set_gate(frame_.gate, reinterpret_cast<uintptr_t>(closed_.get()));
+    watch_index_ = core_.shared.memory.watch().add(*this);
+    MutexLock lock(crew_.mutex);
+    crew_.members.push_back(this);
+}
+
+Processor::~Processor() {
+    {
+        MutexLock lock(crew_.mutex);
+        std::erase(crew_.members, this);
+    }
+    core_.shared.memory.watch().remove(*this);
+    region_->~Region();
+    munmap(reinterpret_cast<std::byte*>(region_) - Region::kBefore, Region::mapped());
+}
+
+Offsets Processor::measure() const {
+    const auto from = [this](const void* field) {
+        return static_cast<int32_t>(static_cast<const std::byte*>(field) -
+                                    reinterpret_cast<const std::byte*>(&frame_));
+    };
+    return {.gpr = from(&core_.s.gpr),
+            .flags = from(&core_.s.flags.arithmetic),
+            .system_flags = from(&core_.s.flags.system),
+            .data_table = from(&core_.data_table_),
+            .segment_base = from(&core_.segment_base_),
+            .vector = from(&core_.s.vector),
+            .mxcsr = from(&core_.s.mxcsr),
+            .tsc_offset = from(&core_.s.tsc_offset)};
+}
+
+void Processor::state_changed() { core_.state_changed(); }
+
+VcpuStatistics Processor::statistics() const {
+    VcpuStatistics statistics = core_.statistics();
+    statistics.counters["blocks translated"] = translated_;
+    statistics.counters["links made"] = links_;
+    statistics.counters["code cache flushes"] = flushes_ - 1;
+    statistics.counters["entries into translated code"] = entries_;
+    statistics.counters["instructions left to the interpreter"] = slow_;
+    auto runs = interpreted_;
+    for (const auto& handled : handled_) runs[handled->mnemonic] += handled->runs;
+    for (const auto& [mnemonic, count] : runs) {
+        statistics.counters[std::string("handled: ") + ZydisMnemonicGetString(mnemonic)] += count;
+    }
+    return statistics;
+}
+
+namespace {
+enum ModeBits : uint16_t { kSse = 1u << 8, kAvx = 1u << 9, kX87 = 1u << 10, kMasked = 1u << 11 };
+}
+
+// What translated code takes for granted.
+uint16_t Processor::translation_mode() const {
+    const CpuState& s = core_.s;
+    unsigned mode = core_.mode.key();
+    const bool off = (s.cr0 & (x86::cr0::kEm | x86::cr0::kTs)) != 0;
+    if (!off && (s.cr4 & x86::cr4::kOsfxsr) != 0) mode |= kSse;
+    if (!off && (s.cr4 & x86::cr4::kOsxsave) != 0 && (s.xcr0 & 6) == 6) mode |= kAvx;
+    if (!off) mode |= kX87;
+    const bool masked = (s.mxcsr & 0x1f80) == 0x1f80 && (s.x87.fcw & 0x3f) == 0x3f &&
+                        (s.x87.fsw & 0x80) == 0;
+    if (masked) mode |= kMasked;
+    return static_cast<uint16_t>(mode);
+}
+
+bool Processor::vectors_usable(bool vex) const {
+    const unsigned wanted = vex ? kMasked | kSse | kAvx : kMasked | kSse;
+    return (mode_ & wanted) == wanted;
+}
+
+void Processor::change_mode(uint16_t mode) {
+    mode_ = mode;
+    pending_link_ = 0;
+    // The table has the jumps of one mode.
+    forget_jumps();
+}
+
+// Guards look at the table that code is fetched by. False: there was an alarm, and it is closed.
+bool Processor::open_gate() {
+    const auto table = reinterpret_cast<uintptr_t>(core_.code_table_);
+    // A full barrier between the store and the look at the alarm: it must not go unseen.
+    if (frame_.gate.load(std::memory_order_relaxed) != table) frame_.gate.exchange(table);
+    return !core_.signals_.alarmed();
+}
+
+VcpuExit Processor::run(uint64_t instruction_limit) {
+    core_.stop_ = false;
+    core_.s.halted = false;
+    running_.store(true);
+    struct Outside {
+        std::atomic<bool>& running;
+        ~Outside() { running.store(false); }
+    } outside{running_};
+    drain();
+    core_.refresh_mode();
+    const bool counting = instruction_limit != ~uint64_t{0};
+    if (counting && !counting_) flush_code();  // no links: every block is counted
+    counting_ = counting;
+    const auto progress = [this] { return core_.stats.instructions + core_.stats.exceptions; };
+    const uint64_t start = progress();
+    const uint64_t end = instruction_limit > ~start ? ~uint64_t{0} : start + instruction_limit;
+    while (progress() < end) {
+        if (core_.signals_.alarmed()) {
+            frame_.gate.exchange(reinterpret_cast<uintptr_t>(core_.code_table_));
+            if (core_.signals_.take_alarm()) {
+                pending_link_ = 0;
+                drain();
+            }
+        }
+        if (core_.signalled() && !core_.s.interrupt_shadow) [[unlikely]] {
+            pending_link_ = 0;
+            VcpuExit exit;
+            if (core_.attend(exit)) return exit;
+        }
+        bool alive = true;
+        if (core_.attention_) [[unlikely]] {
+            pending_link_ = 0;
+            alive = core_.step();
+        } else {
+            if (const uint16_t mode = translation_mode(); mode != mode_) change_mode(mode);
+            const uint32_t id = find_code();
+            alive = id != 0 ? run_translated(id) : interpret();
+        }
+        if (!alive) return VcpuExit::kShutdown;
+        if (core_.stop_) {
+            core_.s.halted = core_.stop_reason_ == VcpuExit::kHalted;
+            return core_.stop_reason_;
+        }
+    }
+    return VcpuExit::kInstructionLimit;
+}
+
+// Enters a block and sees to why it came back. False: triple fault.
+bool Processor::run_translated(uint32_t id) {
+    if (!counting_) {
+        if (pending_link_ != 0) link(pending_link_, id);
+        if (jumped_) note_jump(blocks_[id]);
+    }
+    pending_link_ = 0;
+    jumped_ = false;
+    if (!open_gate()) return true;
+    frame_.stack_tag = HostFrame::kNoStack;
+    ++entries_;
+    using Enter = uint32_t (*)(HostFrame*, const std::byte*);
+    const auto enter = reinterpret_cast<Enter>(reinterpret_cast<uintptr_t>(thunks_.enter));
+    return after_exit(enter(&frame_, blocks_[id].from_memory_flags));
+}
+
+bool Processor::after_exit(uint32_t site_id) {
+    const ExitSite& site = sites_[site_id];
+    core_.stats.instructions += site.count;
+    switch (site.kind) {
+        case ExitSite::Kind::kNone:
+            CHECK(false);
+        case ExitSite::Kind::kDirect:
+            core_.s.rip = site.target;
+            pending_link_ = site_id;
+            return true;
+        case ExitSite::Kind::kGuard:
+            core_.s.rip = site.target;
+            return true;
+        case ExitSite::Kind::kIndirect:
+            if (!interpreter::Core::canonical(frame_.exit_value)) {
+                // The branch itself faults: run it again, from the state before it.
+                core_.s.rip = site.target;
+                core_.s.gpr[kRsp] += static_cast<uint64_t>(
+                    static_cast<int64_t>(static_cast<int32_t>(site.linked)));
+                return interpret_one();
+            }
+            core_.s.rip = frame_.exit_value;
+            jumped_ = true;
+            return true;
+        case ExitSite::Kind::kInterpret:
+            core_.s.rip = site.target;
+            ++interpreted_elsewhere_;
+            return interpret_one();
+        case ExitSite::Kind::kSlow:
+            return interpret_one();
+        case ExitSite::Kind::kHandled:
+            core_.stats.instructions += handled_last_->count;
+            if (outcome_ == interpreter::Outcome::kNext) {
+                core_.s.rip = core_.rip_after(handled_last_->op);
+                ++core_.stats.instructions;
+                core_.refresh_mode();
+                return true;
+            }
+            if (outcome_ != interpreter::Outcome::kFault) ++core_.stats.instructions;
+            return outcome_ == interpreter::Outcome::kJump ||
+                   core_.finish(outcome_, handled_last_->op);
+    }
+    return true;
+}
+
+// A block that is cold, by the interpreter; hot ones are translated first.
+bool Processor::interpret() {
+    pending_link_ = 0;
+    interpreter::Block* block = core_.find_block();
+    if (block == nullptr) return core_.raise_pending_fault();
+    if (core_.mode.code_size == CodeSize::k64 && block->host != 0 && block->op_count > 0 &&
+        !block->crosses_page && block->heat != kNever) {
+        if (block->heat >= options_.hot_after) {
+            const uint32_t id = translate_here();
+            if (id != 0) return true;
+        } else {
+            ++block->heat;
+        }
+    }
+    return core_.execute(*block, ~0u);
+}
+
+bool Processor::interpret_one() {
+    pending_link_ = 0;
+    ++slow_;
+    interpreter::Block* block = core_.find_block();
+    return block == nullptr ? core_.raise_pending_fault() : core_.execute(*block, 1);
+}
+
+uint64_t Processor::slow_access(Processor* self, uint64_t scratch0, uint64_t scratch1,
+                                const AccessSite* site) {
+    interpreter::Core& core = self->core_;
+    const auto* entry = reinterpret_cast<const SoftTlb::Entry*>(scratch1);
+    const auto kind = static_cast<AccessKind>(site->kind);
+    const auto tag = [&](const SoftTlb::Entry& e) {
+        return kind == AccessKind::kWrite ? e.write_tag : e.read_tag;
+    };
+    const uint64_t linear = scratch0 ^ tag(*entry);
+    const bool crosses = (linear & kPageMask) + site->size > kPageSize;
+    // What hits and came here all the same is not aligned as it must be.
+    if (!crosses && interpreter::Core::canonical(linear) && (linear ^ tag(*entry)) >= kPageSize) {
+        interpreter::Core::Piece piece;
+        if (core.resolve(linear, kind, core.access_mode_, piece) &&
+            (linear ^ tag(core.slot(linear))) < kPageSize) {
+            return 1;
+        }
+    }
+    core.s.rip = self->blocks_[site->block].rip + site->offset;
+    core.stats.instructions += site->count;
+    return 0;
+}
+
+uint64_t Processor::run_handler(Processor* self, Handled* handled) {
+    interpreter::Core& core = self->core_;
+    ++handled->runs;
+    core.s.gpr[CpuState::kRipBaseSlot] = handled->block_rip;
+    const interpreter::Outcome outcome = handled->op.handler(core, handled->op);
+    if (outcome == interpreter::Outcome::kNext && !core.signals_.alarmed() &&
+        self->translation_mode() == self->mode_ && !self->counting_) {
+        return 1;
+    }
+    self->handled_last_ = handled;
+    self->outcome_ = outcome;
+    return 0;
+}
+
+}  // namespace mynah::translator

@@ -1,0 +1,161 @@
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "base/mutex.h"
+#include "engine/engine.h"
+#include "engine/interpreter/core.h"
+#include "engine/translator/block.h"
+#include "engine/translator/code_memory.h"
+#include "engine/translator/frame.h"
+#include "engine/translator/thunks.h"
+#include "engine/translator/translation.h"
+#include "memory/write_watch.h"
+
+namespace mynah::translator {
+
+class Processor;
+
+// A guest instruction that translated code hands to the interpreter's handler.
+struct Handled {
+    interpreter::Op op;
+    uint64_t block_rip = 0;
+    ZydisMnemonic mnemonic = ZYDIS_MNEMONIC_INVALID;
+    uint16_t count = 0;  // instructions of the block completed before it
+    uint64_t runs = 0;
+};
+
+// The processors of one machine, who tell each other where code lies.
+struct Crew {
+    Mutex mutex;
+    std::vector<Processor*> members GUARDED_BY(mutex);
+};
+
+// One processor on the translator: runs what is cold on the interpreter and what is hot as
+// translated code, both on the same Core. Used by one thread, but for the calls of WriteWatch.
+class Processor final : public Vcpu, private WriteWatch::Listener {
+  public:
+    static std::unique_ptr<Processor> create(const interpreter::Shared& shared, Crew& crew,
+                                             CpuPorts& ports, VcpuIndex index,
+                                             const TranslatorOptions& options,
+                                             std::unique_ptr<CodeMemory> code);
+    ~Processor() override;
+
+    CpuState& state() override { return core_.s; }
+    void state_changed() override;
+    VcpuExit run(uint64_t instruction_limit) override;
+    CpuSignals& signals() override { return core_.signals_; }
+    VcpuStatistics statistics() const override;
+
+    // --- called by emitted code, through thunks ---
+    // True: the access can be tried again. False: s.rip is at the instruction.
+    static uint64_t slow_access(Processor* self, uint64_t scratch0, uint64_t scratch1,
+                                const AccessSite* site);
+    // True: the block goes on behind the instruction.
+    static uint64_t run_handler(Processor* self, Handled* handled);
+
+  private:
+    friend class Translation;
+    struct Region;  // stack, frame and core, in one mapping
+
+    Processor(Region* region, Crew& crew, const TranslatorOptions& options,
+              std::unique_ptr<CodeMemory> code);
+    Offsets measure() const;
+
+    // --- running (processor.cpp) ---
+    bool run_translated(uint32_t id);
+    bool interpret();
+    bool interpret_one();
+    bool after_exit(uint32_t site_id);
+    bool open_gate();
+    void change_mode(uint16_t mode);
+    uint16_t translation_mode() const;
+    bool vectors_usable(bool vex) const;
+
+    // --- finding and making blocks (blocks.cpp) ---
+    uint32_t find_code();
+    uint32_t lookup(uint64_t rip, uint32_t page) const;
+    uint32_t known_code_page(uint64_t linear);
+    uint32_t translate_here();
+    uint32_t new_site(const ExitSite& site);
+    void link(uint32_t site_id, uint32_t target_id);
+    void unlink_incoming(Block& block);
+    void note_jump(const Block& block);
+    void invalidate(uint32_t id);
+    void invalidate_range(uint64_t watched_page, unsigned begin, unsigned end);
+    void forget_jumps();
+    void flush_code();
+
+    // --- other processors, devices (watching.cpp) ---
+    void written(uint64_t page, unsigned begin, unsigned end) override;
+    struct Message {
+        uint64_t page;
+        uint16_t begin, end;  // equal: forget the right to write
+    };
+    uint64_t post(const Message& message);
+    void drain();
+    void watch_page(CodePage& page);
+    bool settled(uint64_t watched_page);
+
+    Region* region_;
+    HostFrame& frame_;
+    interpreter::Core& core_;
+    Crew& crew_;
+    const TranslatorOptions options_;
+    std::unique_ptr<CodeMemory> code_;
+    Offsets offsets_;
+    Thunks thunks_;
+    size_t thunks_end_ = 0;  // in code_
+    size_t used_ = 0;
+
+    std::vector<Block> blocks_;  // reserved once; block 0 is nobody
+    std::vector<ExitSite> sites_;
+    std::vector<std::unique_ptr<Handled>> handled_;
+    std::vector<uint32_t> buckets_;
+    std::vector<CodePage> pages_;
+    struct PageKey {
+        uint64_t linear, host;
+        bool operator==(const PageKey&) const = default;
+    };
+    struct PageHash {
+        size_t operator()(const PageKey& key) const {
+            return (key.linear >> 12) * 0x9e3779b97f4a7c15u ^ (key.host >> 12);
+        }
+    };
+    std::unordered_map<PageKey, uint32_t, PageHash> page_ids_;
+    std::unordered_map<uint64_t, std::vector<uint32_t>> pages_of_watched_;
+
+    std::unique_ptr<GuestInstruction[]> workspace_;
+    std::vector<Translation::Cold> cold_;
+
+    uint16_t mode_ = 0xffff;
+    std::unique_ptr<SoftTlb::Table> closed_;  // what the gate leads to when it is closed
+    bool counting_ = false;                   // a limit was given: every block comes back here
+    uint32_t pending_link_ = 0;               // the exit that was taken last, if it can be linked
+    bool jumped_ = false;                     // it was an indirect one
+    const Handled* handled_last_ = nullptr;
+    interpreter::Outcome outcome_ = interpreter::Outcome::kNext;
+    unsigned watch_index_ = 0;
+
+    Mutex inbox_lock_;
+    std::vector<Message> inbox_ GUARDED_BY(inbox_lock_);
+    std::atomic<uint64_t> posted_{0}, drained_{0};
+    std::atomic<bool> running_{false};
+    struct Awaited {
+        Processor* who;
+        uint64_t posted;
+    };
+    std::unordered_map<uint64_t, std::vector<Awaited>> unsettled_;  // by watched page
+
+    uint64_t flushes_ = 0, translated_ = 0, links_ = 0, entries_ = 0, slow_ = 0;
+    uint64_t interpreted_elsewhere_ = 0;
+    std::map<ZydisMnemonic, uint64_t> interpreted_;  // handlers run, of blocks flushed since
+};
+
+}  // namespace mynah::translator

@@ -1,0 +1,197 @@
+#include "engine/translator/thunks.h"
+
+#include "cpu/cpu_state.h"
+#include "engine/translator/block.h"
+
+namespace mynah::translator {
+namespace {
+
+constexpr HostReg kCalleeSaved[] = {kHostRbx, kHostRbp, kHostR12, kHostR13, kHostR14, kHostR15};
+constexpr uint32_t kDefaultMxcsr = 0x1f80;
+
+class ThunkEmitter {
+  public:
+    ThunkEmitter(Emitter& e, const Offsets& offsets) : e_(e), offsets_(offsets) {}
+
+    Thunks emit(const ThunkTargets& targets) {
+        Thunks thunks;
+        // Constants come first: an address that every thunk knows.
+        const std::byte* mxcsr = e_.here();
+        e_.dword(kDefaultMxcsr);
+        mxcsr_ = mxcsr;
+        align();
+        thunks.enter = e_.here();
+        emit_enter();
+        align();
+        thunks.exit_indirect = e_.here();
+        below_ = 8;
+        e_.store(frame(offsetof(HostFrame, exit_value)), kScratch0);
+        below_ = 0;
+        thunks.exit = e_.here();  // falls through
+        emit_exit();
+        align();
+        thunks.slow_access = e_.here();
+        emit_slow_access(targets);
+        align();
+        thunks.handler = e_.here();
+        emit_handler(targets);
+        align();
+        thunks.load_vectors = e_.here();
+        below_ = 8;
+        load_vectors();
+        e_.store_imm8(frame(offsetof(HostFrame, vectors_live)), 1);
+        e_.ret();
+        return thunks;
+    }
+
+  private:
+    // Below the frame lie what thunks have on the stack: `below_` bytes.
+    HostMem frame(size_t offset) const {
+        return {.base = kFrameReg, .disp = static_cast<int32_t>(offset) + below_};
+    }
+    HostMem at(int32_t offset) const { return {.base = kFrameReg, .disp = offset + below_}; }
+
+    void align() {
+        while (e_.offset() % 16 != 0) e_.byte(0xcc);
+    }
+    void store_guest() {
+        for (unsigned i = 0; i < 16; ++i) {
+            if (kHomeOf[i] != kNoHostReg) e_.store(at(offsets_.gpr + 8 * int(i)), kHomeOf[i]);
+        }
+    }
+    void load_guest(bool all) {
+        for (unsigned i = 0; i < 16; ++i) {
+            const HostReg home = kHomeOf[i];
+            if (home == kNoHostReg) continue;
+            bool saved = false;
+            for (const HostReg reg : kCalleeSaved) saved = saved || reg == home;
+            if (all || !saved) e_.load(home, at(offsets_.gpr + 8 * int(i)));
+        }
+    }
+    void vector_move(unsigned opcode, unsigned reg) {  // VMOVDQU ymm
+        e_.byte(0xc5);
+        e_.byte(reg < 8 ? 0xfe : 0x7e);
+        e_.byte(opcode);
+        e_.modrm_mem(reg, at(offsets_.vector + int(sizeof(VectorRegister) * reg)));
+    }
+    void mxcsr(unsigned extension, const HostMem& mem) {
+        e_.rex_mem(false, 0, mem);
+        e_.byte(0x0f);
+        e_.byte(0xae);
+        e_.modrm_mem(extension, mem);
+    }
+    void load_vectors() {
+        for (unsigned i = 0; i < 16; ++i) vector_move(0x6f, i);
+        mxcsr(2, at(offsets_.mxcsr));
+    }
+    // Saves the vector registers if they hold the guest's, and leaves the host's MXCSR.
+    void save_vectors() {
+        Label none;
+        e_.cmp8_mem_imm(frame(offsetof(HostFrame, vectors_live)), 0);
+        e_.jcc(Condition::kZ, none);
+        for (unsigned i = 0; i < 16; ++i) vector_move(0x7f, i);
+        mxcsr(3, at(offsets_.mxcsr));
+        e_.byte(0xc5);  // VZEROUPPER
+        e_.byte(0xf8);
+        e_.byte(0x77);
+        // LDMXCSR [rip + displacement]
+        e_.byte(0x0f);
+        e_.byte(0xae);
+        e_.byte(0x15);
+        e_.dword(static_cast<uint32_t>(mxcsr_ - (e_.here() + 4)));
+        e_.bind(none);
+    }
+
+    void emit_enter() {
+        for (const HostReg reg : kCalleeSaved) e_.push(reg);
+        below_ = 0;
+        e_.store({.base = kHostRdi, .disp = offsetof(HostFrame, host_rsp)}, kHostRsp);
+        e_.mov(kHostRsp, kHostRdi);
+        e_.mov(kHostRax, kHostRsi);
+        load_guest(true);
+        e_.jmp_reg(kHostRax);
+    }
+    // Everything of the guest's is stored; EAX is returned.
+    void leave() {
+        e_.load(kHostRsp, frame(offsetof(HostFrame, host_rsp)));
+        for (unsigned i = std::size(kCalleeSaved); i-- > 0;) e_.pop(kCalleeSaved[i]);
+        e_.ret();
+    }
+    void emit_exit() {
+        e_.pop(kScratch1);
+        store_guest();
+        save_vectors();
+        e_.store_imm8(frame(offsetof(HostFrame, vectors_live)), 0);
+        e_.load(kHostRax, {.base = kScratch1}, false);
+        leave();
+    }
+    void call(const void* target) {
+        e_.alu_imm(Alu::kSub, kHostRsp, 8);  // C++ wants 16-byte alignment
+        e_.mov_imm(kHostRax, reinterpret_cast<uint64_t>(target));
+        e_.call_reg(kHostRax);
+        e_.alu_imm(Alu::kAdd, kHostRsp, 8);
+        e_.test(kHostRax, kHostRax, false);
+    }
+    // Returns behind `skip` bytes of data that follow the call.
+    void go_on(int32_t skip) {
+        e_.pop(kScratch1);
+        below_ -= 8;
+        e_.lea(kScratch1, {.base = kScratch1, .disp = skip});
+        e_.jmp_reg(kScratch1);
+    }
+    void emit_slow_access(const ThunkTargets& targets) {
+        below_ = 8;
+        store_guest();
+        e_.store(frame(offsetof(HostFrame, scratch)), kScratch0);
+        save_vectors();
+        e_.mov_imm(kHostRdi, reinterpret_cast<uint64_t>(targets.self));
+        e_.load(kHostRsi, frame(offsetof(HostFrame, scratch)));
+        e_.mov(kHostRdx, kScratch1);
+        e_.load(kHostRcx, {.base = kHostRsp});
+        call(targets.slow_access);
+        Label failed, no_vectors;
+        e_.jcc(Condition::kZ, failed);
+        e_.cmp8_mem_imm(frame(offsetof(HostFrame, vectors_live)), 0);
+        e_.jcc(Condition::kZ, no_vectors);
+        load_vectors();
+        e_.bind(no_vectors);
+        load_guest(false);
+        go_on(sizeof(AccessSite));
+        e_.bind(failed);
+        below_ = 8;
+        e_.store_imm8(frame(offsetof(HostFrame, vectors_live)), 0);
+        e_.mov_imm(kHostRax, 0);  // site 0
+        leave();
+    }
+    void emit_handler(const ThunkTargets& targets) {
+        below_ = 8;
+        store_guest();
+        save_vectors();
+        e_.store_imm8(frame(offsetof(HostFrame, vectors_live)), 0);
+        e_.mov_imm(kHostRdi, reinterpret_cast<uint64_t>(targets.self));
+        e_.load(kHostRsi, {.base = kHostRsp});
+        e_.load(kHostRsi, {.base = kHostRsi});
+        call(targets.run_handler);
+        Label failed;
+        e_.jcc(Condition::kZ, failed);
+        load_guest(true);
+        go_on(8);
+        e_.bind(failed);
+        below_ = 8;
+        e_.mov_imm(kHostRax, 1);  // site 1
+        leave();
+    }
+
+    Emitter& e_;
+    const Offsets& offsets_;
+    int32_t below_ = 0;
+    const std::byte* mxcsr_ = nullptr;
+};
+
+}  // namespace
+
+Thunks emit_thunks(Emitter& emitter, const Offsets& offsets, const ThunkTargets& targets) {
+    return ThunkEmitter(emitter, offsets).emit(targets);
+}
+
+}  // namespace mynah::translator

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstddef>
+
+#include "engine/translator/frame.h"
+
+namespace mynah::translator {
+
+// Code that all blocks share, emitted once at the start of code memory.
+struct Thunks {
+    // C++ calls: void enter(HostFrame*, const std::byte* code), returns the number of the exit site.
+    const std::byte* enter = nullptr;
+    // Emitted code calls; the site's number, 4 bytes, lies behind the call.
+    const std::byte* exit = nullptr;
+    // The same with the target in kScratch0.
+    const std::byte* exit_indirect = nullptr;
+    // An AccessSite lies behind the call, and behind that the code to go on with. kScratch0 holds
+    // linear ^ tag, kScratch1 the TLB entry.
+    const std::byte* slow_access = nullptr;
+    // The address of a Handled lies behind the call.
+    const std::byte* handler = nullptr;
+    const std::byte* load_vectors = nullptr;
+};
+
+struct ThunkTargets {
+    void* self;
+    const void* slow_access;
+    const void* run_handler;
+};
+
+Thunks emit_thunks(Emitter& emitter, const Offsets& offsets, const ThunkTargets& targets);
+
+}  // namespace mynah::translator

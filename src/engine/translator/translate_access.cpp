@@ -1,0 +1,161 @@
+// Guest memory: effective addresses, and the checks in front of every access.
+
+#include "engine/translator/processor.h"
+#include "engine/translator/translation.h"
+
+namespace mynah::translator {
+namespace {
+
+constexpr uint8_t kNone = 0xff;
+
+// Number of a 64- or 32-bit address register; kNone for none.
+uint8_t address_register(ZydisRegister reg) {
+    if (reg == ZYDIS_REGISTER_NONE) return kNone;
+    const ZyanI8 id = ZydisRegisterGetId(reg);
+    return id < 0 ? kNone : static_cast<uint8_t>(id);
+}
+
+bool is_rip(ZydisRegister reg) {
+    return reg == ZYDIS_REGISTER_RIP || reg == ZYDIS_REGISTER_EIP;
+}
+
+}  // namespace
+
+HostMem Translation::guest(unsigned number) const {
+    return core(processor_.offsets_.gpr + 8 * static_cast<int32_t>(number));
+}
+
+// `linear`: with the segment's base, else the offset alone. Changes no flags without a segment
+// base.
+void Translation::effective_address(HostReg to, const GuestInstruction& in,
+                                    const ZydisDecodedOperand& mem, bool linear) {
+    const bool wide = in.decoded.info.address_width == 64;
+    const int64_t disp = mem.mem.disp.has_displacement ? mem.mem.disp.value : 0;
+    const uint8_t base =
+        is_rip(mem.mem.base) ? kNone : address_register(mem.mem.base);
+    const uint8_t index = address_register(mem.mem.index);
+    if (base == kNone && index == kNone) {
+        uint64_t address = static_cast<uint64_t>(disp);
+        if (is_rip(mem.mem.base)) address += in.next();
+        e_.mov_imm(to, wide ? address : address & 0xffffffff);
+    } else {
+        HostMem ea{.disp = static_cast<int32_t>(disp)};
+        const HostReg other = to == kScratch1 ? kScratch0 : kScratch1;
+        // Registers that live in memory come by way of the scratch registers.
+        HostReg spare = to == kScratch0 || to == kScratch1 ? to : kScratch0;
+        if (base != kNone) {
+            ea.base = kHomeOf[base];
+            if (ea.base == kNoHostReg) {
+                e_.load(spare, guest(base));
+                ea.base = spare;
+                spare = other;
+            }
+        }
+        if (index != kNone) {
+            ea.index = kHomeOf[index];
+            if (ea.index == kNoHostReg) {
+                e_.load(spare, guest(index));
+                ea.index = spare;
+            }
+            ea.scale_shift = static_cast<uint8_t>(std::countr_zero(unsigned{mem.mem.scale}));
+        }
+        e_.lea(to, ea, wide);
+    }
+    const ZydisRegister segment = mem.mem.segment;
+    if (linear && (segment == ZYDIS_REGISTER_FS || segment == ZYDIS_REGISTER_GS)) {
+        const auto number = segment == ZYDIS_REGISTER_FS ? x86::Segment::kFs : x86::Segment::kGs;
+        e_.alu(Alu::kAdd, to,
+               core(processor_.offsets_.segment_base + 8 * static_cast<int32_t>(number)));
+    }
+}
+
+AccessSite Translation::access_site(const GuestInstruction& in, unsigned size,
+                                    AccessKind kind) const {
+    return {.block = block_id_,
+            .offset = in.offset,
+            .size = static_cast<uint8_t>(size),
+            .kind = static_cast<uint8_t>(kind),
+            .count = static_cast<uint16_t>(completed(in)),
+            .unused = 0};
+}
+
+void Translation::access(const GuestInstruction& in, const ZydisDecodedOperand& mem, unsigned size,
+                         AccessKind kind, HostReg result, unsigned alignment) {
+    save_flags();
+    flags_clobbered();
+    const bool plain_segment =
+        mem.mem.segment != ZYDIS_REGISTER_FS && mem.mem.segment != ZYDIS_REGISTER_GS;
+    if (mem.mem.base == ZYDIS_REGISTER_RSP && mem.mem.index == ZYDIS_REGISTER_NONE &&
+        plain_segment && alignment == 1) {
+        const auto disp = mem.mem.disp.has_displacement ? mem.mem.disp.value : 0;
+        stack_access(in, static_cast<int32_t>(disp), kind, kHomeOf[kRsp], result, size);
+        return;
+    }
+    Label retry;
+    e_.bind(retry);
+    effective_address(kScratch0, in, mem, true);
+    check_table(in, size, kind, result, alignment, retry);
+}
+
+void Translation::stack_access(const GuestInstruction& in, int32_t displacement, AccessKind kind,
+                               HostReg base, HostReg result, unsigned size) {
+    save_flags();
+    flags_clobbered();
+    Label retry;
+    e_.bind(retry);
+    e_.lea(kScratch0, {.base = base, .disp = displacement});
+    check_stack(in, size, kind, result, retry);
+}
+
+// kScratch0: linear address.
+void Translation::check_table(const GuestInstruction& in, unsigned size, AccessKind kind,
+                              HostReg result, unsigned alignment, const Label& retry) {
+    e_.rorx(kScratch1, kScratch0, 7);
+    e_.alu_imm(Alu::kAnd, kScratch1, (SoftTlb::kSlots - 1) * 32, false);
+    e_.alu(Alu::kAdd, kScratch1, core(processor_.offsets_.data_table));
+    const bool writes = kind == AccessKind::kWrite;
+    e_.alu(Alu::kXor, kScratch0,
+           {.base = kScratch1,
+            .disp = writes ? int32_t{offsetof(SoftTlb::Entry, write_tag)}
+                           : int32_t{offsetof(SoftTlb::Entry, read_tag)}});
+    Cold& cold = cold_.emplace_back();
+    cold.kind = Cold::Kind::kAccess;
+    cold.access = access_site(in, size, kind);
+    cold.retry = retry;
+    if (alignment > 1) {
+        // Within the page and a multiple of the alignment.
+        e_.test_imm(kScratch0, ~static_cast<int32_t>(0x1000 - alignment));
+        e_.jcc(Condition::kNz, cold.from);
+    } else {
+        e_.alu_imm(Alu::kCmp, kScratch0, static_cast<int32_t>(kPageSize - size));
+        e_.jcc(Condition::kNbe, cold.from);
+    }
+    const HostMem host{.base = kScratch1, .disp = offsetof(SoftTlb::Entry, host)};
+    if (result == kScratch0) {
+        e_.alu(Alu::kAdd, kScratch0, host);
+    } else {
+        e_.load(kScratch1, host);
+        e_.alu(Alu::kAdd, kScratch1, kScratch0);
+    }
+}
+
+void Translation::check_stack(const GuestInstruction& in, unsigned size, AccessKind kind,
+                              HostReg result, const Label& retry) {
+    e_.alu(Alu::kXor, kScratch0, frame(offsetof(HostFrame, stack_tag)));
+    e_.alu_imm(Alu::kCmp, kScratch0, static_cast<int32_t>(kPageSize - size));
+    const size_t index = cold_.size();
+    {
+        Cold& cold = cold_.emplace_back();
+        cold.kind = Cold::Kind::kStackAccess;
+        cold.access = access_site(in, size, kind);
+        cold.limit = static_cast<uint32_t>(kPageSize - size);
+        cold.result = result;
+        cold.retry = retry;
+        e_.jcc(Condition::kNbe, cold.from);
+    }
+    e_.alu(Alu::kAdd, kScratch0, frame(offsetof(HostFrame, stack_host)));
+    if (result != kScratch0) e_.mov(result, kScratch0);
+    e_.bind(cold_[index].back);
+}
+
+}  // namespace mynah::translator

@@ -1,0 +1,73 @@
+// SSE and AVX: written again as they are, on the guest's registers in the host's.
+
+#include "engine/interpreter/vector.h"
+#include "engine/translator/processor.h"
+#include "engine/translator/translation.h"
+
+namespace mynah::translator {
+namespace {
+
+bool is_vector_extension(ZydisISAExt extension) {
+    switch (extension) {
+        case ZYDIS_ISA_EXT_SSE:
+        case ZYDIS_ISA_EXT_SSE2:
+        case ZYDIS_ISA_EXT_SSE3:
+        case ZYDIS_ISA_EXT_SSSE3:
+        case ZYDIS_ISA_EXT_SSE4:
+        case ZYDIS_ISA_EXT_AES:
+        case ZYDIS_ISA_EXT_PCLMULQDQ:
+        case ZYDIS_ISA_EXT_SHA:
+        case ZYDIS_ISA_EXT_GFNI:
+        case ZYDIS_ISA_EXT_AVX:
+        case ZYDIS_ISA_EXT_AVX2:
+        case ZYDIS_ISA_EXT_AVXAES:
+        case ZYDIS_ISA_EXT_FMA:
+        case ZYDIS_ISA_EXT_F16C:
+        case ZYDIS_ISA_EXT_VAES:
+        case ZYDIS_ISA_EXT_VPCLMULQDQ: return true;
+        default: return false;
+    }
+}
+
+bool loads_mxcsr(ZydisMnemonic mnemonic) {
+    return mnemonic == ZYDIS_MNEMONIC_LDMXCSR || mnemonic == ZYDIS_MNEMONIC_VLDMXCSR;
+}
+
+}  // namespace
+
+// Makes sure that the host's vector registers hold the guest's.
+void Translation::want_vectors() {
+    if (vectors_loaded_) return;
+    save_flags();
+    e_.cmp8_mem_imm(frame(offsetof(HostFrame, vectors_live)), 0);
+    flags_clobbered();
+    const size_t index = cold_.size();
+    Cold& cold = cold_.emplace_back();
+    cold.kind = Cold::Kind::kLoadVectors;
+    e_.jcc(Condition::kZ, cold.from);
+    e_.bind(cold_[index].back);
+    vectors_loaded_ = true;
+}
+
+bool Translation::vector(const GuestInstruction& in) {
+    const ZydisDecodedInstruction& info = in.decoded.info;
+    if (!is_vector_extension(info.meta.isa_ext) || loads_mxcsr(info.mnemonic)) return false;
+    const bool vex = info.encoding == ZYDIS_INSTRUCTION_ENCODING_VEX;
+    if (!processor_.vectors_usable(vex)) return false;
+    unsigned alignment = 1;
+    for (unsigned i = 0; i < info.operand_count; ++i) {
+        const ZydisDecodedOperand& operand = in.operand(i);
+        if (operand.type == ZYDIS_OPERAND_TYPE_MEMORY) {
+            if (operand.mem.type != ZYDIS_MEMOP_TYPE_MEM) return false;
+            alignment = interpreter::vector_alignment(info, operand.size / 8u);
+        }
+        if (operand.type == ZYDIS_OPERAND_TYPE_REGISTER &&
+            ZydisRegisterGetClass(operand.reg.value) == ZYDIS_REGCLASS_MMX) {
+            return false;
+        }
+    }
+    want_vectors();
+    return generic(in, alignment);
+}
+
+}  // namespace mynah::translator

@@ -1,0 +1,251 @@
+#include "engine/translator/translation.h"
+
+#include "engine/translator/instruction_kind.h"
+#include "engine/translator/processor.h"
+
+namespace mynah::translator {
+namespace {
+
+constexpr uint8_t kAllFlags = 0xd7;  // SF ZF AF PF CF as LAHF has them, OF as bit 1
+
+uint8_t arithmetic(ZydisAccessedFlagsMask flags) {
+    const auto low = static_cast<uint8_t>(flags & 0xd5);
+    return static_cast<uint8_t>(low | ((flags & ZYDIS_CPUFLAG_OF) != 0 ? 2 : 0));
+}
+
+bool in_range(ZydisMnemonic mnemonic, std::initializer_list<ZydisMnemonic> list) {
+    for (const ZydisMnemonic each : list) {
+        if (each == mnemonic) return true;
+    }
+    return false;
+}
+
+// Shifts whose count may turn out to be 0, and then leave the flags alone.
+bool may_leave_flags(const GuestInstruction& in) {
+    if (!in_range(in.mnemonic(),
+                  {ZYDIS_MNEMONIC_SHL, ZYDIS_MNEMONIC_SHR, ZYDIS_MNEMONIC_SAR, ZYDIS_MNEMONIC_SHLD,
+                   ZYDIS_MNEMONIC_SHRD, ZYDIS_MNEMONIC_ROL, ZYDIS_MNEMONIC_ROR, ZYDIS_MNEMONIC_RCL,
+                   ZYDIS_MNEMONIC_RCR})) {
+        return false;
+    }
+    const auto& count = in.operand(in.decoded.visible_operands() - 1);
+    if (count.type != ZYDIS_OPERAND_TYPE_IMMEDIATE) return true;
+    return (count.imm.value.u & (in.width() == 64 ? 63 : 31)) == 0;
+}
+
+}  // namespace
+
+Translation::Translation(Processor& processor, Emitter& emitter, uint32_t block_id, uint64_t rip)
+    : processor_(processor),
+      e_(emitter),
+      block_id_(block_id),
+      rip_(rip),
+      instructions_(processor.workspace_.get()),
+      cold_(processor.cold_) {
+    cold_.clear();
+}
+
+bool Translation::decode(std::span<const std::byte> bytes) {
+    unsigned offset = 0, branches = 0;
+    cut_ = true;
+    while (count_ < kMaxInstructions && offset < bytes.size()) {
+        GuestInstruction& in = instructions_[count_];
+        const auto rest = bytes.subspan(offset);
+        if (mynah::decode(rest, CodeSize::k64, in.decoded) != DecodeStatus::kOk) break;
+        in.bytes = rest.data();
+        in.rip = rip_ + offset;
+        in.offset = static_cast<uint16_t>(offset);
+        offset += in.decoded.length();
+        ++count_;
+        const BranchKind kind = branch_kind(in.mnemonic());
+        if (kind == BranchKind::kConditional && ++branches < kMaxBranches) continue;
+        if (kind != BranchKind::kNone) {
+            cut_ = kind == BranchKind::kConditional;
+            break;
+        }
+    }
+    byte_count_ = offset;
+    analyse();
+    return count_ > 0;
+}
+
+void Translation::analyse() {
+    for (size_t i = 0; i < count_; ++i) {
+        GuestInstruction& in = instructions_[i];
+        in.flags_read = in.flags_written = 0;
+        if (const ZydisAccessedFlags* flags = in.decoded.info.cpu_flags; flags != nullptr) {
+            in.flags_read = arithmetic(flags->tested);
+            in.flags_written = arithmetic(flags->modified | flags->set_0 | flags->set_1 |
+                                          flags->undefined);
+        }
+        in.always_writes = in.flags_written == kAllFlags && !may_leave_flags(in);
+    }
+}
+
+// What the first instruction that has to do with flags wants of them.
+FlagsAt Translation::wanted_at_entry(bool& dead) const {
+    dead = false;
+    for (size_t i = 0; i < count_; ++i) {
+        const GuestInstruction& in = instructions_[i];
+        if (touches_memory(in.decoded) || !is_plain(in.decoded)) return FlagsAt::kMemory;
+        if (in.flags_read != 0) return FlagsAt::kHost;
+        if (in.flags_written == 0) continue;
+        dead = in.always_writes;
+        return FlagsAt::kHost;
+    }
+    return FlagsAt::kMemory;
+}
+
+void Translation::save_flags() {
+    if (flags_ != FlagsAt::kHost) return;
+    e_.lahf();
+    e_.seto_al();
+    e_.store16(core(processor_.offsets_.flags), kScratch0);
+    flags_ = FlagsAt::kBoth;
+}
+
+void Translation::restore_flags() {
+    if (flags_ != FlagsAt::kMemory) return;
+    e_.load_zero16(kScratch0, core(processor_.offsets_.flags));
+    e_.add_al(0x7f);
+    e_.sahf();
+    flags_ = FlagsAt::kBoth;
+}
+
+// Only CF, which is bit 8 there.
+void Translation::restore_carry() {
+    if (flags_ == FlagsAt::kMemory) e_.bt_mem(core(processor_.offsets_.flags), 8);
+}
+
+void Translation::want_flags(const GuestInstruction& in) {
+    constexpr uint8_t kCarry = 1;
+    if (in.flags_read == 0 && (in.flags_written == 0 || in.always_writes)) return;
+    const uint8_t kept = in.flags_written == 0 ? 0 : kAllFlags & ~in.flags_written;
+    const bool certain = !may_leave_flags(in);
+    if (certain && ((in.flags_read | kept) & ~kCarry) == 0) {
+        restore_carry();
+    } else {
+        restore_flags();
+    }
+}
+
+bool Translation::emit(Block& block) {
+    bool dead = false;
+    const FlagsAt wanted = wanted_at_entry(dead);
+    const auto guard = [&] {
+        block.guarded = e_.here();
+        e_.load(kScratch1, frame(offsetof(HostFrame, gate)));
+        e_.alu_mem_imm(Alu::kCmp,
+                       {.base = kScratch1,
+                        .disp = static_cast<int32_t>(SoftTlb::kCodeIdsOffset +
+                                                     4 * SoftTlb::index(rip_))},
+                       static_cast<int32_t>(block.page), false);
+        Cold& cold = cold_.emplace_back();
+        cold.kind = Cold::Kind::kExit;
+        cold.site = processor_.new_site(
+            {.target = rip_, .block = block_id_, .kind = ExitSite::Kind::kGuard});
+        e_.jcc(Condition::kNz, cold.from);
+    };
+    if (dead) {
+        guard();
+        block.from_host_flags = block.from_memory_flags = e_.here();
+        flags_ = FlagsAt::kMemory;
+    } else if (wanted == FlagsAt::kHost) {
+        guard();
+        block.wants_host_flags = true;
+        block.from_memory_flags = e_.here();
+        flags_ = FlagsAt::kMemory;
+        restore_flags();
+        block.from_host_flags = e_.here();
+        flags_ = FlagsAt::kHost;
+    } else {
+        block.from_host_flags = e_.here();
+        flags_ = FlagsAt::kHost;
+        Label body;
+        save_flags();
+        e_.jmp(body);
+        guard();
+        block.from_memory_flags = e_.here();
+        e_.bind(body);
+        flags_ = FlagsAt::kMemory;
+    }
+    bool ended = false;
+    for (size_t i = 0; i < count_ && !ended; ++i) {
+        if (e_.full()) return false;
+        ended = !translate(instructions_[i]);
+        if (ended && i + 1 < count_) {
+            byte_count_ = instructions_[i + 1].offset;
+            count_ = i + 1;
+        }
+    }
+    if (!ended) exit_to(rip_ + byte_count_, static_cast<unsigned>(count_));
+    emit_cold();
+    return !e_.full();
+}
+
+// The cold parts, in the order in which they came up.
+void Translation::emit_cold() {
+    const Thunks& thunks = processor_.thunks_;
+    for (size_t i = 0; i < cold_.size(); ++i) {
+        if (e_.full()) return;
+        Cold& cold = cold_[i];
+        e_.bind(cold.from);
+        switch (cold.kind) {
+            case Cold::Kind::kStackAccess: {
+                // Not the page of the last stack access: look in the TLB after all.
+                const bool writes = cold.access.kind == static_cast<uint8_t>(AccessKind::kWrite);
+                e_.alu(Alu::kXor, kScratch0, frame(offsetof(HostFrame, stack_tag)));
+                e_.mov(kScratch1, kScratch0);
+                e_.shift_right(kScratch1, 7);
+                e_.alu_imm(Alu::kAnd, kScratch1, (SoftTlb::kSlots - 1) * 32, false);
+                e_.alu(Alu::kAdd, kScratch1, core(processor_.offsets_.data_table));
+                const HostMem tag{.base = kScratch1,
+                                  .disp = writes ? int32_t{offsetof(SoftTlb::Entry, write_tag)}
+                                                 : int32_t{offsetof(SoftTlb::Entry, read_tag)}};
+                const HostMem host{.base = kScratch1, .disp = offsetof(SoftTlb::Entry, host)};
+                e_.alu(Alu::kXor, kScratch0, tag);
+                e_.alu_imm(Alu::kCmp, kScratch0, static_cast<int32_t>(cold.limit));
+                Label miss;
+                e_.jcc(Condition::kNbe, miss);
+                e_.alu(Alu::kAdd, kScratch0, host);
+                if (writes) {
+                    // From now on this is the stack's page.
+                    e_.op_push(tag);
+                    e_.op_pop(frame(offsetof(HostFrame, stack_tag)));
+                    e_.op_push(host);
+                    e_.op_pop(frame(offsetof(HostFrame, stack_host)));
+                }
+                if (cold.result != kScratch0) e_.mov(cold.result, kScratch0);
+                e_.jmp(cold.back);
+                e_.bind(miss);
+                [[fallthrough]];
+            }
+            case Cold::Kind::kAccess:
+                e_.call_to(thunks.slow_access);
+                e_.raw(&cold.access, sizeof cold.access);
+                e_.jmp(cold.retry);
+                break;
+            case Cold::Kind::kExit:
+                if (ExitSite& site = processor_.sites_[cold.site];
+                    site.kind == ExitSite::Kind::kDirect) {
+                    site.stub = e_.here();
+                    flags_ = site.flags;
+                    save_flags();
+                }
+                e_.call_to(thunks.exit);
+                e_.dword(cold.site);
+                break;
+            case Cold::Kind::kLoadVectors:
+                e_.call_to(thunks.load_vectors);
+                e_.jmp(cold.back);
+                break;
+            case Cold::Kind::kHandler:
+                e_.call_to(thunks.handler);
+                e_.qword(reinterpret_cast<uint64_t>(cold.handled));
+                e_.jmp(cold.back);
+                break;
+        }
+    }
+}
+
+}  // namespace mynah::translator
