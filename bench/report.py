@@ -14,7 +14,7 @@ class Results:
         self.median = {subject: {metric: statistics.median(seconds)
                                  for metric, seconds in found.items()}
                        for subject, found in times.items()}
-        self.memory = {subject: statistics.median(kib) for subject, kib in memory.items() if kib}
+        self.memory = {subject: max(kib) for subject, kib in memory.items() if kib}
         self.ours = [subject for subject in times if subject.startswith("mynah ")]
         self.first = self.ours[0] if self.ours else None
 
@@ -95,7 +95,7 @@ def table(results):
         row("two threads' throughput over one's", [times(results.scaling(name)) for name in names],
             [None] * len(guests), None)
     if results.memory:
-        row("memory beyond the guest's", [f"{results.memory[name] / 1024:.0f} MiB"
+        row("peak memory beyond the guest's", [f"{results.memory[name] / 1024:.0f} MiB"
                                           if name in results.memory else "" for name in names],
             [None] * len(guests), None)
     return markdown(rows)
