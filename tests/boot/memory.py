@@ -20,10 +20,14 @@ def resident(mapping):
 
 
 def beyond_guest(process, emulator, guest_kib):
-    """KiB resident outside the guest's memory: in Mynah a memory file, in QEMU the one private
-    mapping of just that size."""
+    """KiB resident outside the guest's memory."""
     with open(f"/proc/{process}/smaps", encoding="utf-8", errors="replace") as handle:
-        found = mappings(handle.read())
+        return beyond_guest_of(mappings(handle.read()), emulator, guest_kib)
+
+
+def beyond_guest_of(found, emulator, guest_kib):
+    """The same of its mappings. The guest's memory is a memory file in Mynah, in QEMU the one
+    private mapping of just that size."""
     if emulator == "mynah":
         own = [each for each in found if not each["name"].startswith("/memfd:guest-memory")]
     else:
