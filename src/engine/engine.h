@@ -31,7 +31,7 @@ struct TranslatorOptions {
     // Write /tmp/perf-PID.map, by which perf names translated blocks.
     bool perf_map = false;
     // Print the guest's code, what is known of it, and the host's, of blocks that start here.
-    std::optional<uint64_t> dump_code;
+    std::optional<uint64_t> dump_code = std::nullopt;
     // Run every block on the interpreter as well and stop at the first difference.
     bool lockstep = false;
 };

@@ -3,6 +3,10 @@
 #define EXIT_PORT 0xf4       /* a doubleword: 0 the program passed, else the line that failed */
 #define INTERRUPT_PORT 0xf5  /* a byte: raises an external interrupt with this vector */
 #define NMI_PORT 0xf6        /* any byte: raises an NMI */
+#define DMA_ADDRESS_PORT 0xf7 /* a doubleword: where a device writes to */
+#define DMA_PORT 0xf8        /* a doubleword: the device writes it there at once */
+#define LATE_DMA_PORT 0xf9   /* the same, but by another thread and a little later */
+#define ALARM_PORT 0xfa      /* a byte: another thread raises this interrupt a little later */
 
 #define EXPECT_EXIT 0
 #define EXPECT_SHUTDOWN 1
@@ -21,6 +25,15 @@
 #define FAIL_WITH(line)   \
     movl $(line), %eax;   \
     movw $EXIT_PORT, %dx; \
+    outl %eax, %dx
+
+/* An event without TRY: DEADxxh with its vector; its address is in %ecx, its error code in %ebx. */
+#define UNEXPECTED_EVENT      \
+    movl caught_ip, %ecx;     \
+    movl caught_error, %ebx;  \
+    movl caught_vector, %eax; \
+    orl $0xdead00, %eax;      \
+    movw $EXIT_PORT, %dx;     \
     outl %eax, %dx
 
 #define FAIL FAIL_WITH(__LINE__)

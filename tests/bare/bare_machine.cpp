@@ -7,7 +7,8 @@
 namespace mynah::bare {
 namespace {
 
-constexpr uint16_t kExitPort = 0xf4, kInterruptPort = 0xf5, kNmiPort = 0xf6;
+constexpr uint16_t kExitPort = 0xf4, kInterruptPort = 0xf5, kNmiPort = 0xf6,
+                   kDmaAddressPort = 0xf7, kDmaPort = 0xf8, kLateDmaPort = 0xf9, kAlarmPort = 0xfa;
 constexpr uint32_t kMagic = 0x48414e59;
 constexpr uint64_t kEntryOffset = 16;
 
@@ -22,7 +23,8 @@ BareMachine::BareMachine(const EngineFactory& engine)
     : memory_(make_memory()),
       cpuid_(CpuidPolicy::create("max", {}, 2'000'000'000).take_value()),
       engine_(engine(*memory_, cpuid_).take_value()),
-      vcpu_(engine_->create_vcpu(*this, VcpuIndex(0))) {}
+      vcpu_(engine_->create_vcpu(*this, VcpuIndex(0))),
+      dma_(*memory_) {}
 
 std::optional<std::string> BareMachine::load(std::span<const std::byte> image) {
     uint32_t header[2];
@@ -60,9 +62,28 @@ void BareMachine::io_write(IoPort port, unsigned, uint32_t value) {
         case kNmiPort:
             vcpu_->signals().raise(CpuSignals::kNmi);
             break;
+        case kDmaAddressPort:
+            dma_address_ = value;
+            break;
+        case kDmaPort:
+            write_by_dma(dma_address_, value);
+            break;
+        case kLateDmaPort:
+            delayed_.add([this, address = dma_address_, value] { write_by_dma(address, value); });
+            break;
+        case kAlarmPort:
+            delayed_.add([this, value] {
+                interrupt_vector_ = static_cast<uint8_t>(value);
+                vcpu_->signals().raise(CpuSignals::kInterrupt);
+            });
+            break;
         default:
             break;
     }
+}
+
+void BareMachine::write_by_dma(uint32_t address, uint32_t value) {
+    (void)dma_.store(GuestPhys(address), value);
 }
 
 uint64_t BareMachine::mmio_read(GuestPhys, unsigned) { return ~uint64_t{0}; }

@@ -2,6 +2,7 @@
 
 // The smallest machine a bare program can run on: RAM, one processor, a port to end with.
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -10,7 +11,9 @@
 
 #include "cpu/cpu_ports.h"
 #include "cpu/cpuid_policy.h"
+#include "delayed_work.h"
 #include "engine/engine.h"
+#include "memory/dma_view.h"
 #include "memory/guest_memory.h"
 
 namespace mynah::bare {
@@ -37,6 +40,7 @@ class BareMachine final : public CpuPorts {
     // Null if the image is a program; else why not.
     std::optional<std::string> load(std::span<const std::byte> image);
     Expectation expectation() const { return expectation_; }
+    // Ends when the program writes the exit port, when nothing more can happen, or at the limit.
     Ending run(uint64_t instruction_limit);
 
     uint32_t io_read(IoPort port, unsigned size) override;
@@ -50,14 +54,19 @@ class BareMachine final : public CpuPorts {
     bool write_msr(uint32_t, uint64_t) override { return false; }
 
   private:
+    void write_by_dma(uint32_t address, uint32_t value);
+
     std::unique_ptr<GuestMemory> memory_;
     CpuidPolicy cpuid_;
     std::unique_ptr<Engine> engine_;
     std::unique_ptr<Vcpu> vcpu_;
     Expectation expectation_ = Expectation::kExit;
     std::optional<uint32_t> exit_value_;
-    uint8_t interrupt_vector_ = 0;
+    std::atomic<uint8_t> interrupt_vector_ = 0;
     uint8_t cr8_ = 0;
+    uint32_t dma_address_ = 0;
+    DmaView dma_;
+    DelayedWork delayed_;
 };
 
 }  // namespace mynah::bare

@@ -22,7 +22,17 @@ struct NamedEngine {
 };
 
 // A new engine needs a line here and nothing else.
-std::vector<NamedEngine> engines() { return {{"interpreter", make_interpreter}}; }
+std::vector<NamedEngine> engines() {
+    const auto translate_at_once = [](GuestMemory& memory, const CpuidPolicy& cpuid) {
+        return make_translator(memory, cpuid, {.hot_after = 0});
+    };
+    const auto translate = [](GuestMemory& memory, const CpuidPolicy& cpuid) {
+        return make_translator(memory, cpuid, {});
+    };
+    return {{"interpreter", make_interpreter},
+            {"jit", translate},
+            {"jit_at_once", translate_at_once}};
+}
 
 std::vector<std::byte> read_file(const std::filesystem::path& path) {
     std::ifstream file(path, std::ios::binary);
@@ -54,7 +64,8 @@ class BareTest : public ::testing::Test {
         BareMachine machine(engine_.make);
         const auto problem = machine.load(read_file(image_));
         ASSERT_FALSE(problem) << image_ << ": " << *problem;
-        constexpr uint64_t kLimit = 5'000'000;
+        // Far more than any program needs, also one that spins until another thread does something.
+        constexpr uint64_t kLimit = 4'000'000'000;
         const Ending ending = machine.run(kLimit);
         SCOPED_TRACE(describe(ending));
         switch (machine.expectation()) {

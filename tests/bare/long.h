@@ -203,7 +203,7 @@ catch:
     jmp *hook
 1:  cmpq $0, resume
     jne 2f
-    FAIL_WITH(0xdead00)
+    UNEXPECTED_EVENT
 2:  movw $DATA64, %ax
     movw %ax, %ds
     movw %ax, %es

@@ -158,7 +158,7 @@ catch:
     jmp *%cs:hook
 1:  cmpl $0, resume
     jne 2f
-    FAIL_WITH(0xdead00)
+    UNEXPECTED_EVENT
 2:  movw $DATA32, %ax
     movw %ax, %es
     movw %ax, %ss

@@ -29,8 +29,12 @@ bool is_vector(ZydisRegister reg) {
 
 class Aim {
  public:
-    Aim(Random& random, Case& out)
-        : random_(random), out_(out), info_(out.instruction.info), gpr_(out.before.gpr) {}
+    Aim(Random& random, Case& out, const Surroundings& surroundings)
+        : random_(random),
+          out_(out),
+          surroundings_(surroundings),
+          info_(out.instruction.info),
+          gpr_(out.before.gpr) {}
 
     bool run() {
         if (info_.address_width == 16 && accesses_memory()) return false;
@@ -172,8 +176,16 @@ class Aim {
     // --- addresses --------------------------------------------------------------------------
 
     uint64_t target(unsigned size) {
+        const uint64_t at = target_in_first_alias(size);
+        return harmless_data(at) ? at + surroundings_.alias * kAliasStride : at;
+    }
+    static bool harmless_data(uint64_t at) {
+        return at - (kDataAddress - 64) < kMemoryBytes + 128;
+    }
+    uint64_t target_in_first_alias(unsigned size) {
         const uint64_t end = kDataAddress + kDataBytes;
-        switch (random_.below(40)) {
+        const bool anywhere = !surroundings_.gentle || random_.one_in(20);
+        switch (anywhere ? random_.below(40) : 6 + random_.below(34)) {
             case 0:
                 return end - random_.below(size + 1);  // into the read-only page
             case 1: return kReadOnlyAddress + 16 * random_.below(64);
@@ -216,6 +228,12 @@ class Aim {
         }
         const int base_number = gpr_of(mem.base), index_number = gpr_of(mem.index);
         if (base_number < 0 && index_number < 0) return set_displacement(at);
+        if (pinned(base_number)) {
+            // As near as the displacement's size allows.
+            const uint64_t rest = linear_of(operand) - static_cast<uint64_t>(mem.disp.value);
+            if (info_.raw.disp.size == 32) return set_displacement(at + base - rest);
+            return true;
+        }
         const uint64_t displacement = static_cast<uint64_t>(mem.disp.value);
         const uint64_t scale = std::max<uint64_t>(mem.scale, 1);
         if (base_number < 0) {  // index and displacement: as near as the scale allows
@@ -229,13 +247,17 @@ class Aim {
         uint64_t offset = 0;
         if (index_number >= 0) {
             uint64_t& index = gpr_[static_cast<unsigned>(index_number)];
-            if (random_.one_in(2))
+            if (!pinned(index_number) && random_.one_in(2))
                 index = random_.below(2) == 0 ? random_.below(64) : ~random_.below(64);
             if (!code64()) index &= 0xffffffff;
             offset = index * scale;
         }
         set_address(base_number, at - displacement - offset);
         return true;
+    }
+
+    bool pinned(int number) const {
+        return number >= 0 && (surroundings_.pinned >> number & 1) != 0;
     }
 
     void set_address(int number, uint64_t value) {
@@ -275,6 +297,7 @@ class Aim {
         patch(at, std::move(bytes));
     }
     void patch(uint64_t at, std::vector<std::byte> bytes) {
+        at -= surroundings_.alias * kAliasStride;
         if (at >= kDataAddress && at + bytes.size() <= kDataAddress + kMemoryBytes &&
             at + bytes.size() > at) {
             out_.memory.push_back({at, std::move(bytes)});
@@ -405,8 +428,9 @@ class Aim {
     void state_image(uint64_t at) {
         std::vector<std::byte> image = random_state_image(random_, out_.before);
         // As much of it as lies in the test area.
-        if (at < kDataAddress || at >= kDataAddress + kMemoryBytes) return;
-        image.resize(std::min<uint64_t>(image.size(), kDataAddress + kMemoryBytes - at));
+        const uint64_t start = kDataAddress + surroundings_.alias * kAliasStride;
+        if (at < start || at >= start + kMemoryBytes) return;
+        image.resize(std::min<uint64_t>(image.size(), start + kMemoryBytes - at));
         patch(at, std::move(image));
     }
 
@@ -458,12 +482,15 @@ class Aim {
 
     Random& random_;
     Case& out_;
+    const Surroundings& surroundings_;
     const ZydisDecodedInstruction& info_;
     std::array<uint64_t, 16>& gpr_;
 };
 
 }  // namespace
 
-bool aim(Random& random, Case& out) { return Aim(random, out).run(); }
+bool aim(Random& random, Case& out, const Surroundings& surroundings) {
+    return Aim(random, out, surroundings).run();
+}
 
 }  // namespace mynah::silicon

@@ -80,18 +80,60 @@ void build_idt(GuestMemory& memory) {
     }
 }
 
+// Where the leaf entry of a linear address is; the tables are there.
+GuestPhys leaf_entry(const GuestMemory& memory, uint64_t linear) {
+    uint64_t table = kPageTables;
+    for (unsigned level = 3; level > 0; --level) {
+        const uint64_t at = table + 8 * (linear >> (12 + 9 * level) & 0x1ff);
+        table = memory.load<uint64_t>(GuestPhys(at)).value() & 0x000ffffffffff000;
+    }
+    return GuestPhys(table + 8 * (linear >> 12 & 0x1ff));
+}
+
+// An entry's bits 9 to 11 and 52 to 58 are ours: the usual rights are kept in them.
+constexpr uint64_t kUsuallyWritable = bit(9), kUsuallyExecutable = bit(10);
+
 SegmentRegister segment(uint16_t selector, uint32_t attributes) {
     return {.base = 0, .limit = 0xffffffff, .attributes = attributes, .selector = selector};
 }
 
 }  // namespace
 
+void inject(GuestMemory& memory, const Injection& injection) {
+    const GuestPhys at = leaf_entry(memory, injection.page);
+    uint64_t entry = memory.load<uint64_t>(at).value();
+    if ((entry & kWritable) != 0) entry |= kUsuallyWritable;
+    if ((entry & kNoExecute) == 0) entry |= kUsuallyExecutable;
+    switch (injection.kind) {
+        case Injection::Kind::kAbsent: entry &= ~kPresent; break;
+        case Injection::Kind::kReadOnly: entry &= ~kWritable; break;
+        case Injection::Kind::kSupervisor: entry &= ~kUser; break;
+        case Injection::Kind::kNoExecute: entry |= kNoExecute; break;
+        case Injection::Kind::kNone: break;
+    }
+    CHECK(memory.store(at, entry));
+}
+
+void withdraw(GuestMemory& memory, const Injection& injection) {
+    const GuestPhys at = leaf_entry(memory, injection.page);
+    uint64_t entry = memory.load<uint64_t>(at).value() | kPresent | kUser;
+    if ((entry & kUsuallyWritable) != 0) entry |= kWritable;
+    if ((entry & kUsuallyExecutable) != 0) entry &= ~kNoExecute;
+    CHECK(memory.store(at, entry & ~(kUsuallyWritable | kUsuallyExecutable)));
+}
+
 void build_kernel(GuestMemory& memory) {
     PageTables tables(memory);
     tables.map(kKernel, 0, kGuestBytes, kWritable);
     tables.map(kCodeAddress, kGuestCode, kCodeBytes, kUser);
-    tables.map(kDataAddress, kGuestMemory, kDataBytes, kUser | kWritable | kNoExecute);
-    tables.map(kReadOnlyAddress, kGuestMemory + kDataBytes, kReadOnlyBytes, kUser | kNoExecute);
+    tables.map(kWritableCodeAddress, kGuestCode, kCodeBytes, kUser | kWritable);
+    tables.map(kScratchAddress, kGuestScratch, kScratchBytes, kUser | kWritable | kNoExecute);
+    for (uint64_t i = 0; i < kAliases; ++i) {
+        const uint64_t data = kDataAddress + i * kAliasStride;
+        tables.map(data, kGuestMemory, kDataBytes, kUser | kWritable | kNoExecute);
+        tables.map(data + kDataBytes, kGuestMemory + kDataBytes, kReadOnlyBytes,
+                   kUser | kNoExecute);
+    }
     build_gdt(memory);
     build_idt(memory);
     CHECK(memory.store(GuestPhys(kTss + 4), kKernel + kStackTop));  // RSP0

@@ -4,6 +4,7 @@
 
 #include "base/bits.h"
 #include "base/check.h"
+#include "memory/dma_view.h"
 #include "silicon/guest_layout.h"
 #include "testing/no_ports.h"
 
@@ -15,6 +16,14 @@ namespace attr = x86::segment_attribute;
 namespace rflags = x86::rflags;
 
 constexpr int kDebug = 1, kBreakpoint = 3, kPageFault = 14;
+
+// What the code area holds where no test is.
+constexpr auto kBreakpointBytes = [] {
+    std::array<std::byte, kCodeBytes> bytes;
+    bytes.fill(std::byte{0xcc});
+    return bytes;
+}();
+constexpr std::span<const std::byte> kBreakpoints = kBreakpointBytes;
 
 bool pushes_error_code(int vector) {
     return vector == 8 || (vector >= 10 && vector <= 14) || vector == 17;
@@ -59,14 +68,16 @@ void store_xsave(const CpuState& state, std::span<std::byte, kXsaveBytes> area) 
 class GuestRunner final : public Runner {
  public:
     GuestRunner(std::unique_ptr<GuestMemory> memory, std::unique_ptr<Engine> engine)
-        : memory_(std::move(memory)), engine_(std::move(engine)) {
+        : memory_(std::move(memory)), dma_(*memory_), engine_(std::move(engine)) {
         build_kernel(*memory_);
         vcpu_ = engine_->create_vcpu(ports_, VcpuIndex(0));
         initial_ = user_state(vcpu_->state());
     }
 
     void run(const Case& test, Ending& result) override {
-        prepare_memory(test);
+        prepare_memory(test.memory);
+        write(kGuestCode + test.code_offset,
+              std::as_bytes(std::span(test.code)).first(test.instruction.length()));
         CpuState& state = vcpu_->state();
         state = initial_;
         set_registers(state, test.before);
@@ -79,11 +90,28 @@ class GuestRunner final : public Runner {
             exit = vcpu_->run(1000);
             if (exit != VcpuExit::kInstructionLimit && !(step && between_repeats(test))) break;
         }
-        take_result(test, exit, step, result);
-        std::memcpy(result.memory.data(), memory_->host(GuestPhys(kGuestMemory), kMemoryBytes),
-                    kMemoryBytes);
-        CHECK(memory_->fill(GuestPhys(kGuestCode + test.code_offset), std::byte{0xcc},
-                            sizeof test.code));
+        take_result(exit, result);
+        recognise_completion(test, step, result);
+        write(kGuestCode + test.code_offset, kBreakpoints.first(sizeof test.code));
+    }
+
+    void run(const Program& block, const Injection& injection, Pace pace,
+             Ending& result) override {
+        prepare_memory(block.memory);
+        write(kGuestScratch, block.scratch);
+        // Written only if it is another block, so that the engine may keep what it made of it.
+        if (pace != Pace::kAgain || block.modifies_itself) write_code(block);
+        if (injection.kind != Injection::Kind::kNone) inject(*memory_, injection);
+        CpuState& state = vcpu_->state();
+        state = initial_;
+        set_registers(state, block.before);
+        vcpu_->state_changed();
+        take_result(run_to_end(pace), result);
+        if (injection.kind != Injection::Kind::kNone) withdraw(*memory_, injection);
+        if (result.vector == kBreakpoint) {
+            result.after.rip -= 1;
+            result.vector = Ending::kCompleted;
+        }
     }
 
  private:
@@ -94,14 +122,35 @@ class GuestRunner final : public Runner {
                test.instruction.has_prefix(ZYDIS_ATTRIB_HAS_REPNE);
     }
 
-    void prepare_memory(const Case& test) {
-        CHECK(memory_->write(GuestPhys(kGuestCode + test.code_offset),
-                             std::as_bytes(std::span(test.code)).first(test.instruction.length())));
-        CHECK(memory_->write(GuestPhys(kGuestMemory), common_memory()));
-        for (const Case::Patch& patch : test.memory) {
-            CHECK(memory_->write(GuestPhys(kGuestMemory + (patch.address - kDataAddress)),
-                                 patch.bytes));
+    // As a device would, so that engines notice.
+    void write(uint64_t at, std::span<const std::byte> bytes) {
+        CHECK(dma_.write(GuestPhys(at), bytes));
+    }
+
+    void write_code(const Program& block) {
+        write(kGuestCode + last_offset_, kBreakpoints.first(last_size_));
+        last_offset_ = block.code_offset();
+        last_size_ = block.code.size();
+        write(kGuestCode + last_offset_, std::as_bytes(std::span(block.code)));
+    }
+
+    void prepare_memory(const std::vector<Patch>& patches) {
+        write(kGuestMemory, common_memory());
+        for (const Patch& patch : patches) {
+            write(kGuestMemory + (patch.address - kDataAddress), patch.bytes);
         }
+    }
+
+    VcpuExit run_to_end(Pace pace) {
+        constexpr uint64_t kMostInstructions = 4'000'000;
+        VcpuExit exit = VcpuExit::kInstructionLimit;
+        for (uint64_t done = 0; done < kMostInstructions;) {
+            const uint64_t limit = pace == Pace::kChopped ? 1 + chop_++ % 7 : 100'000;
+            exit = vcpu_->run(limit);
+            if (exit != VcpuExit::kInstructionLimit) break;
+            done += pace == Pace::kChopped ? 20 : limit;
+        }
+        return exit;
     }
 
     static void set_registers(CpuState& state, const Registers& before) {
@@ -144,7 +193,9 @@ class GuestRunner final : public Runner {
     }
 
     // The interrupt frame tells how the user code was left; the rest is in the registers.
-    void take_result(const Case& test, VcpuExit exit, bool step, Ending& result) {
+    void take_result(VcpuExit exit, Ending& result) {
+        std::memcpy(result.memory.data(), memory_->host(GuestPhys(kGuestMemory), kMemoryBytes),
+                    kMemoryBytes);
         const CpuState& state = vcpu_->state();
         Registers& after = result.after;
         std::copy_n(state.gpr.begin(), 16, after.gpr.begin());
@@ -174,10 +225,10 @@ class GuestRunner final : public Runner {
         after.gpr[kRsp] = words[3];
         after.selectors[2] = static_cast<uint16_t>(words[4]);
         if (result.vector == kPageFault) result.fault_address = state.cr2;
-        recognise_completion(test, step, result);
     }
 
     static void recognise_completion(const Case& test, bool step, Ending& result) {
+        if (result.vector == Ending::kLost) return;
         Registers& after = result.after;
         if (step && result.vector == kDebug) result.vector = Ending::kCompleted;
         // Also behind an instruction that delays the single-step trap.
@@ -195,9 +246,12 @@ class GuestRunner final : public Runner {
 
     NoPorts ports_;
     std::unique_ptr<GuestMemory> memory_;
+    DmaView dma_;
     std::unique_ptr<Engine> engine_;
     std::unique_ptr<Vcpu> vcpu_;
     CpuState initial_;
+    uint64_t last_offset_ = 0, last_size_ = 0;  // of the block that is in the code area
+    uint64_t chop_ = 0;
 };
 
 }  // namespace

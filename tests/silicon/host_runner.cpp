@@ -2,6 +2,7 @@
 
 #include <immintrin.h>
 #include <sys/mman.h>
+#include <sys/time.h>
 #include <sys/ucontext.h>
 #include <ucontext.h>
 #include <unistd.h>
@@ -40,7 +41,8 @@ extern "C" void silicon_signal(int signal, siginfo_t* info, void* context);
 // What the signal handler works with; there is one runner.
 struct Running {
     HostFrame frame;
-    const Case* test = nullptr;
+    bool active = false;
+    const Case* test = nullptr;  // null: a block, which runs at full speed
     Ending* result = nullptr;
     unsigned repeats = 0;
 };
@@ -68,21 +70,23 @@ void capture_selectors(Registers& to, uint64_t csgsfs) {
 
 extern "C" void silicon_on_signal(int signal, siginfo_t*, void* context) {
     mcontext_t& machine = static_cast<ucontext_t*>(context)->uc_mcontext;
-    if (running.test == nullptr) {  // our own fault
-        std::signal(signal, SIG_DFL);
+    if (!running.active) {
+        if (signal != SIGVTALRM) std::signal(signal, SIG_DFL);  // our own fault
         return;
     }
-    const Case& test = *running.test;
     auto& gregs = machine.gregs;
     const int trap = static_cast<int>(gregs[REG_TRAPNO]);
     constexpr int kDebugTrap = 1, kBreakpoint = 3, kPageFault = 14;
-    if (signal == SIGTRAP && trap == kDebugTrap && repeats(test) &&
-        static_cast<uint64_t>(gregs[REG_RIP]) == test.address() &&
+    const bool stepped = running.test != nullptr;
+    if (signal == SIGTRAP && trap == kDebugTrap && stepped && repeats(*running.test) &&
+        static_cast<uint64_t>(gregs[REG_RIP]) == running.test->address() &&
         ++running.repeats < kMaxRepeats) {
         return;  // between two iterations
     }
     Ending& result = *running.result;
-    result.vector = signal == SIGTRAP ? Ending::kCompleted : trap;
+    result.vector = trap;
+    if (signal == SIGVTALRM) result.vector = Ending::kLost;
+    if (signal == SIGTRAP && (stepped || trap == kBreakpoint)) result.vector = Ending::kCompleted;
     if (signal == SIGTRAP && trap == kBreakpoint) {
         // The landing behind an instruction that delays the debug trap.
         gregs[REG_RIP] -= 1;
@@ -97,7 +101,7 @@ extern "C" void silicon_on_signal(int signal, siginfo_t*, void* context) {
     capture_selectors(after, static_cast<uint64_t>(gregs[REG_CSGSFS]));
     std::memcpy(after.xsave.data(), machine.fpregs, kXsaveBytes);
 
-    running.test = nullptr;
+    running.active = false;
     gregs[REG_RIP] = static_cast<greg_t>(reinterpret_cast<uintptr_t>(&silicon_exit));
     gregs[REG_RSP] = static_cast<greg_t>(running.frame.host_rsp);
     gregs[REG_EFL] = 0x202;
@@ -119,57 +123,128 @@ void map_at(uint64_t address, uint64_t size, int protection, int fd, off_t offse
     }
 }
 
+void protect(uint64_t address, uint64_t size, int protection) {
+    CHECK(mprotect(reinterpret_cast<void*>(address), size, protection) == 0);
+}
+
+// So that faults on these pages say "protection", not "not present".
+void touch(uint64_t address, uint64_t size) {
+    for (uint64_t at = address; at < address + size; at += 0x1000) {
+        static_cast<void>(*reinterpret_cast<volatile char*>(at));
+    }
+}
+
+bool within(uint64_t at, uint64_t start, uint64_t size) { return at - start < size; }
+
+// How a page of the test areas is mapped usually.
+int usual_protection(uint64_t page) {
+    if (within(page, kCodeAddress, kCodeBytes)) return PROT_READ | PROT_EXEC;
+    if (within(page, kWritableCodeAddress, kCodeBytes)) return PROT_READ | PROT_WRITE | PROT_EXEC;
+    const bool data = within(page, kDataAddress, kAliases * kAliasStride);
+    if (data && (page - kDataAddress) % kAliasStride >= kDataBytes) return PROT_READ;
+    return PROT_READ | PROT_WRITE;
+}
+
+// What the host can do to a page that comes nearest to the injection.
+int injected_protection(const Injection& injection) {
+    const int usual = usual_protection(injection.page);
+    switch (injection.kind) {
+        case Injection::Kind::kReadOnly: return usual & ~PROT_WRITE;
+        case Injection::Kind::kNoExecute: return usual & ~PROT_EXEC;
+        case Injection::Kind::kAbsent:
+        case Injection::Kind::kSupervisor: return PROT_NONE;
+        case Injection::Kind::kNone: break;
+    }
+    return usual;
+}
+
 class HostRunner final : public Runner {
  public:
     HostRunner() {
         const int fd = memfd_create("silicon", MFD_CLOEXEC);
-        constexpr uint64_t kAll = kCodeBytes + kMemoryBytes;
         CHECK(fd >= 0 && ftruncate(fd, kAll) == 0);
-        map_at(kCodeAddress, kCodeBytes, PROT_READ | PROT_EXEC, fd, 0);
-        map_at(kDataAddress, kDataBytes, PROT_READ | PROT_WRITE, fd, kCodeBytes);
-        map_at(kReadOnlyAddress, kReadOnlyBytes, PROT_READ, fd, kCodeBytes + kDataBytes);
+        constexpr off_t kDataOffset = kCodeBytes, kScratchOffset = kDataOffset + kMemoryBytes;
+        map_at(kCodeAddress, kCodeBytes, usual_protection(kCodeAddress), fd, 0);
+        map_at(kWritableCodeAddress, kCodeBytes, usual_protection(kWritableCodeAddress), fd, 0);
+        for (uint64_t i = 0; i < kAliases; ++i) {
+            const uint64_t data = kDataAddress + i * kAliasStride;
+            map_at(data, kDataBytes, PROT_READ | PROT_WRITE, fd, kDataOffset);
+            map_at(data + kDataBytes, kReadOnlyBytes, PROT_READ, fd, kDataOffset + kDataBytes);
+        }
+        map_at(kScratchAddress, kScratchBytes, PROT_READ | PROT_WRITE, fd, kScratchOffset);
         void* alias = mmap(nullptr, kAll, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
         CHECK(alias != MAP_FAILED);
         close(fd);
         code_ = static_cast<std::byte*>(alias);
         memory_ = code_ + kCodeBytes;
+        scratch_ = memory_ + kMemoryBytes;
         std::memset(code_, 0xcc, kCodeBytes);
         install_handlers();
         saved_gs_base_ = _readgsbase_u64();
     }
 
     void run(const Case& test, Ending& result) override {
-        prepare_memory(test);
+        prepare_memory(test.memory);
+        std::memcpy(code_ + test.code_offset, test.code.data(), test.instruction.length());
+        running.test = &test;
+        running.repeats = 0;
+        enter(test.before, x86::rflags::kTf, result);
+        std::memset(code_ + test.code_offset, 0xcc, sizeof test.code);
+    }
+
+    void run(const Program& block, const Injection& injection, Pace, Ending& result) override {
+        prepare_memory(block.memory);
+        std::memcpy(code_ + block.code_offset(), block.code.data(), block.code.size());
+        std::memcpy(scratch_, block.scratch.data(), kScratchBytes);
+        running.test = nullptr;
+        const bool injected = injection.kind != Injection::Kind::kNone;
+        if (injected) {
+            touch(injection.page, 0x1000);
+            protect(injection.page, 0x1000, injected_protection(injection));
+        }
+        set_timer(kBlockMicroseconds);
+        enter(block.before, 0, result);
+        set_timer(0);
+        if (injected) protect(injection.page, 0x1000, usual_protection(injection.page));
+        std::memset(code_ + block.code_offset(), 0xcc, block.code.size());
+    }
+
+ private:
+    static constexpr uint64_t kAll = kCodeBytes + kMemoryBytes + kScratchBytes;
+    // Of processor time: blocks that have not ended by then never will.
+    static constexpr int kBlockMicroseconds = 30000;
+
+    static void set_timer(int microseconds) {
+        const itimerval value{.it_interval = {}, .it_value = {.tv_sec = 0, .tv_usec = microseconds}};
+        CHECK(setitimer(ITIMER_VIRTUAL, &value, nullptr) == 0);
+    }
+
+    void enter(const Registers& before, uint64_t more_flags, Ending& result) {
         HostFrame& frame = running.frame;
-        const Registers& before = test.before;
         std::memcpy(frame.gpr, before.gpr.data(), sizeof frame.gpr);
         frame.rip = before.rip;
-        frame.rflags = before.rflags | x86::rflags::kTf;
+        frame.rflags = before.rflags | more_flags;
         frame.cs = before.selectors[1];
         frame.ss = before.selectors[2];
         frame.ds = before.selectors[3];
         frame.xsave = before.xsave.data();
-        running.test = &test;
         running.result = &result;
-        running.repeats = 0;
+        running.active = true;
         _writegsbase_u64(before.gs_base);
         silicon_enter(&frame);
         _writegsbase_u64(saved_gs_base_);
         result.after.rflags &= ~x86::rflags::kTf;
         std::memcpy(result.memory.data(), memory_, kMemoryBytes);
-        std::memset(code_ + test.code_offset, 0xcc, sizeof test.code);
     }
 
- private:
-    void prepare_memory(const Case& test) {
-        std::memcpy(code_ + test.code_offset, test.code.data(), test.instruction.length());
+    void prepare_memory(const std::vector<Patch>& patches) {
         std::memcpy(memory_, common_memory().data(), kMemoryBytes);
-        for (const Case::Patch& patch : test.memory) {
+        for (const Patch& patch : patches) {
             std::memcpy(memory_ + (patch.address - kDataAddress), patch.bytes.data(),
                         patch.bytes.size());
         }
-        // So that faults on it say "protection", not "not present".
-        static_cast<void>(*reinterpret_cast<volatile char*>(kReadOnlyAddress));
+        for (uint64_t i = 0; i < kAliases; ++i)
+            touch(kReadOnlyAddress + i * kAliasStride, kReadOnlyBytes);
     }
 
     static void install_handlers() {
@@ -180,13 +255,14 @@ class HostRunner final : public Runner {
         action.sa_sigaction = silicon_signal;
         action.sa_flags = SA_SIGINFO | SA_ONSTACK;
         sigfillset(&action.sa_mask);
-        for (const int signal : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP}) {
+        for (const int signal : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGVTALRM}) {
             CHECK(sigaction(signal, &action, nullptr) == 0);
         }
     }
 
     std::byte* code_ = nullptr;
     std::byte* memory_ = nullptr;
+    std::byte* scratch_ = nullptr;
     uint64_t saved_gs_base_ = 0;
 };
 

@@ -6,8 +6,9 @@
 
 namespace mynah::silicon {
 
-// Runs cases on the host's processor, by single-stepping one instruction in this process: its code
-// and data are at fixed addresses, every signal it can raise is caught. One thread, one runner.
+// Runs cases on the host's processor, in this process: code and data are at fixed addresses, every
+// signal that can be raised is caught. Single instructions are single-stepped, blocks run freely to
+// their INT3 or fault; one that does not end is lost. One thread, one runner.
 std::unique_ptr<Runner> make_host_runner();
 
 }  // namespace mynah::silicon

@@ -68,10 +68,13 @@ Block* Core::find_block() {
         const bool in_limit =
             mode.code_size == CodeSize::k64 || s.rip + block->byte_count - 1 <= s.cs().limit;
         if (block->crosses_page) {
-            return decode_crossing(linear, bytes,
-                                   static_cast<unsigned>(kPageSize - (linear & kPageMask)));
-        }
-        if (in_limit) {
+            // What is there now may end before the next page, which then must not be looked at.
+            const auto in_page = static_cast<unsigned>(kPageSize - (linear & kPageMask));
+            if (std::memcmp(block->bytes(), bytes, in_page) == 0) {
+                return decode_crossing(linear, bytes, in_page);
+            }
+            blocks_->remove(block);
+        } else if (in_limit) {
             if (block->matches(bytes)) return previous_ = block;
             blocks_->remove(block);
         }

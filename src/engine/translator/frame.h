@@ -18,11 +18,11 @@ struct alignas(64) HostFrame {
     uint64_t stack_host = 0;
     // SoftTlb::Table whose code_ids guards look at; an empty one when somebody wants attention.
     std::atomic<uintptr_t> gate{0};
-    uint64_t exit_value = 0;
+    uint64_t exit_value = 0;  // what thunks pass on
     uint64_t host_rsp = 0;
     uint8_t vectors_live = 0;  // the guest's vector registers and MXCSR are in the host's
     uint8_t x87_live = 0;
-    uint64_t scratch[2] = {};
+    uint64_t scratch = 0;  // for one instruction
 
     static constexpr uint64_t kNoStack = 0x8000000000000000;  // not canonical
 

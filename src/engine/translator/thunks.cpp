@@ -142,10 +142,10 @@ class ThunkEmitter {
     void emit_slow_access(const ThunkTargets& targets) {
         below_ = 8;
         store_guest();
-        e_.store(frame(offsetof(HostFrame, scratch)), kScratch0);
+        e_.store(frame(offsetof(HostFrame, exit_value)), kScratch0);
         save_vectors();
         e_.mov_imm(kHostRdi, reinterpret_cast<uint64_t>(targets.self));
-        e_.load(kHostRsi, frame(offsetof(HostFrame, scratch)));
+        e_.load(kHostRsi, frame(offsetof(HostFrame, exit_value)));
         e_.mov(kHostRdx, kScratch1);
         e_.load(kHostRcx, {.base = kHostRsp});
         call(targets.slow_access);

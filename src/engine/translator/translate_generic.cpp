@@ -199,7 +199,7 @@ bool Translation::high_byte(const GuestInstruction& in) {
                                                            : nullptr;
     if (high_field == nullptr) return false;
     // The other register must do without REX; guest RAX then takes the lower half's place.
-    bool extend_to_rax = false;
+    bool extend_to_rax = false, copy_back = writes(high);
     for (unsigned i = 0; i < in.decoded.visible_operands(); ++i) {
         const ZydisDecodedOperand& operand = in.operand(i);
         if (i == position || !is_gpr(operand)) continue;
@@ -209,7 +209,8 @@ bool Translation::high_byte(const GuestInstruction& in) {
         if (number == kRax && extends && operand.size >= 32) {
             extend_to_rax = true;
             fields.reg = kHostRax;
-        } else if (number == kRax && guest_high == kRax && !extends) {
+        } else if (number == guest_high && operand.size == 8) {
+            copy_back = copy_back || writes(operand);
             if (operand.encoding == ZYDIS_OPERAND_ENCODING_MODRM_REG) fields.reg = kHostRax;
             if (operand.encoding == ZYDIS_OPERAND_ENCODING_MODRM_RM) fields.rm = kHostRax;
         } else if (kHomeOf[number] == kNoHostReg || kHomeOf[number] >= 8 ||
@@ -224,7 +225,7 @@ bool Translation::high_byte(const GuestInstruction& in) {
     reencode(e_, in.decoded, in.bytes, fields);
     if (extend_to_rax) {
         e_.mov(kHomeOf[kRax], kHostRax, false);
-    } else {
+    } else if (copy_back) {
         e_.mov(kHomeOf[guest_high], kHostRax);
     }
     if (in.flags_written != 0) flags_produced();

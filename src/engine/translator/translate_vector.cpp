@@ -29,8 +29,10 @@ bool is_vector_extension(ZydisISAExt extension) {
     }
 }
 
-bool loads_mxcsr(ZydisMnemonic mnemonic) {
-    return mnemonic == ZYDIS_MNEMONIC_LDMXCSR || mnemonic == ZYDIS_MNEMONIC_VLDMXCSR;
+// Instructions that work on vector state and name no vector register.
+bool names_none(ZydisMnemonic mnemonic) {
+    return mnemonic == ZYDIS_MNEMONIC_STMXCSR || mnemonic == ZYDIS_MNEMONIC_VSTMXCSR ||
+           mnemonic == ZYDIS_MNEMONIC_VZEROUPPER || mnemonic == ZYDIS_MNEMONIC_VZEROALL;
 }
 
 }  // namespace
@@ -51,21 +53,23 @@ void Translation::want_vectors() {
 
 bool Translation::vector(const GuestInstruction& in) {
     const ZydisDecodedInstruction& info = in.decoded.info;
-    if (!is_vector_extension(info.meta.isa_ext) || loads_mxcsr(info.mnemonic)) return false;
+    if (!is_vector_extension(info.meta.isa_ext)) return false;
     const bool vex = info.encoding == ZYDIS_INSTRUCTION_ENCODING_VEX;
     if (!processor_.vectors_usable(vex)) return false;
     unsigned alignment = 1;
+    bool named = names_none(info.mnemonic);
     for (unsigned i = 0; i < info.operand_count; ++i) {
         const ZydisDecodedOperand& operand = in.operand(i);
         if (operand.type == ZYDIS_OPERAND_TYPE_MEMORY) {
             if (operand.mem.type != ZYDIS_MEMOP_TYPE_MEM) return false;
             alignment = interpreter::vector_alignment(info, operand.size / 8u);
         }
-        if (operand.type == ZYDIS_OPERAND_TYPE_REGISTER &&
-            ZydisRegisterGetClass(operand.reg.value) == ZYDIS_REGCLASS_MMX) {
-            return false;
-        }
+        if (operand.type != ZYDIS_OPERAND_TYPE_REGISTER) continue;
+        const ZydisRegisterClass kind = ZydisRegisterGetClass(operand.reg.value);
+        named = named || kind == ZYDIS_REGCLASS_XMM || kind == ZYDIS_REGCLASS_YMM;
+        if (kind == ZYDIS_REGCLASS_MMX || kind == ZYDIS_REGCLASS_X87) return false;
     }
+    if (!named) return false;
     want_vectors();
     return generic(in, alignment);
 }

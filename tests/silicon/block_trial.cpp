@@ -1,0 +1,111 @@
+#include "silicon/block_trial.h"
+
+#include <fmt/format.h>
+
+#include "silicon/compare.h"
+#include "spec/x86/control_registers.h"
+
+namespace mynah::silicon {
+namespace {
+
+constexpr int kDebug = 1, kPageFault = 14;
+constexpr uint32_t kPresent = 1;
+
+// Where what the host can do to a page is not just what a page table can.
+void adjust(const Injection& injection, Ending& host) {
+    if (host.vector != kPageFault) return;
+    const bool injected = (host.fault_address & ~uint64_t{0xfff}) == injection.page;
+    if (injected && injection.kind == Injection::Kind::kSupervisor) host.error_code |= kPresent;
+    // Of the kernel's half Linux does not tell what is mapped there.
+    if ((host.fault_address >> 47) != 0) host.error_code &= ~kPresent;
+}
+
+}  // namespace
+
+bool BlockTrial::on_host(const Block& block, const Injection& injection) {
+    if (!assemble(block, program_)) return false;
+    host_.run(program_, injection, Pace::kFree, on_host_);
+    if (on_host_.vector == Ending::kLost) return false;
+    adjust(injection, on_host_);
+    undefined_flags_ = block.undefined_flags;
+    // The trap may come between an instruction and the one that defines the flags again.
+    if (on_host_.vector == kDebug) undefined_flags_ |= x86::rflags::kArithmetic;
+    return true;
+}
+
+bool BlockTrial::compare(Guest& guest, Pace pace, const Injection& injection,
+                         std::vector<std::string>& lines) {
+    guest.runner->run(program_, injection, pace, on_guest_);
+    if ((on_guest_.fault_address >> 47) != 0) on_guest_.error_code &= ~kPresent;
+    Instruction last;
+    const bool known = instruction_at(program_, on_host_.after.rip, last);
+    const Subject subject{.mode = program_.mode,
+                          .last = known ? &last : nullptr,
+                          .undefined_flags = undefined_flags_,
+                          .stepped = false};
+    lines = differences(subject, on_host_, on_guest_);
+    return !lines.empty();
+}
+
+BlockTrial::Outcome BlockTrial::run(const Block& block, const Injection& injection) {
+    Outcome outcome;
+    if (!on_host(block, injection)) {
+        outcome.ended = false;
+        return outcome;
+    }
+    outcome.faulted = on_host_.vector != Ending::kCompleted;
+    for (Guest& guest : guests_) {
+        for (const Pace pace : {Pace::kFree, Pace::kAgain, Pace::kChopped}) {
+            std::vector<std::string> lines;
+            if (!compare(guest, pace, injection, lines)) continue;
+            outcome.difference = Disagreement{.engine = guest.name,
+                                              .pace = pace,
+                                              .injection = injection,
+                                              .lines = std::move(lines),
+                                              .host = on_host_,
+                                              .guest = on_guest_};
+            return outcome;
+        }
+    }
+    return outcome;
+}
+
+bool BlockTrial::differs_again(const Block& block, Disagreement& as_before) {
+    if (!on_host(block, as_before.injection)) return false;
+    for (Guest& guest : guests_) {
+        if (guest.name != as_before.engine) continue;
+        std::vector<std::string> lines;
+        bool differs = compare(guest, Pace::kFree, as_before.injection, lines);
+        if (as_before.pace != Pace::kFree)
+            differs = compare(guest, as_before.pace, as_before.injection, lines);
+        if (!differs) return false;
+        as_before.lines = std::move(lines);
+        as_before.host = on_host_;
+        as_before.guest = on_guest_;
+        return true;
+    }
+    return false;
+}
+
+const char* pace_name(Pace pace) {
+    switch (pace) {
+        case Pace::kFree: return "first run";
+        case Pace::kAgain: return "run again";
+        case Pace::kChopped: return "run in small portions";
+    }
+    return "?";
+}
+
+std::string injection_name(const Injection& injection) {
+    const char* kind = "";
+    switch (injection.kind) {
+        case Injection::Kind::kNone: return "";
+        case Injection::Kind::kAbsent: kind = "absent"; break;
+        case Injection::Kind::kReadOnly: kind = "read-only"; break;
+        case Injection::Kind::kSupervisor: kind = "the supervisor's"; break;
+        case Injection::Kind::kNoExecute: kind = "not executable"; break;
+    }
+    return fmt::format(", page {:x} {}", injection.page, kind);
+}
+
+}  // namespace mynah::silicon
