@@ -77,6 +77,8 @@ uint32_t Processor::translate_here() {
         pages_of_watched_[made.watched].push_back(page);
         table.code_ids[index] = page;
     }
+    // The TLB had forgotten the page, not we the block.
+    if (const uint32_t known = lookup(rip, page); known != 0) return known;
     watch_page(pages_[page]);
     if (!settled(pages_[page].watched)) return 0;
 
