@@ -92,6 +92,9 @@ uint32_t Processor::translate_here() {
     Emitter emitter(code_->write_at(used_), code_->execute_at(used_), kMostCode);
     Translation translation(*this, emitter, id, rip);
     if (!translation.decode(std::span(bytes).first(size))) return 0;
+    BlockTrace trace;
+    const bool traced = options_.lockstep || options_.dump_code == rip;
+    if (traced) translation.set_trace(&trace);
     Block block;
     block.rip = rip;
     block.page = page;
@@ -109,6 +112,7 @@ uint32_t Processor::translate_here() {
     made.instruction_count = static_cast<uint16_t>(translation.instruction_count());
     made.end = emitter.here();
     if (perf_map_ != nullptr) perf_map_->add(code_->execute_at(used_), emitter.offset(), rip);
+    trace.begin = code_->execute_at(used_);
     // Patches are offsets from this block's start until here.
     for (size_t i = sites; i < sites_.size(); ++i) sites_[i].patch += static_cast<uint32_t>(used_);
     used_ = (used_ + emitter.offset() + 15) & ~size_t{15};
@@ -117,6 +121,7 @@ uint32_t Processor::translate_here() {
     bucket = id;
     pages_[page].blocks.push_back(id);
     ++translated_;
+    if (traced) keep_trace(id, std::move(trace));
     return id;
 }
 
@@ -218,6 +223,7 @@ void Processor::flush_code() {
     sites_.push_back({.kind = ExitSite::Kind::kSlow});
     sites_.push_back({.kind = ExitSite::Kind::kHandled});
     handled_.clear();
+    traces_.clear();
     buckets_.assign(kBuckets, 0);
     pages_.clear();
     pages_.emplace_back();

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <string>
 #include <unordered_map>
 #include <vector>
 
@@ -13,6 +14,7 @@
 #include "engine/interpreter/core.h"
 #include "engine/translator/block.h"
 #include "engine/translator/code_memory.h"
+#include "engine/translator/dump.h"
 #include "engine/translator/frame.h"
 #include "engine/translator/thunks.h"
 #include "engine/translator/translation.h"
@@ -93,6 +95,10 @@ class Processor final : public Vcpu, private WriteWatch::Listener {
     void forget_jumps();
     void flush_code();
 
+    // --- showing them (debugging.cpp) ---
+    void keep_trace(uint32_t id, BlockTrace trace);
+    std::string describe(uint32_t id);
+
     // --- other processors, devices (watching.cpp) ---
     void written(uint64_t page, unsigned begin, unsigned end) override;
     struct Message {
@@ -119,6 +125,7 @@ class Processor final : public Vcpu, private WriteWatch::Listener {
     std::vector<ExitSite> sites_;
     std::vector<std::unique_ptr<Handled>> handled_;
     std::vector<uint32_t> buckets_;
+    std::unordered_map<uint32_t, BlockTrace> traces_;  // by block; of those that may be shown
     std::vector<CodePage> pages_;
     struct PageKey {
         uint64_t linear, host;

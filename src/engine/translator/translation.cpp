@@ -172,15 +172,24 @@ bool Translation::emit(Block& block) {
     bool ended = false;
     for (size_t i = 0; i < count_ && !ended; ++i) {
         if (e_.full()) return false;
+        note_step();
         ended = !translate(instructions_[i]);
         if (ended && i + 1 < count_) {
             byte_count_ = instructions_[i + 1].offset;
             count_ = i + 1;
         }
     }
+    note_step();
     if (!ended) exit_to(rip_ + byte_count_, static_cast<unsigned>(count_));
     emit_cold();
     return !e_.full();
+}
+
+// Where the next instruction's code begins, for those who want to see it.
+void Translation::note_step() {
+    if (trace_ == nullptr) return;
+    trace_->steps.push_back(
+        {.host = e_.offset(), .cold = static_cast<uint32_t>(cold_.size()), .flags = flags_});
 }
 
 // The cold parts, in the order in which they came up.
@@ -189,6 +198,7 @@ void Translation::emit_cold() {
     for (size_t i = 0; i < cold_.size(); ++i) {
         if (e_.full()) return;
         Cold& cold = cold_[i];
+        if (trace_ != nullptr) trace_->cold.push_back(e_.offset());
         e_.bind(cold.from);
         switch (cold.kind) {
             case Cold::Kind::kStackAccess: {

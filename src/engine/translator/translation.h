@@ -7,6 +7,7 @@
 
 #include "cpu/mmu.h"
 #include "engine/translator/block.h"
+#include "engine/translator/dump.h"
 #include "engine/translator/emitter.h"
 #include "engine/translator/frame.h"
 #include "engine/translator/reencode.h"
@@ -47,6 +48,9 @@ class Translation {
 
     unsigned byte_count() const { return byte_count_; }
     unsigned instruction_count() const { return static_cast<unsigned>(count_); }
+    std::span<const GuestInstruction> instructions() const { return {instructions_, count_}; }
+    // To be filled in by emit(). Set before.
+    void set_trace(BlockTrace* trace) { trace_ = trace; }
     static constexpr unsigned kMaxInstructions = 40, kMaxBranches = 6;
 
     // Code that runs rarely, put behind the block.
@@ -134,6 +138,7 @@ class Translation {
     bool wants_guard(uint64_t from, uint64_t target) const;
 
     void emit_cold();
+    void note_step();
 
     unsigned completed(const GuestInstruction& in) const {
         return static_cast<unsigned>(&in - instructions_);
@@ -150,6 +155,7 @@ class Translation {
     FlagsAt flags_ = FlagsAt::kHost;
     bool vectors_loaded_ = false;
     std::vector<Cold>& cold_;
+    BlockTrace* trace_ = nullptr;
 };
 
 }  // namespace mynah::translator
