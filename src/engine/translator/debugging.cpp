@@ -21,7 +21,7 @@ std::string Processor::describe(uint32_t id) {
     std::memcpy(bytes.data(),
                 reinterpret_cast<const void*>(pages_[block.page].host + block.offset), size);
     Emitter nowhere(nullptr, nullptr, 0);
-    Translation again(*this, nowhere, id, block.rip);
+    Translation again(*this, nowhere, id, block.rip, (block.mode & kUngrouped) != 0);
     again.decode(std::span(bytes).first(size));
     const size_t count = std::min<size_t>(block.instruction_count, again.instructions().size());
     return describe_block({.block = block,

@@ -61,23 +61,13 @@ const char* exit_name(ExitSite::Kind kind) {
     return "?";
 }
 
-// What lies behind a call to a thunk.
-enum class Behind : uint8_t { kNothing, kSite, kAccess, kHandled };
+// What belongs to a call of a thunk besides the call.
+enum class Data : uint8_t { kNone, kSiteBehind, kHandledBefore };
 struct ThunkName {
     const std::byte* at;
     const char* name;
-    Behind behind;
+    Data data = Data::kNone;
 };
-
-size_t size_of(Behind behind) {
-    switch (behind) {
-        case Behind::kNothing: return 0;
-        case Behind::kSite: return sizeof(uint32_t);
-        case Behind::kAccess: return sizeof(AccessSite);
-        case Behind::kHandled: return sizeof(const Handled*);
-    }
-    return 0;
-}
 
 template <typename T>
 T read(const std::byte* at) {
@@ -91,18 +81,21 @@ struct Way {
     const Handled* handled = nullptr;  // its handler is called
     bool always = false;               // and always, not only in special cases
     bool interpreted = false;          // the block ends before it
-    bool ends = false;                 // the block leaves behind it, one way or another
 };
 
 class BlockDescription {
   public:
     explicit BlockDescription(const BlockView& view)
         : view_(view),
-          thunks_{ThunkName{view.thunks.exit, "exit", Behind::kSite},
-                  ThunkName{view.thunks.exit_indirect, "exit_indirect", Behind::kSite},
-                  ThunkName{view.thunks.slow_access, "slow_access", Behind::kAccess},
-                  ThunkName{view.thunks.handler, "handler", Behind::kHandled},
-                  ThunkName{view.thunks.load_vectors, "load_vectors", Behind::kNothing}} {}
+          thunks_{{{view.thunks.exit, "exit", Data::kSiteBehind},
+                   {view.thunks.exit_indirect, "exit_indirect", Data::kSiteBehind},
+                   {view.thunks.slow_access, "slow_access"},
+                   {view.thunks.stack_read, "stack_read"},
+                   {view.thunks.stack_write, "stack_write"},
+                   {view.thunks.stack_range_read, "stack_range_read"},
+                   {view.thunks.stack_range_write, "stack_range_write"},
+                   {view.thunks.handler, "handler", Data::kHandledBefore},
+                   {view.thunks.load_vectors, "load_vectors"}}} {}
 
     std::string text() {
         header();
@@ -125,16 +118,23 @@ class BlockDescription {
     void host_listing();
     void entries(uint32_t at);
     uint32_t host_line(uint32_t at);
-    void data_line(uint32_t at, Behind behind);
+    void site_line(uint32_t at);
+    void access_line(uint32_t at);
+    const Handled* handled_at(uint32_t behind) const;
     std::string note_of(const Instruction& instruction, uint32_t behind) const;
     std::string frame_name(int64_t disp) const;
     const ThunkName* thunk_called(const Instruction& instruction, uint32_t behind) const;
 
     uint32_t end() const { return static_cast<uint32_t>(view_.block.end - view_.trace.begin); }
-    uint32_t hot_end() const { return view_.trace.cold.empty() ? end() : view_.trace.cold[0]; }
+    uint32_t hot_end() const { return view_.trace.cold.empty() ? end() : view_.trace.cold[0].host; }
     const std::byte* at(uint32_t offset) const { return view_.trace.begin + offset; }
     uint32_t cold_end(size_t i) const {
-        return i + 1 < view_.trace.cold.size() ? view_.trace.cold[i + 1] : end();
+        return i + 1 < view_.trace.cold.size() ? view_.trace.cold[i + 1].host : end();
+    }
+    // Where a cold part's code begins.
+    uint32_t cold_code(size_t i) const {
+        const BlockTrace::Cold& cold = view_.trace.cold[i];
+        return cold.host + (cold.has_access_site ? uint32_t{sizeof(AccessSite)} : 0);
     }
     bool decode_at(uint32_t offset, Instruction& instruction) const {
         return decode(std::span(at(offset), end() - offset), CodeSize::k64, instruction) ==
@@ -149,7 +149,7 @@ class BlockDescription {
     }
 
     const BlockView& view_;
-    const std::array<ThunkName, 5> thunks_;
+    const std::array<ThunkName, 9> thunks_;
     std::string out_;
 };
 
@@ -246,6 +246,7 @@ void BlockDescription::analysis(size_t i, uint8_t live_behind) {
                         in.flags_written == 0 ? "as before"
                                               : flag_names(live_behind & in.flags_written));
     out_ += accesses(in);
+    if (in.group >= 0) out_ += fmt::format("; shares check {}", in.group + 1);
     const Way way = way_of(i);
     if (way.interpreted) {
         out_ += fmt::format("\n      ends the block: left to the interpreter ({})", why_handled(in));
@@ -265,15 +266,14 @@ void BlockDescription::look_for_calls(uint32_t from, uint32_t to, bool cold, Way
         from += host.length();
         const ThunkName* thunk = thunk_called(host, from);
         if (thunk == nullptr) continue;
-        if (thunk->behind == Behind::kHandled) {
-            way.handled = read<const Handled*>(at(from));
+        if (thunk->data == Data::kHandledBefore) {
+            way.handled = handled_at(from);
             way.always = way.always || !cold;
-        } else if (thunk->behind == Behind::kSite) {
+        } else if (thunk->data == Data::kSiteBehind) {
             const ExitSite& site = view_.sites[read<uint32_t>(at(from))];
             if (site.kind == ExitSite::Kind::kInterpret) way.interpreted = true;
-            if (site.kind != ExitSite::Kind::kGuard) way.ends = true;
+            from += sizeof(uint32_t);
         }
-        from += static_cast<uint32_t>(size_of(thunk->behind));
     }
 }
 
@@ -282,7 +282,7 @@ Way BlockDescription::way_of(size_t i) const {
     const auto& steps = view_.trace.steps;
     look_for_calls(steps[i].host, steps[i + 1].host, false, way);
     for (uint32_t c = steps[i].cold; c < steps[i + 1].cold; ++c) {
-        look_for_calls(view_.trace.cold[c], cold_end(c), true, way);
+        look_for_calls(cold_code(c), cold_end(c), true, way);
     }
     return way;
 }
@@ -341,8 +341,12 @@ std::string BlockDescription::frame_name(int64_t disp) const {
 
 // What the operands of a host instruction stand for.
 std::string BlockDescription::note_of(const Instruction& instruction, uint32_t behind) const {
-    if (const ThunkName* thunk = thunk_called(instruction, behind); thunk != nullptr)
-        return thunk->name;
+    if (const ThunkName* thunk = thunk_called(instruction, behind); thunk != nullptr) {
+        if (thunk->data != Data::kHandledBefore) return thunk->name;
+        const Handled* handled = handled_at(behind);
+        return fmt::format("{}: {} at {:x}", thunk->name, ZydisMnemonicGetString(handled->mnemonic),
+                           handled->block_rip + handled->op.offset);
+    }
     for (unsigned i = 0; i < instruction.info.operand_count_visible; ++i) {
         const ZydisDecodedOperand& operand = instruction.operands[i];
         if (operand.type == ZYDIS_OPERAND_TYPE_MEMORY && operand.mem.base == ZYDIS_REGISTER_RSP) {
@@ -352,44 +356,36 @@ std::string BlockDescription::note_of(const Instruction& instruction, uint32_t b
         const int64_t target = int64_t{behind} + operand.imm.value.s;
         if (target < 0 || target >= int64_t{end()}) return "linked: into another block";
         for (size_t c = 0; c < view_.trace.cold.size(); ++c) {
-            if (view_.trace.cold[c] == target) return fmt::format("cold part {}", c + 1);
+            if (cold_code(c) == target) return fmt::format("cold part {}", c + 1);
         }
     }
     return "";
 }
 
-void BlockDescription::data_line(uint32_t offset, Behind behind) {
-    std::string text;
-    switch (behind) {
-        case Behind::kNothing:
-            return;
-        case Behind::kSite: {
-            const auto number = read<uint32_t>(at(offset));
-            const ExitSite& site = view_.sites[number];
-            text = fmt::format("exit {}: {}, {} instructions done", number, exit_name(site.kind),
-                               site.count);
-            if (site.kind == ExitSite::Kind::kDirect)
-                text += fmt::format(", to {:x}{}", site.target, site.guarded ? ", guarded" : "");
-            break;
-        }
-        case Behind::kAccess: {
-            const auto site = read<AccessSite>(at(offset));
-            const auto kind = static_cast<AccessKind>(site.kind);
-            text = fmt::format("{} of {} bytes at {:x}, {} instructions done",
-                               kind == AccessKind::kWrite ? "write" : "read", site.size,
-                               view_.block.rip + site.offset, site.count);
-            break;
-        }
-        case Behind::kHandled: {
-            const auto* handled = read<const Handled*>(at(offset));
-            text = fmt::format("{} at {:x}, {} instructions done",
-                               ZydisMnemonicGetString(handled->mnemonic),
-                               handled->block_rip + handled->op.offset, handled->count);
-            break;
-        }
+// The instruction whose handler is called: its address ends the instruction before the call.
+const Handled* BlockDescription::handled_at(uint32_t behind) const {
+    return read<const Handled*>(at(behind - kCallLength - uint32_t{sizeof(const Handled*)}));
+}
+
+void BlockDescription::site_line(uint32_t offset) {
+    const auto number = read<uint32_t>(at(offset));
+    const ExitSite& site = view_.sites[number];
+    std::string text = fmt::format("data: exit {}: {}, {} instructions done", number,
+                                   exit_name(site.kind), site.count);
+    if (site.kind == ExitSite::Kind::kDirect) {
+        text += fmt::format(", to {:x}{}{}", site.target, site.guarded ? ", guarded" : "",
+                            site.ungrouped ? ", without shared checks" : "");
     }
-    out_ += listing_line(reinterpret_cast<uintptr_t>(at(offset)), at(offset), size_of(behind),
-                         "data: " + text);
+    out_ += listing_line(reinterpret_cast<uintptr_t>(at(offset)), at(offset), sizeof number, text);
+}
+
+void BlockDescription::access_line(uint32_t offset) {
+    const auto site = read<AccessSite>(at(offset));
+    const bool writes = static_cast<AccessKind>(site.kind) == AccessKind::kWrite;
+    const std::string text =
+        fmt::format("data: {} of {} bytes, {} instructions done", writes ? "write" : "read",
+                    unsigned{site.size}, unsigned{site.count});
+    out_ += listing_line(reinterpret_cast<uintptr_t>(at(offset)), at(offset), sizeof site, text);
 }
 
 // The line or lines of one host instruction; where the next one is.
@@ -406,9 +402,9 @@ uint32_t BlockDescription::host_line(uint32_t offset) {
         text = fmt::format("{:<44} ; {}", text, note);
     out_ += listing_line(address, at(offset), host.length(), text);
     const ThunkName* thunk = thunk_called(host, behind);
-    if (thunk == nullptr) return behind;
-    data_line(behind, thunk->behind);
-    return behind + static_cast<uint32_t>(size_of(thunk->behind));
+    if (thunk == nullptr || thunk->data != Data::kSiteBehind) return behind;
+    site_line(behind);
+    return behind + uint32_t{sizeof(uint32_t)};
 }
 
 void BlockDescription::entries(uint32_t offset) {
@@ -441,8 +437,8 @@ void BlockDescription::host_listing() {
                             entry           ? "the entry"
                             : owner < count ? heading(owner)
                                             : "the end of the block");
-        for (uint32_t offset = view_.trace.cold[c]; offset < cold_end(c);)
-            offset = host_line(offset);
+        if (view_.trace.cold[c].has_access_site) access_line(view_.trace.cold[c].host);
+        for (uint32_t offset = cold_code(c); offset < cold_end(c);) offset = host_line(offset);
     }
 }
 

@@ -22,9 +22,13 @@ struct BlockTrace {
         uint32_t cold;  // how many cold parts there were before it
         FlagsAt flags;  // where the flags are before it
     };
+    struct Cold {
+        uint32_t host;
+        bool has_access_site;  // begins with an AccessSite
+    };
     const std::byte* begin = nullptr;  // of the block's code
     std::vector<Step> steps;           // one behind the last instruction as well
-    std::vector<uint32_t> cold;        // where each cold part begins
+    std::vector<Cold> cold;
 };
 
 // What a block is shown from. The code is read where it is executed, as it is now.
