@@ -13,20 +13,28 @@ void Processor::keep_trace(uint32_t id, BlockTrace trace) {
     if (options_.dump_code == blocks_[id].rip) std::fputs(describe(id).c_str(), stderr);
 }
 
-// Only for blocks with a trace. The guest's code is what its page holds now.
-std::string Processor::describe(uint32_t id) {
+// The instructions of a block, from what its page holds now, which is copied to `bytes`. Valid until
+// the next translation.
+std::span<const GuestInstruction> Processor::decode_again(uint32_t id,
+                                                          std::span<std::byte, kMostBytes> bytes) {
     const Block& block = blocks_[id];
-    std::array<std::byte, 1024> bytes;
     const size_t size = std::min<size_t>(block.byte_count, bytes.size());
     std::memcpy(bytes.data(),
                 reinterpret_cast<const void*>(pages_[block.page].host + block.offset), size);
     Emitter nowhere(nullptr, nullptr, 0);
     Translation again(*this, nowhere, id, block.rip, (block.mode & kUngrouped) != 0);
-    again.decode(std::span(bytes).first(size));
-    const size_t count = std::min<size_t>(block.instruction_count, again.instructions().size());
-    return describe_block({.block = block,
+    again.decode(bytes.first(size));
+    return again.instructions().first(
+        std::min<size_t>(block.instruction_count, again.instructions().size()));
+}
+
+// Only for blocks with a trace.
+std::string Processor::describe(uint32_t id) {
+    std::array<std::byte, kMostBytes> bytes;
+    const auto guest = decode_again(id, bytes);
+    return describe_block({.block = blocks_[id],
                            .trace = traces_.at(id),
-                           .guest = again.instructions().first(count),
+                           .guest = guest,
                            .sites = sites_,
                            .thunks = thunks_,
                            .offsets = offsets_});

@@ -62,6 +62,10 @@ Processor::Processor(Region* region, Crew& crew, const TranslatorOptions& option
     CHECK(!emitter.full());
     thunks_end_ = (emitter.offset() + 63) & ~size_t{63};
     if (options_.perf_map) perf_map_ = PerfMap::open();
+    if (options_.lockstep) {
+        write_log_ = std::make_unique<WriteLog>();
+        core_.write_log_ = write_log_.get();
+    }
     cold_.reserve(256);
     blocks_.reserve(1u << 17);
     flush_code();
@@ -162,7 +166,7 @@ VcpuExit Processor::run(uint64_t instruction_limit) {
     } outside{running_};
     drain();
     core_.refresh_mode();
-    const bool counting = instruction_limit != ~uint64_t{0};
+    const bool counting = instruction_limit != ~uint64_t{0} || options_.lockstep;
     if (counting && !counting_) flush_code();  // no links: every block is counted
     counting_ = counting;
     const auto progress = [this] { return core_.stats.instructions + core_.stats.exceptions; };
@@ -215,14 +219,19 @@ bool Processor::run_translated(uint32_t id) {
     pending_link_ = 0;
     jumped_ = false;
     if (!open_gate()) return true;
+    return options_.lockstep ? run_in_lockstep(id) : after_exit(enter_block(id));
+}
+
+// Returns the number of the exit site.
+uint32_t Processor::enter_block(uint32_t id) {
     frame_.stack_tag = HostFrame::kNoStack;
     ++entries_;
     using Enter = uint32_t (*)(HostFrame*, const std::byte*);
     const auto enter = reinterpret_cast<Enter>(reinterpret_cast<uintptr_t>(thunks_.enter));
-    return after_exit(enter(&frame_, blocks_[id].from_memory_flags));
+    return enter(&frame_, blocks_[id].from_memory_flags);
 }
 
-bool Processor::after_exit(uint32_t site_id) {
+Processor::Rest Processor::leave_block(uint32_t site_id) {
     const ExitSite& site = sites_[site_id];
     core_.stats.instructions += site.count;
     switch (site.kind) {
@@ -232,40 +241,49 @@ bool Processor::after_exit(uint32_t site_id) {
             core_.s.rip = site.target;
             pending_link_ = site_id;
             ungrouped_ = site.ungrouped;
-            return true;
+            return Rest::kNothing;
         case ExitSite::Kind::kGuard:
             core_.s.rip = site.target;
-            return true;
+            return Rest::kNothing;
         case ExitSite::Kind::kIndirect:
             if (!interpreter::Core::canonical(frame_.exit_value)) {
                 // The branch itself faults: run it again, from the state before it.
                 core_.s.rip = site.target;
                 core_.s.gpr[kRsp] += static_cast<uint64_t>(
                     static_cast<int64_t>(static_cast<int32_t>(site.linked)));
-                return interpret_one();
+                --core_.stats.instructions;
+                return Rest::kInterpretOne;
             }
             core_.s.rip = frame_.exit_value;
             jumped_ = true;
-            return true;
+            return Rest::kNothing;
         case ExitSite::Kind::kInterpret:
             core_.s.rip = site.target;
             ++interpreted_elsewhere_;
-            return interpret_one();
+            return Rest::kInterpretOne;
         case ExitSite::Kind::kSlow:
-            return interpret_one();
+            return Rest::kInterpretOne;
         case ExitSite::Kind::kHandled:
             core_.stats.instructions += handled_last_->count;
-            if (outcome_ == interpreter::Outcome::kNext) {
-                core_.s.rip = core_.rip_after(handled_last_->op);
-                ++core_.stats.instructions;
-                core_.refresh_mode();
-                return true;
-            }
-            if (outcome_ != interpreter::Outcome::kFault) ++core_.stats.instructions;
-            return outcome_ == interpreter::Outcome::kJump ||
-                   core_.finish(outcome_, handled_last_->op);
+            return Rest::kFinishHandled;
     }
-    return true;
+    return Rest::kNothing;
+}
+
+bool Processor::after_exit(uint32_t site_id) {
+    switch (leave_block(site_id)) {
+        case Rest::kNothing: return true;
+        case Rest::kInterpretOne: return interpret_one();
+        case Rest::kFinishHandled: break;
+    }
+    if (outcome_ == interpreter::Outcome::kNext) {
+        core_.s.rip = core_.rip_after(handled_last_->op);
+        ++core_.stats.instructions;
+        core_.refresh_mode();
+        return true;
+    }
+    if (outcome_ != interpreter::Outcome::kFault) ++core_.stats.instructions;
+    return outcome_ == interpreter::Outcome::kJump || core_.finish(outcome_, handled_last_->op);
 }
 
 // A block that is cold, by the interpreter; hot ones are translated first.
@@ -317,6 +335,10 @@ uint64_t Processor::slow_access(Processor* self, uint64_t scratch0, uint64_t scr
 
 uint64_t Processor::run_handler(Processor* self, Handled* handled) {
     interpreter::Core& core = self->core_;
+    if (self->options_.lockstep) {  // the comparison ends before it
+        self->handled_last_ = handled;
+        return 0;
+    }
     ++handled->runs;
     core.s.gpr[CpuState::kRipBaseSlot] = handled->block_rip;
     const interpreter::Outcome outcome = handled->op.handler(core, handled->op);

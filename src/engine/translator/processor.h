@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -76,6 +77,10 @@ class Processor final : public Vcpu, private WriteWatch::Listener {
     bool interpret();
     bool interpret_one();
     bool after_exit(uint32_t site_id);
+    // Brings state and counts up to date after an exit; what is left to do then.
+    enum class Rest : uint8_t { kNothing, kInterpretOne, kFinishHandled };
+    Rest leave_block(uint32_t site_id);
+    uint32_t enter_block(uint32_t id);
     bool open_gate();
     void change_mode(uint16_t mode);
     uint16_t translation_mode() const;
@@ -98,6 +103,14 @@ class Processor final : public Vcpu, private WriteWatch::Listener {
     // --- showing them (debugging.cpp) ---
     void keep_trace(uint32_t id, BlockTrace trace);
     std::string describe(uint32_t id);
+    static constexpr size_t kMostBytes = Translation::kMaxInstructions * kMaxInstructionLength;
+    std::span<const GuestInstruction> decode_again(uint32_t id,
+                                                   std::span<std::byte, kMostBytes> bytes);
+
+    // --- comparing with the interpreter (lockstep.cpp) ---
+    bool run_in_lockstep(uint32_t id);
+    bool interpret_exactly(uint64_t count);
+    uint16_t undefined_flags(uint32_t id, uint64_t count);
 
     // --- other processors, devices (watching.cpp) ---
     void written(uint64_t page, unsigned begin, unsigned end) override;
@@ -163,6 +176,9 @@ class Processor final : public Vcpu, private WriteWatch::Listener {
         uint64_t posted;
     };
     std::unordered_map<uint64_t, std::vector<Awaited>> unsettled_;  // by watched page
+
+    // Only with TranslatorOptions::lockstep.
+    std::unique_ptr<WriteLog> write_log_;
 
     uint64_t flushes_ = 0, translated_ = 0, links_ = 0, entries_ = 0, slow_ = 0;
     uint64_t interpreted_elsewhere_ = 0;

@@ -86,7 +86,8 @@ void Translation::analyse() {
             in.flags_written = arithmetic(flags->modified | flags->set_0 | flags->set_1 |
                                           flags->undefined);
         }
-        in.always_writes = in.flags_written == kAllFlags && !may_leave_flags(in);
+        in.keeps_flags = may_leave_flags(in);
+        in.always_writes = in.flags_written == kAllFlags && !in.keeps_flags;
     }
 }
 

@@ -24,7 +24,8 @@ struct GuestInstruction {
     uint64_t rip = 0;
     uint16_t offset = 0;  // from the block's first byte
     uint8_t flags_read = 0, flags_written = 0;  // as LAHF bits, OF as bit 1
-    bool always_writes = false;  // flags_written are written whatever the operands
+    bool keeps_flags = false;    // if the operands are such
+    bool always_writes = false;  // all flags are written whatever the operands
     int16_t group = -1;          // of accesses that share a check
     int32_t group_at = 0;        // its access, from what the group's registers add up to at its start
 

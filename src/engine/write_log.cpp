@@ -1,0 +1,104 @@
+#include "engine/write_log.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace mynah {
+
+WriteLog::Page* WriteLog::find(const std::byte* host) const {
+    for (const auto& page : pages_) {
+        if (page->host == host) return page.get();
+    }
+    return nullptr;
+}
+
+bool WriteLog::admits(std::byte* host, bool is_store) {
+    if (find(host) != nullptr) return true;
+    if (!active_ || !is_store) return false;
+    auto page = std::make_unique<Page>();
+    page->host = host;
+    std::memcpy(page->before.data(), host, kPageSize);
+    // Whoever stored before undo() did not store here.
+    if (undone_) page->after = page->before;
+    pages_.push_back(std::move(page));
+    return true;
+}
+
+void WriteLog::note_entry(const std::byte* host, SoftTlb::Entry& entry, unsigned index) {
+    Page* page = find(host);
+    if (page == nullptr) return;
+    for (const Page::Tagged& tagged : page->tagged) {
+        if (tagged.entry == &entry) return;
+    }
+    page->tagged.push_back({&entry, index});
+}
+
+void WriteLog::before_walk() {
+    if (!active_) return;
+    for (const auto& page : pages_) std::memcpy(page->at_walk.data(), page->host, kPageSize);
+}
+
+// What the walk changed is as if it had been there all the time.
+void WriteLog::after_walk() {
+    if (!active_) return;
+    for (const auto& page : pages_) {
+        if (std::memcmp(page->at_walk.data(), page->host, kPageSize) == 0) continue;
+        for (size_t i = 0; i < kPageSize; ++i) {
+            const std::byte change = page->at_walk[i] ^ page->host[i];
+            page->before[i] ^= change;
+            if (undone_) page->after[i] |= change;
+        }
+    }
+}
+
+void WriteLog::forget(Page& page) {
+    for (const Page::Tagged& tagged : page.tagged) {
+        if (tagged.entry->host == reinterpret_cast<uintptr_t>(page.host))
+            tagged.entry->write_tag = SoftTlb::no_tag(tagged.index);
+    }
+}
+
+void WriteLog::begin() {
+    if (pages_.size() > kKept) {
+        const auto keep = pages_.end() - kKept;
+        std::for_each(pages_.begin(), keep, [this](auto& page) { forget(*page); });
+        pages_.erase(pages_.begin(), keep);
+    }
+    for (const auto& page : pages_) std::memcpy(page->before.data(), page->host, kPageSize);
+    active_ = true;
+    undone_ = false;
+}
+
+void WriteLog::undo() {
+    undone_ = true;
+    for (const auto& page : pages_) {
+        std::memcpy(page->after.data(), page->host, kPageSize);
+        if (std::memcmp(page->after.data(), page->before.data(), kPageSize) == 0) continue;
+        // Only what was changed: a device may be writing elsewhere in the page.
+        for (size_t i = 0; i < kPageSize; ++i) {
+            if (page->after[i] != page->before[i]) page->host[i] = page->before[i];
+        }
+    }
+}
+
+std::string WriteLog::differences() const {
+    constexpr unsigned kMost = 16;
+    std::string out;
+    unsigned count = 0;
+    for (const auto& page : pages_) {
+        if (std::memcmp(page->after.data(), page->host, kPageSize) == 0) continue;
+        for (size_t i = 0; i < kPageSize; ++i) {
+            if (page->after[i] == page->host[i] || ++count > kMost) continue;
+            out += fmt::format("  host address {:x}: before {:02x}, then {:02x} and {:02x}\n",
+                               reinterpret_cast<uintptr_t>(page->host + i),
+                               unsigned(page->before[i]), unsigned(page->after[i]),
+                               unsigned(page->host[i]));
+        }
+    }
+    if (count > kMost) out += fmt::format("  and {} more bytes\n", count - kMost);
+    return out;
+}
+
+}  // namespace mynah
