@@ -134,7 +134,7 @@ TEST(WriteWatchOfMemory, NoWriteIsMissedByThoseWhoWatchFirst) {
         std::array<std::atomic<bool>, kRacedPages> told{};
     };
     std::vector<std::array<std::atomic<uint32_t>, kPageSize / 4>> pages(kRacedPages);
-    for (unsigned round = 0; round < 4; ++round) {
+    for (unsigned round = 0; round < 40; ++round) {
         WriteWatch watch(reinterpret_cast<const std::byte*>(pages.data()),
                          kRacedPages * kPageSize);
         Flags flags;
