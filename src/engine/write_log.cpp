@@ -61,11 +61,13 @@ void WriteLog::forget(Page& page) {
 }
 
 void WriteLog::begin() {
-    if (pages_.size() > kKept) {
-        const auto keep = pages_.end() - kKept;
-        std::for_each(pages_.begin(), keep, [this](auto& page) { forget(*page); });
-        pages_.erase(pages_.begin(), keep);
-    }
+    size_t too_many = pages_.size() > kKept ? pages_.size() - kKept : 0;
+    std::erase_if(pages_, [&](auto& page) {
+        const bool drop = too_many > 0 || page->idle > kMostIdle;
+        if (too_many > 0) --too_many;
+        if (drop) forget(*page);
+        return drop;
+    });
     for (const auto& page : pages_) std::memcpy(page->before.data(), page->host, kPageSize);
     active_ = true;
     undone_ = false;
@@ -75,12 +77,33 @@ void WriteLog::undo() {
     undone_ = true;
     for (const auto& page : pages_) {
         std::memcpy(page->after.data(), page->host, kPageSize);
+        ++page->idle;
         if (std::memcmp(page->after.data(), page->before.data(), kPageSize) == 0) continue;
+        page->idle = 0;
         // Only what was changed: a device may be writing elsewhere in the page.
         for (size_t i = 0; i < kPageSize; ++i) {
             if (page->after[i] != page->before[i]) page->host[i] = page->before[i];
         }
     }
+}
+
+void WriteLog::start_over() {
+    for (const auto& page : pages_) {
+        for (size_t i = 0; i < kPageSize; ++i) {
+            const std::byte before = page->before[i], now = page->host[i];
+            const std::byte foreign = page->after[i] == before ? now : page->after[i];
+            if (page->after[i] != now) foreign_.push_back({page->host + i, before, foreign});
+            if (now != before) page->host[i] = before;
+        }
+    }
+    active_ = false;
+}
+
+void WriteLog::give_back() {
+    for (const Foreign& each : foreign_) {
+        if (*each.at == each.before) *each.at = each.value;
+    }
+    foreign_.clear();
 }
 
 std::string WriteLog::differences() const {

@@ -37,25 +37,38 @@ class WriteLog {
     // What memory holds now, against what it held before undo(); empty if there is no difference.
     std::string differences() const;
     void end() { active_ = false; }
+    // For another trial from the same start: puts back what was there before. The bytes in which the
+    // two differed may be the work of another thread: give_back() makes them so again, once the
+    // trial has shown that they were not the vCPU's.
+    void start_over();
+    void give_back();
 
   private:
     using Bytes = std::array<std::byte, kPageSize>;
     struct Page {
         std::byte* host = nullptr;
         Bytes before, after, at_walk;
+        unsigned idle = 0;  // trials in a row that did not write to it
         struct Tagged {
             SoftTlb::Entry* entry;
             unsigned index;
         };
         std::vector<Tagged> tagged;  // entries that got a write tag for it
     };
-    // How many pages stay admitted from one trial to the next.
+    // How many pages stay admitted from one trial to the next, and for how many without a store.
     static constexpr size_t kKept = 4;
+    static constexpr unsigned kMostIdle = 8;
 
     Page* find(const std::byte* host) const;
     void forget(Page& page);
 
+    struct Foreign {
+        std::byte* at;
+        std::byte before, value;
+    };
+
     bool active_ = false, undone_ = false;
+    std::vector<Foreign> foreign_;
     std::vector<std::unique_ptr<Page>> pages_;  // oldest first
 };
 

@@ -67,6 +67,41 @@ TEST_F(WriteLogTest, WalksAreNotStores) {
     EXPECT_EQ(log_.differences(), "");
 }
 
+// A device wrote between the two runs: the second trial shows it, and nothing is lost.
+TEST_F(WriteLogTest, OthersWritesAreGivenBack) {
+    log_.begin();
+    store(1, 0, 1);
+    memory_[1][100] = std::byte{5};  // a device, while the first ran
+    log_.undo();
+    store(1, 0, 1);
+    memory_[1][200] = std::byte{6};  // and while the second ran
+    EXPECT_NE(log_.differences(), "");
+    log_.start_over();
+    EXPECT_EQ(memory_[1][0], std::byte{0});
+    EXPECT_EQ(memory_[1][100], std::byte{0});
+    log_.begin();
+    store(1, 0, 1);
+    log_.undo();
+    store(1, 0, 1);
+    EXPECT_EQ(log_.differences(), "");
+    log_.give_back();
+    EXPECT_EQ(memory_[1][0], std::byte{1});
+    EXPECT_EQ(memory_[1][100], std::byte{5});
+    EXPECT_EQ(memory_[1][200], std::byte{6});
+}
+
+TEST_F(WriteLogTest, PagesThatAreNotWrittenAreForgotten) {
+    log_.begin();
+    store(1, 0, 1);
+    log_.undo();
+    for (unsigned i = 0; i < 20; ++i) {
+        log_.begin();
+        log_.undo();
+    }
+    log_.begin();
+    EXPECT_FALSE(log_.admits(page(1), false));
+}
+
 // What stays admitted is kept anew for every trial; the rest loses its write tags.
 TEST_F(WriteLogTest, FewPagesStayAdmitted) {
     std::array<SoftTlb::Entry, kPages> entries{};

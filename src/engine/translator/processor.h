@@ -109,6 +109,7 @@ class Processor final : public Vcpu, private WriteWatch::Listener {
 
     // --- comparing with the interpreter (lockstep.cpp) ---
     bool run_in_lockstep(uint32_t id);
+    std::string trial(uint32_t id, Rest& rest);
     bool interpret_exactly(uint64_t count);
     uint16_t undefined_flags(uint32_t id, uint64_t count);
 
