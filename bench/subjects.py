@@ -151,8 +151,8 @@ class Guest:
         self._check_clock(text, passed)
 
     def _beyond_guest(self, process, image):
-        """KiB. QEMU keeps the initrd besides the copy in the guest's memory; ours is far larger than
-        a usual one, so that does not count."""
+        """KiB. QEMU keeps the initrd besides the copy in the guest's memory; this one is far larger
+        than a usual one, so that does not count."""
         found = memory.beyond_guest(process, self._emulator.name, GUEST_MEBIBYTES << 10)
         kept = image.stat().st_size >> 10 if self._emulator.name == "qemu" else 0
         return max(found - kept, 0)
