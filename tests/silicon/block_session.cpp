@@ -33,6 +33,7 @@ class Session {
  private:
     void one(uint64_t number) {
         generate_block(choice_, *options_.seed, number, block_);
+        trial_.set_note(fmt::format("  again: {} --shrink\n", again(options_, "all", number)));
         ++blocks_;
         instructions_ += block_.steps();
         if (!trial({})) return;

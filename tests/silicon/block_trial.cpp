@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "silicon/compare.h"
+#include "silicon/host_runner.h"
 #include "spec/x86/control_registers.h"
 
 namespace mynah::silicon {
@@ -35,6 +36,9 @@ bool BlockTrial::on_host(const Block& block, const Injection& injection) {
 
 bool BlockTrial::compare(Guest& guest, Pace pace, const Injection& injection,
                          std::vector<std::string>& lines) {
+    note_for_crash(fmt::format("the process crashed in {}, {}{}\n", guest.name, pace_name(pace),
+                               injection_name(injection)) +
+                   note_);
     guest.runner->run(program_, injection, pace, on_guest_);
     if ((on_guest_.fault_address >> 47) != 0) on_guest_.error_code &= ~kPresent;
     Instruction last;

@@ -32,6 +32,8 @@ class BlockTrial {
     // On one engine at one pace; for shrinking. True if it differs again.
     bool differs_again(const Block& block, Disagreement& as_before);
 
+    // How to run the current block again, should it crash the process.
+    void set_note(std::string note) { note_ = std::move(note); }
     const Program& program() const { return program_; }
 
  private:
@@ -42,6 +44,7 @@ class BlockTrial {
     Runner& host_;
     std::vector<Guest>& guests_;
     Program program_;
+    std::string note_;
     uint64_t undefined_flags_ = 0;
     Ending on_host_, on_guest_;
 };

@@ -48,6 +48,8 @@ struct Running {
 };
 Running running;
 
+std::array<char, 256> crash_note{};
+
 constexpr unsigned kMaxRepeats = 100000;
 constexpr int kGregOf[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP,
                              REG_RSI, REG_RDI, REG_R8,  REG_R9,  REG_R10, REG_R11,
@@ -71,7 +73,10 @@ void capture_selectors(Registers& to, uint64_t csgsfs) {
 extern "C" void silicon_on_signal(int signal, siginfo_t*, void* context) {
     mcontext_t& machine = static_cast<ucontext_t*>(context)->uc_mcontext;
     if (!running.active) {
-        if (signal != SIGVTALRM) std::signal(signal, SIG_DFL);  // our own fault
+        if (signal == SIGVTALRM) return;
+        // An engine's fault, or our own.
+        static_cast<void>(!write(STDOUT_FILENO, crash_note.data(), std::strlen(crash_note.data())));
+        std::signal(signal, SIG_DFL);
         return;
     }
     auto& gregs = machine.gregs;
@@ -269,6 +274,12 @@ class HostRunner final : public Runner {
 }  // namespace
 
 std::unique_ptr<Runner> make_host_runner() { return std::make_unique<HostRunner>(); }
+
+void note_for_crash(const std::string& text) {
+    const size_t size = std::min(text.size(), crash_note.size() - 1);
+    std::memcpy(crash_note.data(), text.data(), size);
+    crash_note[size] = 0;
+}
 
 uint64_t host_fs_base() { return _readfsbase_u64(); }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "silicon/case.h"
 
@@ -10,5 +11,8 @@ namespace mynah::silicon {
 // signal that can be raised is caught. Single instructions are single-stepped, blocks run freely to
 // their INT3 or fault; one that does not end is lost. One thread, one runner.
 std::unique_ptr<Runner> make_host_runner();
+
+// What is printed should the process come to its end by a signal of its own.
+void note_for_crash(const std::string& text);
 
 }  // namespace mynah::silicon
