@@ -51,7 +51,7 @@ class BlockGenerator {
         out_.pages.clear();
         out_.scratch.fill(std::byte{0});
         out_.modifies_itself = false;
-        out_.undefined_flags = 0;
+        out_.undefined_flags = out_.undefined_between = 0;
     }
 
     void registers() {

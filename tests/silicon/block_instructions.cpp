@@ -75,6 +75,7 @@ bool BlockInstructions::attempt(Unit& unit) {
         if ((broken >> reg & 1) != 0) unit.push_back(code_.load(reg, block_.before.gpr[reg]));
     }
     const uint64_t undefined = undefined_flags(test_.instruction) & rflags::kArithmetic;
+    block_.undefined_between |= undefined;
     if ((undefined & ~plan_.loose_flags) != 0) {
         define_flags(unit);
     } else {

@@ -1,16 +1,19 @@
 #include "silicon/block_trial.h"
 
 #include <fmt/format.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
 
 #include "silicon/compare.h"
 #include "silicon/host_runner.h"
-#include "spec/x86/control_registers.h"
 
 namespace mynah::silicon {
 namespace {
 
 constexpr int kDebug = 1, kPageFault = 14;
-constexpr uint32_t kPresent = 1;
+constexpr uint32_t kPresent = 1, kFetch = 0x10;
 
 // Where what the host can do to a page is not just what a page table can.
 void adjust(const Injection& injection, Ending& host) {
@@ -29,8 +32,10 @@ bool BlockTrial::on_host(const Block& block, const Injection& injection) {
     if (on_host_.vector == Ending::kLost) return false;
     adjust(injection, on_host_);
     undefined_flags_ = block.undefined_flags;
-    // The trap may come between an instruction and the one that defines the flags again.
-    if (on_host_.vector == kDebug) undefined_flags_ |= x86::rflags::kArithmetic;
+    // Traps and faults of fetching come also between an instruction and the one that defines its
+    // flags.
+    const bool fetching = on_host_.vector == kPageFault && (on_host_.error_code & kFetch) != 0;
+    if (on_host_.vector == kDebug || fetching) undefined_flags_ |= block.undefined_between;
     return true;
 }
 
@@ -72,6 +77,20 @@ BlockTrial::Outcome BlockTrial::run(const Block& block, const Injection& injecti
         }
     }
     return outcome;
+}
+
+bool BlockTrial::crashes(const Block& block, const Injection& injection) {
+    std::fflush(stdout);
+    const pid_t child = fork();
+    if (child == 0) {
+        note_.clear();
+        if (std::freopen("/dev/null", "w", stdout) == nullptr) _exit(1);
+        run(block, injection);
+        _exit(0);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    return WIFSIGNALED(status);
 }
 
 bool BlockTrial::differs_again(const Block& block, Disagreement& as_before) {

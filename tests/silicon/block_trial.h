@@ -32,6 +32,9 @@ class BlockTrial {
     // On one engine at one pace; for shrinking. True if it differs again.
     bool differs_again(const Block& block, Disagreement& as_before);
 
+    // Whether running it ends the process, tried in a process of its own.
+    bool crashes(const Block& block, const Injection& injection);
+
     // How to run the current block again, should it crash the process.
     void set_note(std::string note) { note_ = std::move(note); }
     const Program& program() const { return program_; }
