@@ -1,46 +1,76 @@
 """What is measured: the host itself, Mynah's engines, and QEMU's translator as the peer."""
+import dataclasses
 import pathlib
 import re
+import shlex
 import subprocess
-import tempfile
+import sys
 import time
 
+import applications
 import console
 import machine
+import memory
 from guest import initrd
 
-HERE = pathlib.Path(__file__).resolve().parent
-PROGRAMS = HERE / "programs"
-LIBRARIES = {"gzip": ["-lz"]}
 LINE = re.compile(r"^@@measure (.+) (\d+) ([0-9.]+) ([0-9a-f]{16})$", re.MULTILINE)
 RATE = re.compile(r"\(([0-9.]+) million a second\)")   # of mynah's summary with --verbose
-BOOT = "boot to /init"
+BOOT_STOCK, BOOT_ELF = "boot/bzImage", "boot/unpacked ELF file by PVH"
+GUEST_MEBIBYTES = 512
+# A guest whose clock runs at another speed than the host's makes its times worthless.
+CLOCK_TOLERANCE, CLOCK_SLACK_SECONDS = 0.03, 0.7
+SILENCE_SECONDS = 90   # of a machine, which the host's load stretches; then it has hung
+LOGS = machine.ROOT / "build" / "bench"
 
 
-class Broken(Exception):
-    """A subject did not do its work, or did it wrong."""
+@dataclasses.dataclass
+class Plan:
+    """What to measure and with what."""
+
+    measure: pathlib.Path       # the file with all programs
+    directory: pathlib.Path     # where the applications' data lie
+    applications: list          # the chosen ones
+    metrics: list               # all chosen "group/name"
+    kernel: object
+    seconds: float              # for one metric
+    initrds: dict = dataclasses.field(default_factory=dict)
+
+    def group(self, *names):
+        return [each for each in self.metrics if each.split("/")[0] in names]
+
+    def commands(self, groups, program):
+        """Command lines, to be run in the directory of the data."""
+        lines = []
+        if chosen := [each for each in self.group(*groups) if not each.startswith("applications/")]:
+            lines.append([program, str(self.seconds), "programs", *chosen])
+        if "applications" in groups:
+            lines += [[program, str(self.seconds), "command", each.name, *each.words]
+                      for each in self.applications if each.metric in self.metrics]
+        return lines
 
 
-def build_programs(where):
-    """Compile every benchmark statically; the same files run on the host and in the guests."""
-    common = PROGRAMS / "measure.c"
-    built = []
-    for source in sorted(PROGRAMS.glob("*.c")):
-        if source == common:
-            continue
-        program = pathlib.Path(where) / source.stem
-        subprocess.run(["gcc", "-O2", "-static", "-o", program, source, common,
-                        *LIBRARIES.get(source.stem, [])], check=True)
-        built.append(program)
-    return built
+def readable(seconds):
+    for unit, factor in (("s", 1), ("ms", 1e3), ("us", 1e6)):
+        if seconds * factor >= 1:
+            return f"{seconds * factor:.3g} {unit}"
+    return f"{seconds * 1e9:.3g} ns"
 
 
-def parse(text):
-    """{name: (seconds a repetition, checksum)} of what the programs printed."""
-    if "@@broken" in text:
-        raise Broken("a benchmark program failed:\n" + text[-2000:])
-    return {name: (float(seconds) / int(repetitions), checksum)
-            for name, repetitions, seconds, checksum in LINE.findall(text)}
+def show(subject, metric, seconds):
+    print(f"  {subject:18} {metric:48} {readable(seconds):>8}", file=sys.stderr, flush=True)
+
+
+def parse(subject, text, problems):
+    """{metric: (seconds a repetition, checksum)} of what the programs printed; what failed goes to
+    `problems`, and the rest still counts."""
+    for problem in re.findall(r"^@@broken (.*)$", text, re.MULTILINE):
+        problems.append(f"{subject}: {problem}")
+        print(f"  {problems[-1]}", file=sys.stderr, flush=True)
+    found = {}
+    for metric, _, seconds, checksum in LINE.findall(text):
+        found[metric] = (float(seconds), checksum)
+        show(subject, metric, float(seconds))
+    return found
 
 
 class Native:
@@ -48,55 +78,111 @@ class Native:
 
     name = "native"
 
-    def __init__(self, programs, seconds):
-        self._programs, self._seconds = programs, seconds
+    def __init__(self, plan):
+        self.problems = []
+        self._plan = plan
 
     def measure(self):
-        text = "".join(subprocess.run([program, str(self._seconds)], check=True, text=True,
-                                      stdout=subprocess.PIPE).stdout for program in self._programs)
-        return parse(text)
+        results = {}
+        for line in self._plan.commands(("compute", "kernel", "applications", "smp"),
+                                        str(self._plan.measure)):
+            answer = subprocess.run(line, check=False, text=True, stdin=subprocess.DEVNULL,
+                                    stdout=subprocess.PIPE, cwd=self._plan.directory,
+                                    env=applications.ENVIRONMENT)
+            results |= parse(self.name, answer.stdout, self.problems)
+        return results
 
 
 class Guest:
-    """Two machines a round: one that only boots, then one whose programs are timed."""
+    """Machines that only boot, one whose programs are timed, and one with two processors."""
 
-    def __init__(self, name, emulator, kernel, programs, seconds):
+    def __init__(self, name, emulator, plan):
         self.name = name
-        self.rates = []   # millions of instructions a second of the machines that only boot
-        self._emulator, self._kernel = emulator, kernel
-        self._programs, self._seconds = programs, seconds
+        self.rates = []    # millions of instructions a second of the machines that only boot
+        self.memory = []   # KiB beyond the guest's own
+        self.problems = []
+        self._emulator, self._plan = emulator, plan
 
     def measure(self):
-        with tempfile.TemporaryDirectory() as scratch:
-            image = self._initrd(scratch)
-            boot, text = self._run(image, "/bin/true")
-            if match := RATE.search(text):
-                self.rates.append(float(match[1]))
-            _, text = self._run(image, "/bench/run-all")
-        results = parse(text)
-        if len(results) != len(self._programs):
-            raise Broken(f"{self.name}: only {sorted(results)} gave a result\n{text[-2000:]}")
-        results[BOOT] = (boot, "")
+        results, plan = {}, self._plan
+        for metric, image in ((BOOT_STOCK, plan.kernel.image), (BOOT_ELF, plan.kernel.elf)):
+            if metric in plan.metrics:
+                results[metric] = (self._boot(image), "")
+                show(self.name, metric, results[metric][0])
+        for groups, vcpus in ((("compute", "kernel", "applications"), 1), (("smp",), 2)):
+            if lines := plan.commands(groups, "/bench/measure"):
+                try:
+                    self._programs(lines, vcpus, "applications" in groups, results)
+                except console.ConsoleError as problem:
+                    self.problems.append(f"{self.name}: {problem}")
         return results
 
-    def _run(self, image, program):
-        """(seconds from the start to the first line of /init, all that was printed)"""
-        spec = machine.Spec(kernel=self._kernel.image, memory="512M", initrd=image,
+    def _boot(self, image):
+        """Seconds from the program's start to the first line of /init."""
+        began = time.monotonic()
+        with self._start(image, initrd.initrd(self._plan.kernel).plain, "/bin/true", 1) as guest:
+            guest.expect("mynah-init: up", quiet=SILENCE_SECONDS)
+            boot = time.monotonic() - began
+            guest.expect("mynah-init: /bin/true ended with status 0")
+            guest.wait()
+            if match := RATE.search(guest.text()):
+                self.rates.append(float(match[1]))
+            return boot
+
+    def _programs(self, lines, vcpus, with_applications, results):
+        """Runs command lines in one machine; adds what they measured to `results`."""
+        image = self._initrd(lines, with_applications)
+        text = ""
+        # The unpacked kernel starts faster on the peer, and what runs on it later is the same.
+        with self._start(self._plan.kernel.elf, image, "/bench/go", vcpus) as guest:
+            guest.expect(r"@@begin [^\n]*\n", quiet=SILENCE_SECONDS)
+            began = time.monotonic()
+            while not text.startswith("@@end"):
+                text = guest.expect(r"@@(measure|skipped|broken|end) [^\n]*\n",
+                                    quiet=SILENCE_SECONDS)[0].decode().replace("\r", "")
+                results |= parse(self.name, text, self.problems)
+            passed = time.monotonic() - began
+            self.memory.append(memory.beyond_guest(guest.process.pid, self._emulator.name,
+                                                   GUEST_MEBIBYTES << 10))
+            guest.send("\n")
+            guest.expect("mynah-init: /bench/go ended with status 0")
+            guest.wait()
+            text = guest.text()
+        self._check_clock(text, passed)
+
+    def _check_clock(self, text, passed):
+        first, last = (float(re.search(rf"@@{word} ([0-9.]+)", text)[1])
+                       for word in ("begin", "end"))
+        if abs(last - first - passed) > passed * CLOCK_TOLERANCE + CLOCK_SLACK_SECONDS:
+            self.problems.append(f"{self.name}: the guest saw {last - first:.2f} s pass, the host "
+                                 f"{passed:.2f} s")
+
+    def _start(self, image, archive, program, vcpus):
+        spec = machine.Spec(kernel=image, memory=f"{GUEST_MEBIBYTES}M", initrd=archive, vcpus=vcpus,
                             cmdline=f"console=ttyS0 quiet mynah.run={program}",
                             more=("--verbose",))
-        began = time.monotonic()
-        with console.Console(self._emulator.command(spec)) as guest:
-            guest.expect("mynah-init: up")
-            boot = time.monotonic() - began
-            guest.expect(f"mynah-init: {program} ended with status 0")
-            guest.wait()
-            return boot, guest.text().replace("\r", "")
+        LOGS.mkdir(parents=True, exist_ok=True)
+        return console.Console(self._emulator.command(spec),
+                               log=LOGS / f"{self.name.replace(' ', '-')}.log")
 
-    def _initrd(self, scratch):
-        files = {"bench/run-all": ((HERE / "run-all.sh").read_bytes(), 0o755),
-                 "bench/seconds": (f"{self._seconds}\n".encode(), 0o644)}
-        files |= {f"bench/programs/{program.name}": (program.read_bytes(), 0o755)
-                  for program in self._programs}
-        path = pathlib.Path(scratch) / "initrd"
-        path.write_bytes(initrd.initrd(self._kernel).plain.read_bytes() + initrd.overlay(files))
-        return path
+    def _initrd(self, lines, with_applications):
+        """Made once for each kind of machine."""
+        plan = self._plan
+        commands = "\n".join(shlex.join(line) for line in lines)
+        if commands not in plan.initrds:
+            values = " ".join(f"{key}={value}" for key, value in applications.ENVIRONMENT.items())
+            script = f"#!/bin/busybox sh\ncd /bench\nexport {values}\n" \
+                     'echo "@@begin $(/bin/cut -d " " -f 1 /proc/uptime)"\n' + commands + \
+                     '\necho "@@end $(/bin/cut -d " " -f 1 /proc/uptime)"\nread -r line\n'
+            files = {"bench/go": (script.encode(), 0o755),
+                     "bench/measure": (plan.measure.read_bytes(), 0o755)}
+            if with_applications and (chosen := [each for each in plan.applications
+                                                 if each.metric in plan.metrics]):
+                files |= applications.files(chosen, plan.directory)
+                files |= {f"bench/{path.name}": (path.read_bytes(), 0o644)
+                          for path in plan.directory.iterdir() if path.is_file()}
+            path = plan.directory / "initrds" / str(len(plan.initrds))
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(initrd.initrd(plan.kernel).plain.read_bytes() + initrd.overlay(files))
+            plan.initrds[commands] = path
+        return plan.initrds[commands]

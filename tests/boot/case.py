@@ -102,8 +102,8 @@ class Context:
         run_tool("mke2fs", "-q", "-F", "-t", "ext4", path)
         return path
 
-    def debian_disk(self, name="root.img"):
-        return rootfs.copy(rootfs.rootfs(), self.directory / name)
+    def debian_disk(self, name="root.img", kind="rootfs"):
+        return rootfs.copy(rootfs.rootfs(kind), self.directory / name)
 
 
 def run_tool(*command):

@@ -95,7 +95,7 @@ def debian_cloud(context):
     debian(context, 1, "cloud")
 
 
-@case("debian-systemd-stock-4-vcpus")
+@case("debian-systemd-stock-4-vcpus", fast=True)
 def debian_stock(context):
     debian(context, 4, "stock")
 

@@ -167,8 +167,8 @@ void Processor::invalidate(uint32_t id) {
     while (*link != id) link = &blocks_[*link].next;
     *link = block.next;
     unlink_incoming(block);
-    HostFrame::Jump& jump = frame_.jumps[HostFrame::jump_index(block.rip)];
-    if (jump.code == block.guarded) jump = {};
+    const unsigned index = HostFrame::jump_index(block.rip);
+    if (frame_.jumps[index].code == block.guarded) frame_.jumps[index] = HostFrame::no_jump(index);
     std::erase(pages_[block.page].blocks, id);
 }
 
@@ -185,7 +185,9 @@ void Processor::invalidate_range(uint64_t watched_page, unsigned begin, unsigned
     }
 }
 
-void Processor::forget_jumps() { frame_.jumps.fill({}); }
+void Processor::forget_jumps() {
+    for (unsigned i = 0; i < frame_.jumps.size(); ++i) frame_.jumps[i] = HostFrame::no_jump(i);
+}
 
 // Everything is forgotten, and the memory used again.
 void Processor::flush_code() {

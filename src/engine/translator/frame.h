@@ -30,10 +30,13 @@ struct alignas(64) HostFrame {
     // of another mode never gets in: see Processor::note_jump.
     static constexpr unsigned kJumpBits = 13;
     struct Jump {
-        uint64_t rip = kNoStack;
+        uint64_t rip = 0;
         const std::byte* code = nullptr;
     };
     std::array<Jump, 1u << kJumpBits> jumps;
+
+    // An entry that stands for nothing holds an address that belongs to another.
+    static Jump no_jump(unsigned index) { return {.rip = index == 0 ? 1u : 0u, .code = nullptr}; }
 
     static constexpr uint32_t kJumpFactor = 0x9e3779b1;
     static unsigned jump_index(uint64_t rip) {

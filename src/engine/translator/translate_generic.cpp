@@ -95,6 +95,8 @@ bool Translation::generic(const GuestInstruction& in, unsigned alignment) {
         // Writes of 8 and 16 bits keep the rest; a CMOV may keep all.
         if (writes(operand) && operand.size < 32) read = true;
         if ((operand.actions & ZYDIS_OPERAND_ACTION_CONDWRITE) != 0) read = true;
+        // They leave the register alone if there is no bit.
+        if (in.mnemonic() == ZYDIS_MNEMONIC_BSF || in.mnemonic() == ZYDIS_MNEMONIC_BSR) read = true;
         uses[use_count++] = {field, guest, read, writes(operand)};
         if (kHomeOf[guest] == kNoHostReg) ++in_memory;
         if (operand.size == 8) fields.force_rex = true;

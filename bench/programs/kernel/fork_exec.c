@@ -1,19 +1,17 @@
 // A child that starts this program anew and ends: address spaces made and torn down.
 #define _GNU_SOURCE
-#include "measure.h"
+#include "../measure.h"
 
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-const char* const kName = "fork and exec";
-
-uint64_t work(const char* argv0) {
+static uint64_t work(void) {
     uint64_t good = 0;
     for (int i = 0; i < 5; ++i) {
         const pid_t child = fork();
         if (child == 0) {
-            execl(argv0, argv0, "end", (char*)0);
+            execl(own_path, own_path, "end", (char*)0);
             _exit(127);
         }
         int status = -1;
@@ -22,3 +20,5 @@ uint64_t work(const char* argv0) {
     }
     return good;
 }
+
+PROGRAM("kernel", "fork and exec", work)

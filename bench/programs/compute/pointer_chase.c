@@ -1,9 +1,7 @@
 // Loads that each need the one before, all over 16 MiB.
-#include "measure.h"
+#include "../measure.h"
 
 #define COUNT (2u << 20)
-
-const char* const kName = "pointer chasing";
 
 static uint64_t next[COUNT];
 static int ready;
@@ -13,20 +11,18 @@ static void prepare(void) {
     uint64_t state = 88172645463325252u;
     for (uint64_t i = 0; i < COUNT; ++i) next[i] = i;
     for (uint64_t i = COUNT - 1; i > 0; --i) {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        const uint64_t other = state % i, kept = next[i];
+        const uint64_t other = next_random(&state) % i, kept = next[i];
         next[i] = next[other];
         next[other] = kept;
     }
     ready = 1;
 }
 
-uint64_t work(const char* argv0) {
-    (void)argv0;
+static uint64_t work(void) {
     if (!ready) prepare();
     uint64_t at = 0;
     for (int i = 0; i < 50000; ++i) at = next[at];
     return at;
 }
+
+PROGRAM("compute", "pointer chasing", work)
