@@ -144,7 +144,8 @@ void interrupt_all(uint64_t linear) {
     // Writing this MSR orders nothing: what others are to see must be visible before it.
     __asm__ volatile("mfence" ::: "memory");
     write_msr(kIcr, (uint64_t)(kAllButSelf | (kRequest + me)));
-    while (requests[me].answers != parameters.processors - 1) pause();
+    uint32_t tries = 0;
+    while (requests[me].answers != parameters.processors - 1) wait_a_little(&tries);
     barrier();
 }
 

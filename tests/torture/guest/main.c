@@ -46,10 +46,10 @@ static void idle(void) {
 static void one_round(struct Processor* me) {
     const uint32_t what = random_below(100);
     uint32_t counted = 0;
-    if (what < 4) patch_code(), counted = 0;
-    else if (what < 30) call_code(), run_private_code(), counted = 1;
+    if (what < 2) patch_code(), counted = 0;
+    else if (what < 31) call_code(), run_private_code(), counted = 1;
     else if (what < 33) exchange_page(), counted = 2;
-    else if (what < 35) exchange_code_page(), counted = 2;
+    else if (what < 34) exchange_code_page(), counted = 2;
     else if (what < 55) use_pages(), counted = 3;
     else if (what < 75) count(), counted = 4;
     else if (what < 85) pass_messages(), take_turns(), counted = 5;
@@ -86,7 +86,8 @@ void processor_main(uint32_t number) {
     // Every timer must have worked; a processor that waits here still answers the others.
     while (me->timer_interrupts < 10) __asm__ volatile("sti; hlt");
     __asm__ volatile("lock incl %0" : "+m"(finished)::"memory");
-    while (finished < parameters.processors) pause();
+    uint32_t tries = 0;
+    while (finished < parameters.processors) wait_a_little(&tries);
     if (number != 0) {
         for (;;) __asm__ volatile("sti; hlt");
     }

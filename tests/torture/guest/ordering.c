@@ -40,7 +40,9 @@ void take_turns(void) {
         gates[me / 2].wants[side] = 1;
         gates[me / 2].turn = 1 - side;
         __asm__ volatile("mfence" ::: "memory");
-        while (gates[me / 2].wants[1 - side] != 0 && gates[me / 2].turn != side) pause();
+        uint32_t tries = 0;
+        while (gates[me / 2].wants[1 - side] != 0 && gates[me / 2].turn != side)
+            wait_a_little(&tries);
         gates[me / 2].value = gates[me / 2].value + 1;
         barrier();
         gates[me / 2].wants[side] = 0;
