@@ -2,6 +2,7 @@
 
 // The smallest machine a bare program can run on: RAM, one processor, a port to end with.
 
+#include <array>
 #include <atomic>
 #include <functional>
 #include <memory>
@@ -64,6 +65,7 @@ class BareMachine final : public CpuPorts {
     std::optional<uint32_t> exit_value_;
     std::atomic<uint8_t> interrupt_vector_ = 0;
     uint8_t cr8_ = 0;
+    std::array<std::byte, 4096> cells_{};  // of the device that keeps what is written
     uint32_t dma_address_ = 0;
     DmaView dma_;
     DelayedWork delayed_;

@@ -65,7 +65,7 @@ class BareTest : public ::testing::Test {
         const auto problem = machine.load(read_file(image_));
         ASSERT_FALSE(problem) << image_ << ": " << *problem;
         // Far more than any program needs, also one that spins until another thread does something.
-        constexpr uint64_t kLimit = 4'000'000'000;
+        constexpr uint64_t kLimit = 1'000'000'000;
         const Ending ending = machine.run(kLimit);
         SCOPED_TRACE(describe(ending));
         switch (machine.expectation()) {
