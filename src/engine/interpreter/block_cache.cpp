@@ -8,11 +8,13 @@
 
 namespace mynah::interpreter {
 
-BlockCache::BlockCache(size_t arena_bytes)
-    : arena_bytes_(arena_bytes),
+BlockCache::BlockCache(size_t arena_bytes, uintptr_t ram, uint64_t ram_bytes)
+    : ram_(ram),
+      ram_pages_(std::max<uint64_t>(ram_bytes >> 12, 1)),
+      arena_bytes_(arena_bytes),
       arena_(new std::byte[arena_bytes]),
       buckets_(kBuckets, nullptr),
-      code_pages_(kCodePageBits / 64) {}
+      code_pages_(ram_pages_ / 64 + 1) {}
 
 void BlockCache::clear() {
     used_ = 0;
@@ -42,8 +44,7 @@ Block* BlockCache::insert(uintptr_t host, CodeMode mode, std::span<const Op> ops
     Block*& bucket = buckets_[bucket_of(host)];
     block->next = bucket;
     bucket = block;
-    const size_t n = page_number(host);
-    code_pages_[n / 64] |= bit(n % 64);
+    mark_code_page(host);
     return block;
 }
 

@@ -63,7 +63,8 @@ class BlockCache {
     static constexpr size_t kBuckets = 1u << 14;
     static constexpr unsigned kMaxOps = 64;
 
-    explicit BlockCache(size_t arena_bytes);
+    // ram: where blocks can lie, for the marks of code pages; code elsewhere shares marks.
+    BlockCache(size_t arena_bytes, uintptr_t ram, uint64_t ram_bytes);
 
     Block* find(uintptr_t host, CodeMode mode) const {
         for (Block* block = buckets_[bucket_of(host)]; block != nullptr; block = block->next) {
@@ -81,19 +82,30 @@ class BlockCache {
     // A block kept out of the table, for code that cannot be cached. Valid until the next call.
     Block* make_transient(CodeMode mode, std::span<const Op> ops);
 
-    // Whether blocks were made of this page's bytes (or, rarely, of another's: it is a filter).
+    // Pages that blocks were made of: stores to them are looked at, so that a block notices when
+    // it modifies itself.
     bool is_code_page(uintptr_t host) const {
         const size_t n = page_number(host);
         return ((code_pages_[n / 64] >> (n % 64)) & 1) != 0;
+    }
+    void mark_code_page(uintptr_t host) {
+        const size_t n = page_number(host);
+        code_pages_[n / 64] |= bit(n % 64);
+    }
+    // The page is written to and not run now: it is marked again when one of its blocks is.
+    void unmark_code_page(uintptr_t host) {
+        const size_t n = page_number(host);
+        code_pages_[n / 64] &= ~bit(n % 64);
     }
 
   private:
     static size_t bucket_of(uintptr_t host) {
         return ((host >> 2) ^ host ^ (host >> 13)) & (kBuckets - 1);
     }
-    static size_t page_number(uintptr_t host) { return (host >> 12) & (kCodePageBits - 1); }
+    size_t page_number(uintptr_t host) const { return ((host - ram_) >> 12) % ram_pages_; }
 
-    static constexpr size_t kCodePageBits = 1u << 17;
+    const uintptr_t ram_;
+    const uint64_t ram_pages_;
     const size_t arena_bytes_;
     std::unique_ptr<std::byte[]> arena_;
     size_t used_ = 0;

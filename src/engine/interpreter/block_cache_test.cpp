@@ -10,7 +10,7 @@ namespace {
 const CodeMode kLong{
     .code_size = CodeSize::k64, .stack_size = CodeSize::k64, .protected_mode = true};
 const CodeMode kReal{};
-constexpr size_t kArenaBytes = 1u << 20;
+constexpr size_t kArenaBytes = 1u << 20, kRamBytes = 1u << 30;
 
 std::vector<std::byte> pattern(size_t size) {
     std::vector<std::byte> bytes(size);
@@ -19,7 +19,7 @@ std::vector<std::byte> pattern(size_t size) {
 }
 
 TEST(BlockCache, FindsByAddressAndMode) {
-    BlockCache cache(kArenaBytes);
+    BlockCache cache(kArenaBytes, 0, kRamBytes);
     std::array<Op, 2> ops;
     const auto bytes = pattern(3);
     Block* block = cache.insert(0x1000, kLong, ops, bytes, false);
@@ -31,7 +31,7 @@ TEST(BlockCache, FindsByAddressAndMode) {
 }
 
 TEST(BlockCache, NoticesAChangeOfAnyByteOfAnyLength) {
-    BlockCache cache(kArenaBytes);
+    BlockCache cache(kArenaBytes, 0, kRamBytes);
     std::array<Op, 2> ops;
     for (size_t size = 1; size <= 40; ++size) {
         auto bytes = pattern(size);
@@ -46,7 +46,7 @@ TEST(BlockCache, NoticesAChangeOfAnyByteOfAnyLength) {
 }
 
 TEST(BlockCache, EmptiesItselfWhenFull) {
-    BlockCache cache(kArenaBytes);
+    BlockCache cache(kArenaBytes, 0, kRamBytes);
     std::array<Op, 64> ops;
     const auto bytes = pattern(200);
     const size_t enough = kArenaBytes / sizeof ops + 10;
@@ -56,7 +56,7 @@ TEST(BlockCache, EmptiesItselfWhenFull) {
 }
 
 TEST(BlockCache, RemembersWhichPagesHoldCode) {
-    BlockCache cache(kArenaBytes);
+    BlockCache cache(kArenaBytes, 0, kRamBytes);
     std::array<Op, 2> ops;
     cache.insert(0x7f0000005123, kLong, ops, pattern(3), false);
     EXPECT_TRUE(cache.is_code_page(0x7f0000005000));

@@ -24,7 +24,10 @@ Core::Core(const Shared& the_shared, CpuPorts& the_ports, VcpuIndex the_index)
       mmu(the_shared.memory, the_shared.cpuid.physical_bits(), the_shared.cpuid.has("pdpe1gb")),
       index(the_index),
       empty_table_(new SoftTlb::Table),
-      blocks_(std::make_unique<BlockCache>(arena_bytes(the_shared.cpuid))),
+      blocks_(std::make_unique<BlockCache>(
+          arena_bytes(the_shared.cpuid),
+          reinterpret_cast<uintptr_t>(the_shared.memory.watch().host_of(0)),
+          the_shared.memory.size())),
       previous_(blocks_->make_transient({}, {})) {
     s.gpr[kRdx] = shared.cpuid.signature();
     refresh_mode();

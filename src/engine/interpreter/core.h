@@ -290,6 +290,7 @@ class Core final : public Vcpu {
     void read_piece(const Piece& piece, void* to, unsigned size);
     void write_piece(const Piece& piece, const void* from, unsigned size);
     void note_code_write(uintptr_t host, unsigned size);
+    void note_data_page(uintptr_t host);
 
     // The run loop (run_loop.cpp).
     bool attend(VcpuExit& exit);
@@ -323,6 +324,8 @@ class Core final : public Vcpu {
     VcpuExit stop_reason_ = VcpuExit::kKicked;
     const Block* running_ = nullptr;
     bool running_discarded_ = false;
+    uintptr_t written_page_ = 0;  // of stores to code pages, and how often in a row
+    unsigned writes_ = 0;
     std::unique_ptr<BlockCache> blocks_;
     Block* previous_;  // the block that was found last; never null
 };

@@ -186,10 +186,25 @@ bool Core::is_code_page(uintptr_t host) const {
 }
 
 // Whoever keeps translations of the bytes is told.
+// A page that code was run of, and that is now written to again and again, is data: let the TLB
+// have it, until code of it is run again.
+void Core::note_data_page(uintptr_t host) {
+    constexpr unsigned kEnough = 4;
+    const uintptr_t page = host & ~kPageMask;
+    if (!blocks_->is_code_page(page)) return;
+    if (running_ != nullptr && (running_->host & ~kPageMask) == page) return;
+    if (page != written_page_) {
+        written_page_ = page;
+        writes_ = 0;
+    }
+    if (++writes_ >= kEnough) blocks_->unmark_code_page(page);
+}
+
 // A store to the very block that is being run: what follows in it is void. Its ops are replaced
 // by ones that leave the block, and it is forgotten.
 void Core::note_code_write(uintptr_t host, unsigned size) {
     shared.memory.watch().wrote(reinterpret_cast<const void*>(host), size);
+    note_data_page(host);
     if (running_ == nullptr || running_discarded_) return;
     if (host >= running_->host + running_->byte_count || host + size <= running_->host) return;
     running_discarded_ = true;

@@ -75,7 +75,13 @@ Block* Core::find_block() {
             }
             blocks_->remove(block);
         } else if (in_limit) {
-            if (block->matches(bytes)) return previous_ = block;
+            if (block->matches(bytes)) {
+                if (!blocks_->is_code_page(host)) [[unlikely]] {
+                    tlb_.forget_writes(host & ~kPageMask);
+                    blocks_->mark_code_page(host);
+                }
+                return previous_ = block;
+            }
             blocks_->remove(block);
         }
     }

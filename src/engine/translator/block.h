@@ -17,6 +17,7 @@ struct CodePage {
     uint64_t watched = 0;  // number in WriteWatch
     std::vector<uint32_t> blocks;
     bool is_watched = false;
+    unsigned writes = 0;  // to the page, since it was watched
 };
 
 // Translated code of one run of guest instructions within a page.

@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "engine/interpreter/block_cache.h"
+#include "engine/translator/perf_map.h"
 #include "engine/translator/processor.h"
 
 namespace mynah::translator {
@@ -105,6 +106,7 @@ uint32_t Processor::translate_here() {
     made.byte_count = static_cast<uint16_t>(translation.byte_count());
     made.instruction_count = static_cast<uint16_t>(translation.instruction_count());
     made.end = emitter.here();
+    if (perf_map_ != nullptr) perf_map_->add(code_->execute_at(used_), emitter.offset(), rip);
     // Patches are offsets from this block's start until here.
     for (size_t i = sites; i < sites_.size(); ++i) sites_[i].patch += static_cast<uint32_t>(used_);
     used_ = (used_ + emitter.offset() + 15) & ~size_t{15};
@@ -176,13 +178,27 @@ void Processor::invalidate_range(uint64_t watched_page, unsigned begin, unsigned
     const auto found = pages_of_watched_.find(watched_page);
     if (found == pages_of_watched_.end()) return;
     for (const uint32_t page : found->second) {
+        if (!pages_[page].is_watched) continue;
+        // A page that is written to again and again is data: give up its code, so that writes
+        // need no longer be seen.
+        constexpr unsigned kEnough = 8;
+        const bool give_up = ++pages_[page].writes >= kEnough;
+        if (give_up) {
+            begin = 0;
+            end = kPageSize;
+        }
         // Backwards: invalidate() takes the block off the list.
         for (size_t i = pages_[page].blocks.size(); i-- > 0;) {
             const uint32_t id = pages_[page].blocks[i];
             const Block& block = blocks_[id];
             if (block.offset < end && block.offset + block.byte_count > begin) invalidate(id);
         }
+        if (give_up) pages_[page].is_watched = false;
     }
+    for (const uint32_t page : found->second) {
+        if (pages_[page].is_watched) return;
+    }
+    core_.shared.memory.watch().unwatch(watched_page, watch_index_);
 }
 
 void Processor::forget_jumps() {

@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "engine/interpreter/block_cache.h"
 #include "engine/interpreter/interrupt_delivery.h"
+#include "engine/translator/perf_map.h"
 
 namespace mynah::translator {
 
@@ -59,6 +60,7 @@ Processor::Processor(Region* region, Crew& crew, const TranslatorOptions& option
                            .run_handler = reinterpret_cast<const void*>(&Processor::run_handler)});
     CHECK(!emitter.full());
     thunks_end_ = (emitter.offset() + 63) & ~size_t{63};
+    if (options_.perf_map) perf_map_ = PerfMap::open();
     cold_.reserve(256);
     blocks_.reserve(1u << 17);
     flush_code();

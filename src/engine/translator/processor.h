@@ -20,6 +20,7 @@
 
 namespace mynah::translator {
 
+class PerfMap;
 class Processor;
 
 // A guest instruction that translated code hands to the interpreter's handler.
@@ -134,6 +135,7 @@ class Processor final : public Vcpu, private WriteWatch::Listener {
     std::unique_ptr<GuestInstruction[]> workspace_;
     std::vector<Translation::Cold> cold_;
 
+    PerfMap* perf_map_ = nullptr;
     uint16_t mode_ = 0xffff;
     std::unique_ptr<SoftTlb::Table> closed_;  // what the gate leads to when it is closed
     bool counting_ = false;                   // a limit was given: every block comes back here

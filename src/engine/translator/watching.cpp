@@ -49,6 +49,7 @@ void Processor::drain() {
 void Processor::watch_page(CodePage& page) {
     if (page.is_watched) return;
     page.is_watched = true;
+    page.writes = 0;
     core_.shared.memory.watch().watch(page.watched, watch_index_);
     core_.tlb_.forget_writes(page.host);
     frame_.stack_tag = HostFrame::kNoStack;
