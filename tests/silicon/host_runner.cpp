@@ -49,6 +49,7 @@ struct Running {
 Running running;
 
 std::array<char, 256> crash_note{};
+CpuSignals* to_be_kicked = nullptr;
 
 constexpr unsigned kMaxRepeats = 100000;
 constexpr int kGregOf[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP,
@@ -73,7 +74,10 @@ void capture_selectors(Registers& to, uint64_t csgsfs) {
 extern "C" void silicon_on_signal(int signal, siginfo_t*, void* context) {
     mcontext_t& machine = static_cast<ucontext_t*>(context)->uc_mcontext;
     if (!running.active) {
-        if (signal == SIGVTALRM) return;
+        if (signal == SIGVTALRM) {
+            if (to_be_kicked != nullptr) to_be_kicked->raise(CpuSignals::kKick);
+            return;
+        }
         // An engine's fault, or our own.
         static_cast<void>(!write(STDOUT_FILENO, crash_note.data(), std::strlen(crash_note.data())));
         std::signal(signal, SIG_DFL);
@@ -130,6 +134,12 @@ void map_at(uint64_t address, uint64_t size, int protection, int fd, off_t offse
 
 void protect(uint64_t address, uint64_t size, int protection) {
     CHECK(mprotect(reinterpret_cast<void*>(address), size, protection) == 0);
+}
+
+// A signal after so much processor time; 0: none.
+void set_timer(int microseconds) {
+    const itimerval value{.it_interval = {}, .it_value = {.tv_sec = 0, .tv_usec = microseconds}};
+    CHECK(setitimer(ITIMER_VIRTUAL, &value, nullptr) == 0);
 }
 
 // So that faults on these pages say "protection", not "not present".
@@ -219,11 +229,6 @@ class HostRunner final : public Runner {
     // Of processor time: blocks that have not ended by then never will.
     static constexpr int kBlockMicroseconds = 30000;
 
-    static void set_timer(int microseconds) {
-        const itimerval value{.it_interval = {}, .it_value = {.tv_sec = 0, .tv_usec = microseconds}};
-        CHECK(setitimer(ITIMER_VIRTUAL, &value, nullptr) == 0);
-    }
-
     void enter(const Registers& before, uint64_t more_flags, Ending& result) {
         HostFrame& frame = running.frame;
         std::memcpy(frame.gpr, before.gpr.data(), sizeof frame.gpr);
@@ -274,6 +279,15 @@ class HostRunner final : public Runner {
 }  // namespace
 
 std::unique_ptr<Runner> make_host_runner() { return std::make_unique<HostRunner>(); }
+
+KickLater::KickLater(CpuSignals& signals) {
+    to_be_kicked = &signals;
+    set_timer(900'000);
+}
+KickLater::~KickLater() {
+    set_timer(0);
+    to_be_kicked = nullptr;
+}
 
 void note_for_crash(const std::string& text) {
     const size_t size = std::min(text.size(), crash_note.size() - 1);
