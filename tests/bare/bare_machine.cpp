@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "spec/x86/msr.h"
+#include "watchdog.h"
 
 namespace mynah::bare {
 namespace {
@@ -43,8 +44,9 @@ std::optional<std::string> BareMachine::load(std::span<const std::byte> image) {
     return std::nullopt;
 }
 
-Ending BareMachine::run(uint64_t instruction_limit) {
-    const VcpuExit exit = vcpu_->run(instruction_limit);
+Ending BareMachine::run(std::optional<uint64_t> instruction_limit) {
+    const Watchdog watchdog([this] { vcpu_->signals().raise(CpuSignals::kKick); });
+    const VcpuExit exit = instruction_limit ? vcpu_->run(*instruction_limit) : vcpu_->run();
     return {.exit = exit, .exit_value = exit_value_, .state = vcpu_->state()};
 }
 

@@ -41,8 +41,9 @@ class BareMachine final : public CpuPorts {
     // Null if the image is a program; else why not.
     std::optional<std::string> load(std::span<const std::byte> image);
     Expectation expectation() const { return expectation_; }
-    // Ends when the program writes the exit port, when nothing more can happen, or at the limit.
-    Ending run(uint64_t instruction_limit);
+    // Ends when the program writes the exit port, when nothing more can happen, or when it was given
+    // far too long. With a limit, which no program reaches, the engine counts instructions.
+    Ending run(std::optional<uint64_t> instruction_limit);
 
     uint32_t io_read(IoPort port, unsigned size) override;
     void io_write(IoPort port, unsigned size, uint32_t value) override;
