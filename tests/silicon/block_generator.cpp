@@ -82,10 +82,13 @@ class BlockGenerator {
     }
 
     void pin_registers() {
-        const uint64_t stack = kDataAddress + 0x3400 + 8 * random_.below(64) +
-                               (random_.one_in(6) ? random_.below(8) : 0);
+        // Sometimes so that it grows into the page below.
+        const uint64_t middle = random_.one_in(3) ? 0x3000 - 0x20 : 0x3400;
+        const uint64_t stack = kDataAddress + kAliasStride * random_.below(kAliases) + middle +
+                               8 * random_.below(16) + (random_.one_in(6) ? random_.below(8) : 0);
         pin(kRsp, stack);
         note_page(stack);
+        note_page(stack - 0x40);
         std::vector<unsigned> free = {kRbx, kRbp, kRsi, kRdi};
         if (code64()) free.insert(free.end(), {kR8, kR9, kR12, kR13, kR14, kR15});
         const uint64_t anchors = random_.below(code64() ? 4 : 2);
