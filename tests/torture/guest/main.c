@@ -44,17 +44,19 @@ static void idle(void) {
 }
 
 static void one_round(struct Processor* me) {
-    const uint32_t what = random_below(100);
+    // What all others must answer is rare, since that takes long where the host has fewer processors.
+    const uint32_t what = random_below(1000);
     uint32_t counted = 0;
-    if (what < 2) patch_code(), counted = 0;
-    else if (what < 31) call_code(), run_private_code(), counted = 1;
-    else if (what < 33) exchange_page(), counted = 2;
-    else if (what < 34) exchange_code_page(), counted = 2;
-    else if (what < 55) use_pages(), counted = 3;
-    else if (what < 75) count(), counted = 4;
-    else if (what < 85) pass_messages(), take_turns(), counted = 5;
-    else if (what < 98) compute(), counted = 6;
-    else if (what < 99) send_nmi(random_below(parameters.processors)), counted = 7;
+    if (what < 8) patch_code(), counted = 0;
+    else if (what < 300) call_code(), run_private_code(), counted = 1;
+    else if (what < 308) exchange_page(), counted = 2;
+    else if (what < 312) exchange_code_page(), counted = 2;
+    else if (what < 550) use_pages(), counted = 3;
+    else if (what < 750) count(), counted = 4;
+    else if (what < 820) pass_messages(), counted = 5;
+    else if (what < 830) take_turns(), counted = 5;
+    else if (what < 980) compute(), counted = 6;
+    else if (what < 990) send_nmi(random_below(parameters.processors)), counted = 7;
     else idle(), counted = 7;
     ++me->rounds[counted];
 }
