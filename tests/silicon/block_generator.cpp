@@ -7,6 +7,7 @@
 #include "base/bits.h"
 #include "cpu/cpu_state.h"
 #include "silicon/block_branches.h"
+#include "silicon/block_fields.h"
 #include "silicon/block_instructions.h"
 #include "silicon/block_patches.h"
 #include "silicon/generator.h"
@@ -101,6 +102,7 @@ class BlockGenerator {
             pin(reg, data + offset);
             note_page(data + offset);
             note_page(data + offset + 0x40);
+            plan_.anchors.push_back(reg);
             if (random_.one_in(3)) plan_.walking = static_cast<int>(reg);
         }
         if (random_.one_in(2)) {
@@ -162,6 +164,8 @@ class BlockGenerator {
         const uint64_t kind = random_.below(100);
         if (kind < 12 && !plan_.patchable.empty()) return patches.patch();
         if (kind < 35) return BlockBranches(random_, plan_, out_).make(region, at, callable);
+        BlockFields fields(random_, plan_, out_);
+        if (kind < 50 && fields.possible()) return fields.make();
         return BlockInstructions(choice_, random_, plan_, out_).make();
     }
 
