@@ -32,6 +32,8 @@ bool BlockTrial::on_host(const Block& block, const Injection& injection) {
     if (on_host_.vector == Ending::kLost) return false;
     adjust(injection, on_host_);
     undefined_flags_ = block.undefined_flags;
+    last_known_ = on_host_.vector != Ending::kCompleted &&
+                  instruction_at(program_, on_host_.after.rip, last_);
     // Traps and faults of fetching come also between an instruction and the one that defines its
     // flags.
     const bool fetching = on_host_.vector == kPageFault && (on_host_.error_code & kFetch) != 0;
@@ -46,10 +48,8 @@ bool BlockTrial::compare(Guest& guest, Pace pace, const Injection& injection,
                    note_);
     guest.runner->run(program_, injection, pace, on_guest_);
     if ((on_guest_.fault_address >> 47) != 0) on_guest_.error_code &= ~kPresent;
-    Instruction last;
-    const bool known = instruction_at(program_, on_host_.after.rip, last);
     const Subject subject{.mode = program_.mode,
-                          .last = known ? &last : nullptr,
+                          .last = last_known_ ? &last_ : nullptr,
                           .undefined_flags = undefined_flags_,
                           .stepped = false};
     lines = differences(subject, on_host_, on_guest_);

@@ -49,6 +49,8 @@ class BlockTrial {
     Program program_;
     std::string note_;
     uint64_t undefined_flags_ = 0;
+    Instruction last_;  // what the host's fault is of
+    bool last_known_ = false;
     Ending on_host_, on_guest_;
 };
 
