@@ -41,7 +41,12 @@ uint32_t Processor::known_code_page(uint64_t linear) {
     const unsigned index = SoftTlb::index(linear);
     SoftTlb::Table& table = *core_.code_table_;
     const SoftTlb::Entry& entry = table.entries[index];
-    if ((entry.execute_tag ^ linear) >= kPageSize) return 0;
+    if ((entry.execute_tag ^ linear) >= kPageSize) {
+        interpreter::Core::Piece piece;
+        // A fault is left to the interpreter, which meets it again.
+        if (!core_.resolve(linear, AccessKind::kExecute, core_.access_mode_, piece)) return 0;
+        if ((entry.execute_tag ^ linear) >= kPageSize) return 0;
+    }
     uint32_t& id = table.code_ids[index];
     if (id == 0) {
         const auto found = page_ids_.find({linear & ~kPageMask, entry.host});
@@ -79,6 +84,10 @@ uint32_t Processor::translate_here(bool ungrouped) {
         page_ids_.emplace(PageKey{made.linear, made.host}, page);
         pages_of_watched_[made.watched].push_back(page);
         table.code_ids[index] = page;
+    }
+    // It may be there already, if the TLB did not know the page when it was looked for.
+    if (const uint32_t id = lookup(rip, page, ungrouped ? mode_ | kUngrouped : mode_); id != 0) {
+        return id;
     }
     watch_page(pages_[page]);
     if (!settled(pages_[page].watched)) return 0;
