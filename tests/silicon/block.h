@@ -20,7 +20,8 @@ struct Step {
         kUnitIndex,    // 32-bit number of a unit
         kUnitSlot,     // 32-bit address of the place that holds the address of a unit
         kRipRelative,  // 32-bit distance to `linear`
-        kUnitField,    // 32-bit address of the byte `into` a unit's last step, in code area `linear`
+        // 32-bit address of the byte `into` a unit's last step, in code area `linear`.
+        kUnitField,
     };
     std::array<uint8_t, 16> code{};
     uint8_t length = 0;

@@ -7,9 +7,9 @@
 
 namespace mynah::silicon {
 
-// Makes units that access several fields off one base register, as code does with structures: loads,
-// stores and both at once, of every width, near each other or in two pages; the base is moved
-// on in between now and then.
+// Makes units that access several fields off one base register, as code does with structures:
+// loads, stores and both at once, of every width, near each other or in two pages; the base is
+// moved on in between now and then.
 class BlockFields {
  public:
     BlockFields(Random& random, const BlockPlan& plan, Block& block)

@@ -35,9 +35,8 @@ class BlockGenerator {
         main_and_functions();
         store_unaligned(out_.scratch.data() + (kFuelSlot - kScratchAddress),
                         uint64_t{2 + random_.below(12)});
-        std::ranges::sort(out_.pages);
-        const auto repeated = std::ranges::unique(out_.pages);
-        out_.pages.erase(repeated.begin(), repeated.end());
+        std::sort(out_.pages.begin(), out_.pages.end());
+        out_.pages.erase(std::unique(out_.pages.begin(), out_.pages.end()), out_.pages.end());
     }
 
  private:
@@ -151,9 +150,13 @@ class BlockGenerator {
                 {.unit = static_cast<unsigned>(random_.below(total)),
                  .kind = static_cast<Patchable::Kind>(random_.below(3))});
         }
-        std::ranges::sort(plan_.patchable, {}, &Patchable::unit);
-        const auto repeated = std::ranges::unique(plan_.patchable, {}, &Patchable::unit);
-        plan_.patchable.erase(repeated.begin(), repeated.end());
+        const auto by_unit = [](const Patchable& a, const Patchable& b) { return a.unit < b.unit; };
+        const auto same_unit = [](const Patchable& a, const Patchable& b) {
+            return a.unit == b.unit;
+        };
+        auto& all = plan_.patchable;
+        std::sort(all.begin(), all.end(), by_unit);
+        all.erase(std::unique(all.begin(), all.end(), same_unit), all.end());
     }
 
     Unit unit(const Region& region, unsigned at, const std::vector<unsigned>& callable) {

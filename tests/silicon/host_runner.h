@@ -13,8 +13,8 @@ namespace mynah::silicon {
 // their INT3 or fault; one that does not end is lost. One thread, one runner.
 std::unique_ptr<Runner> make_host_runner();
 
-// Kicks a vCPU that has used too much of this thread's time, while this exists. Needs a host runner,
-// whose timer it shares.
+// Kicks a vCPU that has used too much of this thread's time, while this exists. Needs a host
+// runner, whose timer it shares.
 class KickLater {
  public:
     explicit KickLater(CpuSignals& signals);

@@ -1,7 +1,7 @@
 #pragma once
 
-// The machine the torture guest runs on: RAM, processors with their local APICs, a clock, and a port
-// to end with. The parts are those of real machines; only the board is missing.
+// The machine the torture guest runs on: RAM, processors with their local APICs, a clock, and a
+// port to end with. The parts are those of real machines; only the board is missing.
 
 #include <atomic>
 #include <functional>

@@ -85,7 +85,8 @@ std::vector<std::byte> read_image() {
 void print_counts(const Outcome& outcome) {
     static constexpr const char* kNames[] = {"patches",  "calls",    "exchanges",  "page uses",
                                              "counting", "ordering", "arithmetic", "others"};
-    fmt::print("  {:.1f} million instructions, {} timer interrupts, {} answers to others, {} NMIs\n ",
+    fmt::print("  {:.1f} million instructions, {} timer interrupts, {} answers to others, {} NMIs\n"
+               " ",
                static_cast<double>(outcome.statistics.instructions) / 1e6,
                outcome.report.timer_interrupts, outcome.report.ipis, outcome.report.nmis);
     for (size_t i = 0; i < std::size(kNames); ++i)

@@ -66,7 +66,8 @@ static void add_under_locks(void) {
     locked[me][0] += 3;
     uint8_t was_set;
     do {
-        __asm__ volatile("lock btsl $5, %0; setc %1" : "+m"(bit_lock), "=q"(was_set)::"memory", "cc");
+        __asm__ volatile("lock btsl $5, %0; setc %1"
+                         : "+m"(bit_lock), "=q"(was_set)::"memory", "cc");
     } while (was_set);
     under_lock[1] += 5;
     __asm__ volatile("lock btrl $5, %0" : "+m"(bit_lock)::"memory", "cc");

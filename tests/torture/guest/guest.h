@@ -60,8 +60,8 @@ static inline int try_lock(volatile uint32_t* lock) {
     __asm__ volatile("xchgl %0, %1" : "+r"(value), "+m"(*lock)::"memory");
     return value == 0;
 }
-// After a while sleeps until the next timer interrupt, since processors that the host has not enough
-// processors for wait for their turn there.
+// After a while sleeps until the next timer interrupt: where the host has fewer processors, the
+// other one may be waiting for its turn.
 static inline void wait_a_little(uint32_t* tries) {
     if (++*tries < 1000) pause();
     else __asm__ volatile("hlt" ::: "memory");

@@ -1,7 +1,8 @@
 // Descriptors, the local APIC in x2APIC mode, and the interrupts between processors.
 #include "guest.h"
 
-enum { kNmi = 2, kBreakpoint = 3, kPageFault = 14, kTimer = 0x30, kRequest = 0x40, kSpurious = 0xff };
+enum { kNmi = 2, kBreakpoint = 3, kPageFault = 14, kTimer = 0x30, kRequest = 0x40,
+       kSpurious = 0xff };
 enum { kApicBase = 0x1b, kEoi = 0x80b, kSvr = 0x80f, kIcr = 0x830, kLvtTimer = 0x832,
        kInitialCount = 0x838, kDivide = 0x83e, kDeadline = 0x6e0 };
 

@@ -44,7 +44,7 @@ static void idle(void) {
 }
 
 static void one_round(struct Processor* me) {
-    // What all others must answer is rare, since that takes long where the host has fewer processors.
+    // What all others must answer is rare: that takes long where the host has fewer processors.
     const uint32_t what = random_below(1000);
     uint32_t counted = 0;
     if (what < 8) patch_code(), counted = 0;

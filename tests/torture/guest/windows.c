@@ -3,7 +3,8 @@
 // the poison in a page that is free.
 #include "guest.h"
 
-enum { kWindows = 6, kFrames = 20, kCodeWindows = 2, kCodeFrames = 6, kWords = 512, kFirstCounter = 8 };
+enum { kWindows = 6, kFrames = 20, kCodeWindows = 2, kCodeFrames = 6, kWords = 512,
+       kFirstCounter = 8 };
 static const uint64_t kMagic = 0x600dc0de600dc0de, kPoison = 0xdeaddeaddeaddead;
 enum { kPresent = 1, kWritable = 2 };
 
