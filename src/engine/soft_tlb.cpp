@@ -57,6 +57,11 @@ void SoftTlb::use(Space& space) {
 void SoftTlb::fill(Set set, const Page& page) {
     Table& in = table(set);
     const unsigned i = index(page.linear);
+    if (set == kSupervisor && !page.global) {
+        // Before the entry is made: whoever asked for it goes on to use it.
+        if (not_global_.size() >= 2 * kSlots) drop_not_global();
+        not_global_.push_back(static_cast<uint16_t>(i));
+    }
     const uint64_t tag = page.linear & ~uint64_t{0xfff}, none = no_tag(i);
     Entry& entry = in.entries[i];
     if (entry.execute_tag != tag || entry.host != page.host || !page.executable) in.code_ids[i] = 0;
@@ -66,8 +71,6 @@ void SoftTlb::fill(Set set, const Page& page) {
              .host = page.host};
     if (in.filled < Table::kLogged) in.log[in.filled] = static_cast<uint16_t>(i);
     if (in.filled <= Table::kLogged) ++in.filled;
-    if (set == kSupervisor && !page.global) not_global_.push_back(static_cast<uint16_t>(i));
-    if (not_global_.size() > 2 * kSlots) drop_not_global();
     if (page.writable) note_writer(page.host, in, i);
     if (page.page_shift > 12) note_large_page(page.linear, page.page_shift);
 }

@@ -17,7 +17,7 @@ ONE = tally.Tally(passed=1)
 
 # Sanitized programs run several times slower; what only compares results with the silicon at
 # length gains nothing there.
-SANITIZER_EXCLUDES = "^(silicon.*|layers)$"
+SANITIZER_EXCLUDES = "^(silicon.*|torture|layers)$"
 
 
 def layers(runner, options):
