@@ -71,7 +71,7 @@ struct AccessSite {
     uint8_t size;     // bytes accessed
     uint8_t kind;     // AccessKind
     uint16_t count;   // instructions of the block completed before it
-    uint16_t unused;
+    uint16_t x87;     // offset + 1 of the x87 instruction that FIP does not show yet, 0: none
 };
 static_assert(sizeof(AccessSite) == 12);
 

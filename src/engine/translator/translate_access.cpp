@@ -76,7 +76,7 @@ AccessSite Translation::access_site(const GuestInstruction& in, unsigned size,
             .size = static_cast<uint8_t>(size),
             .kind = static_cast<uint8_t>(kind),
             .count = static_cast<uint16_t>(completed(in)),
-            .unused = 0};
+            .x87 = static_cast<uint16_t>(x87_last_ != nullptr ? x87_last_->offset + 1 : 0)};
 }
 
 void Translation::access(const GuestInstruction& in, const ZydisDecodedOperand& mem, unsigned size,

@@ -239,6 +239,10 @@ void Translation::emit_cold() {
                 e_.call_to(thunks.load_vectors);
                 e_.jmp(cold.back);
                 break;
+            case Cold::Kind::kLoadX87:
+                e_.call_to(thunks.load_x87);
+                e_.jmp(cold.back);
+                break;
             case Cold::Kind::kHandler:
                 e_.call_to(thunks.handler);
                 e_.qword(reinterpret_cast<uint64_t>(cold.handled));

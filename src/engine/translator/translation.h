@@ -51,7 +51,7 @@ class Translation {
 
     // Code that runs rarely, put behind the block.
     struct Cold {
-        enum class Kind : uint8_t { kAccess, kStackAccess, kExit, kLoadVectors, kHandler };
+        enum class Kind : uint8_t { kAccess, kStackAccess, kExit, kLoadVectors, kLoadX87, kHandler };
         Kind kind = Kind::kAccess;
         Label from, back;
         AccessSite access{};
@@ -119,6 +119,14 @@ class Translation {
     bool vector(const GuestInstruction& in);
     void want_vectors();
 
+    // --- x87 and MMX (translate_x87.cpp) ---
+    bool x87(const GuestInstruction& in);
+    bool x87_control(const GuestInstruction& in, bool& done);
+    void load_control_word(const GuestInstruction& in, const ZydisDecodedOperand& mem);
+    bool mmx(const GuestInstruction& in);
+    void want_x87();
+    void store_fip();
+
     // --- branches (translate_branch.cpp) ---
     enum class End : uint8_t { kNo, kYes, kRefused };
     End branch(const GuestInstruction& in);
@@ -149,6 +157,8 @@ class Translation {
     bool cut_ = false;  // the block ends for want of room, not by a branch
     FlagsAt flags_ = FlagsAt::kHost;
     bool vectors_loaded_ = false;
+    bool x87_loaded_ = false;
+    const GuestInstruction* x87_last_ = nullptr;  // whose address the guest's FIP does not show yet
     std::vector<Cold>& cold_;
 };
 
