@@ -32,6 +32,12 @@ const ZydisDecodedOperand* memory_operand(const GuestInstruction& in) {
     return nullptr;
 }
 
+// Converts from memory or vector registers as MXCSR says.
+bool converts_to_mmx(ZydisMnemonic mnemonic) {
+    return mnemonic == ZYDIS_MNEMONIC_CVTPS2PI || mnemonic == ZYDIS_MNEMONIC_CVTTPS2PI ||
+           mnemonic == ZYDIS_MNEMONIC_CVTPD2PI || mnemonic == ZYDIS_MNEMONIC_CVTTPD2PI;
+}
+
 AccessKind access_kind(const ZydisDecodedOperand& operand) {
     return (operand.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0 ? AccessKind::kWrite
                                                                     : AccessKind::kRead;
@@ -169,7 +175,8 @@ bool Translation::x87(const GuestInstruction& in) {
 
 bool Translation::mmx(const GuestInstruction& in) {
     const ZydisDecodedInstruction& info = in.decoded.info;
-    bool named = info.mnemonic == ZYDIS_MNEMONIC_EMMS, vectors = false;
+    bool named = info.mnemonic == ZYDIS_MNEMONIC_EMMS;
+    bool vectors = converts_to_mmx(info.mnemonic);
     unsigned alignment = 1;
     for (unsigned i = 0; i < info.operand_count; ++i) {
         const ZydisDecodedOperand& operand = in.operand(i);
