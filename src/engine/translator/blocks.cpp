@@ -12,6 +12,8 @@ namespace mynah::translator {
 namespace {
 
 constexpr size_t kMaxBlocks = 1u << 17, kBuckets = 1u << 16;
+// In Block::mode: the variant without shared checks.
+constexpr unsigned kUngrouped = 1u << 15;
 // What one block may take.
 constexpr size_t kMostCode = 24u << 10;
 
@@ -26,10 +28,10 @@ uint32_t Processor::new_site(const ExitSite& site) {
     return static_cast<uint32_t>(sites_.size() - 1);
 }
 
-uint32_t Processor::lookup(uint64_t rip, uint32_t page) const {
+uint32_t Processor::lookup(uint64_t rip, uint32_t page, unsigned mode) const {
     for (uint32_t id = buckets_[bucket_of(rip, page)]; id != 0; id = blocks_[id].next) {
         const Block& block = blocks_[id];
-        if (block.rip == rip && block.page == page && block.mode == mode_) return id;
+        if (block.rip == rip && block.page == page && block.mode == mode) return id;
     }
     return 0;
 }
@@ -39,7 +41,12 @@ uint32_t Processor::known_code_page(uint64_t linear) {
     const unsigned index = SoftTlb::index(linear);
     SoftTlb::Table& table = *core_.code_table_;
     const SoftTlb::Entry& entry = table.entries[index];
-    if ((entry.execute_tag ^ linear) >= kPageSize) return 0;
+    if ((entry.execute_tag ^ linear) >= kPageSize) {
+        interpreter::Core::Piece piece;
+        // A fault is left to the interpreter, which meets it again.
+        if (!core_.resolve(linear, AccessKind::kExecute, core_.access_mode_, piece)) return 0;
+        if ((entry.execute_tag ^ linear) >= kPageSize) return 0;
+    }
     uint32_t& id = table.code_ids[index];
     if (id == 0) {
         const auto found = page_ids_.find({linear & ~kPageMask, entry.host});
@@ -48,16 +55,17 @@ uint32_t Processor::known_code_page(uint64_t linear) {
     return id;
 }
 
-uint32_t Processor::find_code() {
+uint32_t Processor::find_code(bool ungrouped) {
     if (core_.mode.code_size != CodeSize::k64 || !interpreter::Core::canonical(core_.s.rip)) {
         return 0;
     }
     const uint32_t page = known_code_page(core_.s.rip);
-    return page == 0 ? 0 : lookup(core_.s.rip, page);
+    if (page == 0) return 0;
+    return lookup(core_.s.rip, page, ungrouped ? mode_ | kUngrouped : mode_);
 }
 
 // Translates the code at RIP, which was just run by the interpreter. 0: not now, or never.
-uint32_t Processor::translate_here() {
+uint32_t Processor::translate_here(bool ungrouped) {
     const uint64_t rip = core_.s.rip;
     const unsigned index = SoftTlb::index(rip);
     SoftTlb::Table& table = *core_.code_table_;
@@ -77,6 +85,10 @@ uint32_t Processor::translate_here() {
         pages_of_watched_[made.watched].push_back(page);
         table.code_ids[index] = page;
     }
+    // It may be there already, if the TLB did not know the page when it was looked for.
+    if (const uint32_t id = lookup(rip, page, ungrouped ? mode_ | kUngrouped : mode_); id != 0) {
+        return id;
+    }
     watch_page(pages_[page]);
     if (!settled(pages_[page].watched)) return 0;
 
@@ -88,13 +100,13 @@ uint32_t Processor::translate_here() {
     const auto id = static_cast<uint32_t>(blocks_.size());
     const size_t sites = sites_.size();
     Emitter emitter(code_->write_at(used_), code_->execute_at(used_), kMostCode);
-    Translation translation(*this, emitter, id, rip);
+    Translation translation(*this, emitter, id, rip, ungrouped);
     if (!translation.decode(std::span(bytes).first(size))) return 0;
     Block block;
     block.rip = rip;
     block.page = page;
     block.offset = static_cast<uint16_t>(rip & kPageMask);
-    block.mode = mode_;
+    block.mode = static_cast<uint16_t>(ungrouped ? mode_ | kUngrouped : mode_);
     block.valid = true;
     blocks_.push_back(block);
     if (!translation.emit(blocks_.back())) {
@@ -124,7 +136,8 @@ void Processor::link(uint32_t site_id, uint32_t target_id) {
     Block& target = blocks_[target_id];
     const Block& source = blocks_[site.block];
     if (!source.valid || site.linked != 0 || site.target != target.rip) return;
-    if (source.mode != target.mode) return;
+    const bool variant = (target.mode & kUngrouped) != 0;
+    if (((source.mode ^ target.mode) & ~kUngrouped) != 0 || variant != site.ungrouped) return;
     if (!site.guarded && source.page != target.page) return;
     const std::byte* to = target.guarded;
     if (!site.guarded) {

@@ -25,6 +25,25 @@ bool is_class(const ZydisDecodedOperand& operand, ZydisRegisterClass kind) {
            ZydisRegisterGetClass(operand.reg.value) == kind;
 }
 
+// Those that leave the pointers alone.
+bool is_control(ZydisMnemonic mnemonic) {
+    switch (mnemonic) {
+        case ZYDIS_MNEMONIC_FNCLEX:
+        case ZYDIS_MNEMONIC_FNINIT:
+        case ZYDIS_MNEMONIC_FNSTSW:
+        case ZYDIS_MNEMONIC_FNSTCW:
+        case ZYDIS_MNEMONIC_FLDCW:
+        case ZYDIS_MNEMONIC_FLDENV:
+        case ZYDIS_MNEMONIC_FNSTENV:
+        case ZYDIS_MNEMONIC_FRSTOR:
+        case ZYDIS_MNEMONIC_FNSAVE:
+        case ZYDIS_MNEMONIC_FDISI8087_NOP:
+        case ZYDIS_MNEMONIC_FENI8087_NOP:
+        case ZYDIS_MNEMONIC_FSETPM287_NOP: return true;
+        default: return false;
+    }
+}
+
 const ZydisDecodedOperand* memory_operand(const GuestInstruction& in) {
     for (unsigned i = 0; i < in.decoded.visible_operands(); ++i) {
         if (in.operand(i).type == ZYDIS_OPERAND_TYPE_MEMORY) return &in.operand(i);
@@ -70,31 +89,36 @@ void Translation::store_fip() {
     if (low != rip) e_.store_imm32(core(fip + 4), static_cast<int32_t>(rip >> 32), false);
 }
 
-// FNSTSW, FNSTCW and FLDCW; the others leave the pointers alone as well.
-bool Translation::x87_control(const GuestInstruction& in, bool& done) {
+bool Translation::x87_fits(const GuestInstruction& in) const {
+    return is_x87_opcode(in.decoded.info) && !is_control(in.mnemonic()) &&
+           processor_.x87_usable();
+}
+
+void Translation::initialise_x87() {
+    e_.byte(0xdb);  // FNINIT
+    e_.byte(0xe3);
+    x87_last_ = nullptr;
+    const auto field = [&](size_t offset) {
+        return core(processor_.offsets_.x87 + static_cast<int32_t>(offset));
+    };
+    e_.store_imm32(field(offsetof(X87State, fip)), 0);
+    e_.store_imm32(field(offsetof(X87State, fdp)), 0);
+    e_.store_imm8(field(offsetof(X87State, fop)), 0);
+    e_.store_imm8(field(offsetof(X87State, fop) + 1), 0);
+}
+
+bool Translation::x87_control(const GuestInstruction& in) {
     const ZydisDecodedOperand* mem = memory_operand(in);
-    done = true;
     switch (in.mnemonic()) {
-        case ZYDIS_MNEMONIC_FWAIT: return true;  // nothing is pending
         case ZYDIS_MNEMONIC_FNCLEX:
             want_x87();
             e_.byte(0xdb);
             e_.byte(0xe2);
             return true;
-        case ZYDIS_MNEMONIC_FNINIT: {
+        case ZYDIS_MNEMONIC_FNINIT:
             want_x87();
-            e_.byte(0xdb);
-            e_.byte(0xe3);
-            x87_last_ = nullptr;
-            const auto field = [&](size_t offset) {
-                return core(processor_.offsets_.x87 + static_cast<int32_t>(offset));
-            };
-            e_.store_imm32(field(offsetof(X87State, fip)), 0);
-            e_.store_imm32(field(offsetof(X87State, fdp)), 0);
-            e_.store_imm8(field(offsetof(X87State, fop)), 0);
-            e_.store_imm8(field(offsetof(X87State, fop) + 1), 0);
+            initialise_x87();
             return true;
-        }
         case ZYDIS_MNEMONIC_FNSTSW:
         case ZYDIS_MNEMONIC_FNSTCW:
             want_x87();
@@ -110,14 +134,7 @@ bool Translation::x87_control(const GuestInstruction& in, bool& done) {
             e_.modrm_mem(7, {.base = kScratch0});
             return true;
         case ZYDIS_MNEMONIC_FLDCW: load_control_word(in, *mem); return true;
-        case ZYDIS_MNEMONIC_FLDENV:
-        case ZYDIS_MNEMONIC_FNSTENV:
-        case ZYDIS_MNEMONIC_FRSTOR:
-        case ZYDIS_MNEMONIC_FNSAVE:
-        case ZYDIS_MNEMONIC_FDISI8087_NOP:
-        case ZYDIS_MNEMONIC_FENI8087_NOP:
-        case ZYDIS_MNEMONIC_FSETPM287_NOP: return false;
-        default: done = false; return false;
+        default: return false;  // the whole environment, or a relic
     }
 }
 
@@ -148,19 +165,19 @@ void Translation::load_control_word(const GuestInstruction& in, const ZydisDecod
 // False, with nothing done that matters: the handler's.
 bool Translation::x87(const GuestInstruction& in) {
     const ZydisDecodedInstruction& info = in.decoded.info;
-    const bool waits = in.mnemonic() == ZYDIS_MNEMONIC_FWAIT;
-    if (!waits && !is_x87_opcode(info)) return mmx(in);
+    if (in.mnemonic() == ZYDIS_MNEMONIC_FWAIT) return processor_.x87_usable();  // nothing pends
+    if (!is_x87_opcode(info)) return mmx(in);
     if (!processor_.x87_usable()) return false;
-    bool control = false;
-    const bool done = x87_control(in, control);
-    if (control || done) return done;
+    if (is_control(in.mnemonic())) return x87_control(in);
 
     want_x87();
     const unsigned extension = info.raw.modrm.reg;
     if (const ZydisDecodedOperand* mem = memory_operand(in); mem != nullptr) {
-        access(in, *mem, mem->size / 8u, access_kind(*mem), kScratch0);
+        HostMem host{.base = kScratch0};
+        if (!grouped(in, host)) access(in, *mem, mem->size / 8u, access_kind(*mem), kScratch0);
+        e_.rex_mem(false, 0, host);
         e_.byte(info.opcode);
-        e_.modrm_mem(extension, {.base = kScratch0});
+        e_.modrm_mem(extension, host);
     } else {
         // FCMOVcc reads flags. FCOMI and its kin write some, and not always all of those.
         const bool writes = in.flags_written != 0;
@@ -173,30 +190,35 @@ bool Translation::x87(const GuestInstruction& in) {
     return true;
 }
 
-bool Translation::mmx(const GuestInstruction& in) {
+bool Translation::mmx_fits(const GuestInstruction& in, unsigned& alignment) const {
     const ZydisDecodedInstruction& info = in.decoded.info;
     bool named = info.mnemonic == ZYDIS_MNEMONIC_EMMS;
-    bool vectors = converts_to_mmx(info.mnemonic);
-    unsigned alignment = 1;
     for (unsigned i = 0; i < info.operand_count; ++i) {
         const ZydisDecodedOperand& operand = in.operand(i);
         named = named || is_class(operand, ZYDIS_REGCLASS_MMX);
-        vectors = vectors || is_class(operand, ZYDIS_REGCLASS_XMM);
         if (operand.type != ZYDIS_OPERAND_TYPE_MEMORY) continue;
         if (operand.mem.type != ZYDIS_MEMOP_TYPE_MEM) return false;
         alignment = interpreter::vector_alignment(info, operand.size / 8u);
     }
     if (!named || !processor_.x87_usable()) return false;
     // What came with SSE is only there where SSE is.
-    const bool original = info.meta.isa_set == ZYDIS_ISA_SET_PENTIUMMMX;
-    if (!original && !processor_.vectors_usable(false)) return false;
+    return info.meta.isa_set == ZYDIS_ISA_SET_PENTIUMMMX || processor_.vectors_usable(false);
+}
+
+bool Translation::mmx(const GuestInstruction& in) {
+    unsigned alignment = 1;
+    if (!mmx_fits(in, alignment)) return false;
     want_x87();
-    if (vectors) want_vectors();
-    if (info.mnemonic == ZYDIS_MNEMONIC_EMMS) {
+    if (in.mnemonic() == ZYDIS_MNEMONIC_EMMS) {
         e_.byte(0x0f);
         e_.byte(0x77);
         return true;
     }
+    bool vectors = converts_to_mmx(in.mnemonic());
+    for (unsigned i = 0; i < in.decoded.visible_operands(); ++i) {
+        vectors = vectors || is_class(in.operand(i), ZYDIS_REGCLASS_XMM);
+    }
+    if (vectors) want_vectors();
     return generic(in, alignment);
 }
 

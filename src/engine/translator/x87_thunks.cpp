@@ -66,21 +66,24 @@ class X87Mover {
 }  // namespace
 
 void emit_load_x87(Emitter& e, const Offsets& offsets, int32_t below) {
+    // Emitted code has an address in kScratch1.
     e.push(kHostRdx);
-    X87Mover mover(e, offsets.x87, below + 8);
+    e.push(kHostRcx);
+    X87Mover mover(e, offsets.x87, below + 16);
     e.load_zero16(kScratch0, mover.state(offsetof(X87State, fcw)));
     e.store16(mover.image(kFcw), kScratch0);
-    e.load_zero16(kScratch1, mover.state(offsetof(X87State, fsw)));
-    e.store16(mover.image(kFsw), kScratch1);
+    e.load_zero16(kHostRcx, mover.state(offsetof(X87State, fsw)));
+    e.store16(mover.image(kFsw), kHostRcx);
     e.load_zero8(kScratch0, mover.state(offsetof(X87State, tags)));
     e.store16(mover.image(kTags), kScratch0);
-    mover.for_each_register(kScratch1, [&](const HostMem& physical, const HostMem& image) {
+    mover.for_each_register(kHostRcx, [&](const HostMem& physical, const HostMem& image) {
         e.load(kScratch0, physical);
         e.store(image, kScratch0);
     });
     e.store_imm32(mover.image(kStateBv), 1);
     mover.xrstor();
     e.store_imm8(mover.live(), 1);
+    e.pop(kHostRcx);
     e.pop(kHostRdx);
 }
 
@@ -122,7 +125,9 @@ void emit_reload_x87(Emitter& e, int32_t below) {
     X87Mover mover(e, 0, below);
     Label none;
     mover.skip_unless_live(none);
+    e.mov(kScratch1, kHostRax);
     mover.xrstor();
+    e.mov(kHostRax, kScratch1);
     e.bind(none);
 }
 
