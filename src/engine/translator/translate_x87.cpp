@@ -1,11 +1,12 @@
 // x87 and MMX: written again as they are, on the guest's registers in the host's x87 unit.
 //
 // Every exception is masked (Processor::x87_usable), so that nothing here faults but the access to
-// a memory operand. Of the pointers to the last instruction [SDM 1 8.1.8] the guest's FIP is kept
-// as a number known at translation time, and stored where the block can be left.
+// a memory operand. Of the pointers to the last instruction [SDM 1 8.1.8] FIP is a number known at
+// translation time, and stored where the block can be left.
 
 #include "cpu/cpu_state.h"
 #include "engine/interpreter/vector.h"
+#include "engine/interpreter/x87.h"
 #include "engine/translator/processor.h"
 #include "engine/translator/translation.h"
 
@@ -162,6 +163,30 @@ void Translation::load_control_word(const GuestInstruction& in, const ZydisDecod
     e_.modrm_mem(5, frame(offsetof(HostFrame, scratch)));
 }
 
+// The pointers after an instruction that was run. FIP is stored later; where the others change with
+// every instruction, all are stored at once.
+void Translation::note_x87(const GuestInstruction& in, const ZydisDecodedOperand* mem) {
+    x87_last_ = &in;
+    const bool operand = interpreter::records_every_operand() && mem != nullptr;
+    const bool opcode = interpreter::records_every_opcode();
+    if (!operand && !opcode) return;
+    store_fip();
+    const auto& modrm = in.decoded.info.raw.modrm;
+    const unsigned fop = (in.decoded.info.opcode & 7u) << 8 | unsigned{modrm.mod} << 6 |
+                         unsigned{modrm.reg} << 3 | modrm.rm;
+    const auto field = [&](size_t offset) {
+        return core(processor_.offsets_.x87 + static_cast<int32_t>(offset));
+    };
+    if (opcode) {
+        e_.store_imm8(field(offsetof(X87State, fop)), static_cast<uint8_t>(fop));
+        e_.store_imm8(field(offsetof(X87State, fop) + 1), static_cast<uint8_t>(fop >> 8));
+    }
+    if (operand) {
+        effective_address(kScratch0, in, *mem, false);
+        e_.store(field(offsetof(X87State, fdp)), kScratch0);
+    }
+}
+
 // False, with nothing done that matters: the handler's.
 bool Translation::x87(const GuestInstruction& in) {
     const ZydisDecodedInstruction& info = in.decoded.info;
@@ -172,7 +197,8 @@ bool Translation::x87(const GuestInstruction& in) {
 
     want_x87();
     const unsigned extension = info.raw.modrm.reg;
-    if (const ZydisDecodedOperand* mem = memory_operand(in); mem != nullptr) {
+    const ZydisDecodedOperand* const mem = memory_operand(in);
+    if (mem != nullptr) {
         HostMem host{.base = kScratch0};
         if (!grouped(in, host)) access(in, *mem, mem->size / 8u, access_kind(*mem), kScratch0);
         e_.rex_mem(false, 0, host);
@@ -186,7 +212,7 @@ bool Translation::x87(const GuestInstruction& in) {
         e_.modrm_reg(extension, info.raw.modrm.rm);
         if (writes) flags_produced();
     }
-    x87_last_ = &in;
+    note_x87(in, mem);
     return true;
 }
 

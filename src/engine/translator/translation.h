@@ -167,6 +167,7 @@ class Translation {
     bool mmx(const GuestInstruction& in);
     void want_x87();
     void store_fip();
+    void note_x87(const GuestInstruction& in, const ZydisDecodedOperand* mem);
 
     // --- branches (translate_branch.cpp) ---
     enum class End : uint8_t { kNo, kYes, kRefused };
