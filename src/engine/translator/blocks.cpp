@@ -64,27 +64,41 @@ uint32_t Processor::find_code(bool ungrouped) {
     return lookup(core_.s.rip, page, ungrouped ? mode_ | kUngrouped : mode_);
 }
 
+// The page, made known if need be. 0: it cannot be fetched from.
+uint32_t Processor::code_page(uint64_t linear) {
+    if (const uint32_t known = known_code_page(linear); known != 0) return known;
+    const unsigned index = SoftTlb::index(linear);
+    SoftTlb::Table& table = *core_.code_table_;
+    const SoftTlb::Entry& entry = table.entries[index];
+    if ((entry.execute_tag ^ linear) >= kPageSize) return 0;
+    const auto page = static_cast<uint32_t>(pages_.size());
+    CodePage& made = pages_.emplace_back();
+    made.linear = linear & ~kPageMask;
+    made.host = entry.host;
+    made.watched = core_.shared.memory.watch().page_of(reinterpret_cast<const void*>(entry.host));
+    page_ids_.emplace(PageKey{made.linear, made.host}, page);
+    pages_of_watched_[made.watched].push_back(page);
+    table.code_ids[index] = page;
+    return page;
+}
+
+// A block's guard failed: sees to it that the TLB has what is needed. False: the instruction must
+// be run by the interpreter.
+bool Processor::guard_mended(uint32_t id) {
+    const Block& block = blocks_[id];
+    if (block.second_page == 0) return true;  // the first page is looked at anyway
+    const uint32_t second = known_code_page(block.rip + kPageSize);
+    if (second == block.second_page) return true;
+    if (second != 0) invalidate(id);  // another page is there now
+    return second != 0;
+}
+
 // Translates the code at RIP, which was just run by the interpreter. 0: not now, or never.
 uint32_t Processor::translate_here(bool ungrouped) {
     const uint64_t rip = core_.s.rip;
-    const unsigned index = SoftTlb::index(rip);
-    SoftTlb::Table& table = *core_.code_table_;
-    const SoftTlb::Entry& entry = table.entries[index];
-    if ((entry.execute_tag ^ rip) >= kPageSize) return 0;
     if (code_->size() - used_ < kMostCode || blocks_.size() == kMaxBlocks) flush_code();
-
-    uint32_t page = known_code_page(rip);
-    if (page == 0) {
-        page = static_cast<uint32_t>(pages_.size());
-        CodePage& made = pages_.emplace_back();
-        made.linear = rip & ~kPageMask;
-        made.host = entry.host;
-        made.watched =
-            core_.shared.memory.watch().page_of(reinterpret_cast<const void*>(entry.host));
-        page_ids_.emplace(PageKey{made.linear, made.host}, page);
-        pages_of_watched_[made.watched].push_back(page);
-        table.code_ids[index] = page;
-    }
+    const uint32_t page = code_page(rip);
+    if (page == 0) return 0;
     // It may be there already, if the TLB did not know the page when it was looked for.
     if (const uint32_t id = lookup(rip, page, ungrouped ? mode_ | kUngrouped : mode_); id != 0) {
         return id;
@@ -94,15 +108,31 @@ uint32_t Processor::translate_here(bool ungrouped) {
 
     // A copy: other processors may be writing here.
     std::array<std::byte, 512> bytes;
-    const size_t size = std::min<size_t>(kPageSize - (rip & kPageMask), bytes.size());
+    const auto in_page = static_cast<unsigned>(kPageSize - (rip & kPageMask));
+    const size_t size = std::min<size_t>(in_page, bytes.size());
     std::memcpy(bytes.data(), reinterpret_cast<const void*>(pages_[page].host + (rip & kPageMask)),
                 size);
     const auto id = static_cast<uint32_t>(blocks_.size());
     const size_t sites = sites_.size();
     Emitter emitter(code_->write_at(used_), code_->execute_at(used_), kMostCode);
     Translation translation(*this, emitter, id, rip, ungrouped);
-    if (!translation.decode(std::span(bytes).first(size))) return 0;
+    uint32_t second = 0;
+    if (!translation.decode(std::span(bytes).first(size))) {
+        // Nothing, or an instruction that is cut off by the page's end.
+        if (in_page >= kMaxInstructionLength) return 0;
+        second = code_page(rip + kPageSize);
+        if (second == 0) return 0;
+        watch_page(pages_[second]);
+        if (!settled(pages_[second].watched)) return 0;
+        std::memcpy(bytes.data() + in_page, reinterpret_cast<const void*>(pages_[second].host),
+                    kMaxInstructionLength);
+        if (!translation.decode_crossing(std::span(bytes).first(in_page + kMaxInstructionLength),
+                                         in_page)) {
+            return 0;
+        }
+    }
     Block block;
+    block.second_page = second;
     block.rip = rip;
     block.page = page;
     block.offset = static_cast<uint16_t>(rip & kPageMask);
@@ -126,6 +156,7 @@ uint32_t Processor::translate_here(bool ungrouped) {
     made.next = bucket;
     bucket = id;
     pages_[page].blocks.push_back(id);
+    if (second != 0) pages_[second].blocks.push_back(id);
     ++translated_;
     return id;
 }
@@ -185,6 +216,7 @@ void Processor::invalidate(uint32_t id) {
     const unsigned index = HostFrame::jump_index(block.rip);
     if (frame_.jumps[index].code == block.guarded) frame_.jumps[index] = HostFrame::no_jump(index);
     std::erase(pages_[block.page].blocks, id);
+    if (block.second_page != 0) std::erase(pages_[block.second_page].blocks, id);
 }
 
 void Processor::invalidate_range(uint64_t watched_page, unsigned begin, unsigned end) {
@@ -202,9 +234,13 @@ void Processor::invalidate_range(uint64_t watched_page, unsigned begin, unsigned
         }
         // Backwards: invalidate() takes the block off the list.
         for (size_t i = pages_[page].blocks.size(); i-- > 0;) {
+            if (i >= pages_[page].blocks.size()) continue;
             const uint32_t id = pages_[page].blocks[i];
             const Block& block = blocks_[id];
-            if (block.offset < end && block.offset + block.byte_count > begin) invalidate(id);
+            const bool first = block.page == page;
+            const unsigned from = first ? block.offset : 0u;
+            const unsigned to = block.offset + block.byte_count - (first ? 0u : kPageSize);
+            if (from < end && to > begin) invalidate(id);
         }
         if (give_up) pages_[page].is_watched = false;
     }
