@@ -57,7 +57,7 @@ sum_faulted:
     andl $0x7d00, %eax
     EXPECT_EQ(0x4100, %eax) // empty, TOP = 0
 
-    // A store that is the first of its loop: the address of the last instruction of the round before.
+    // A store that is all of its loop: it points to that of the round before.
     fninit
     fld1
     movl $TEST_PAGE, %esi
