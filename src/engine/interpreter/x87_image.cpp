@@ -12,7 +12,7 @@ namespace {
 
 constexpr unsigned kFcw = 0, kFsw = 2, kTags = 4, kFop = 6, kFip = 8, kFdp = 16, kSt0 = 32;
 
-// The processor's FIP has as many bits as linear addresses have and reads sign-extended; FDP has 64.
+// The processor's FIP is as wide as linear addresses are and reads sign-extended; FDP has 64 bits.
 uint64_t fip_from(uint64_t value) {
     static const unsigned missing_bits = [] {
         unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
