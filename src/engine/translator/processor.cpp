@@ -288,7 +288,8 @@ bool Processor::interpret() {
     if (block == nullptr) return core_.raise_pending_fault();
     if (core_.mode.code_size == CodeSize::k64 && block->host != 0 && block->op_count > 0 &&
         block->heat != kNever) {
-        if (block->heat >= options_.hot_after) {
+        static const unsigned ha = getenv("HA") ? atoi(getenv("HA")) : options_.hot_after;
+        if (block->heat >= ha) {
             const uint32_t id = translate_here(false);
             if (id != 0) return true;
         } else {

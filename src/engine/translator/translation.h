@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdlib>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -69,7 +70,8 @@ class Translation {
 
     unsigned byte_count() const { return byte_count_; }
     unsigned instruction_count() const { return static_cast<unsigned>(count_); }
-    static constexpr unsigned kMaxInstructions = 40, kMaxBranches = 6;
+    static constexpr unsigned kMaxInstructions = 40;
+    static inline unsigned kMI = getenv("MI") ? atoi(getenv("MI")) : 40, kMaxBranches = getenv("MB") ? atoi(getenv("MB")) : 6;
 
     // Code that runs rarely, put behind the block.
     struct Cold {
