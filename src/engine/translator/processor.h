@@ -78,6 +78,7 @@ class Processor final : public Vcpu, private WriteWatch::Listener {
     void change_mode(uint16_t mode);
     uint16_t translation_mode() const;
     bool vectors_usable(bool vex) const;
+    bool x87_usable() const;
 
     // --- finding and making blocks (blocks.cpp) ---
     uint32_t find_code(bool ungrouped);

@@ -81,7 +81,7 @@ bool Translation::translate(const GuestInstruction& in) {
             if (is_generic_integer(m)) {
                 done = generic(in) || accumulator_immediate(in) || high_byte(in);
             } else {
-                done = vector(in);
+                done = vector(in) || x87(in);
             }
             break;
     }
@@ -93,10 +93,11 @@ bool Translation::translate(const GuestInstruction& in) {
         return false;
     }
     save_flags();
+    store_fip();
     e_.mov_imm64(kScratch0, reinterpret_cast<uint64_t>(handled));
     e_.call_to(processor_.thunks_.handler);
     flags_clobbered();
-    vectors_loaded_ = false;
+    vectors_loaded_ = x87_loaded_ = false;
     if (!ends) return true;
     // Its handler always leaves the block; nothing comes here.
     exit_to(in.next(), completed(in) + 1);
@@ -257,6 +258,7 @@ bool Translation::divide(const GuestInstruction& in) {
         }
     }
     flags_clobbered();
+    store_fip();
     const size_t index = cold_.size();
     {
         Cold& cold = cold_.emplace_back();
@@ -287,7 +289,7 @@ bool Translation::divide(const GuestInstruction& in) {
     reencode(e_, in.decoded, in.bytes, fields);
     e_.mov(kRaxHome, kHostRax);
     e_.bind(cold_[index].back);
-    vectors_loaded_ = false;
+    vectors_loaded_ = x87_loaded_ = false;
     return true;
 }
 

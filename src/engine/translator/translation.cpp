@@ -261,6 +261,11 @@ void Translation::emit_cold() {
                 e_.call_to(thunks.load_vectors);
                 e_.jmp(cold.back);
                 break;
+            case Cold::Kind::kLoadX87:
+                e_.bind(cold.from);
+                e_.call_to(thunks.load_x87);
+                e_.jmp(cold.back);
+                break;
             case Cold::Kind::kHandler:
                 e_.bind(cold.from);
                 e_.mov_imm64(kScratch0, reinterpret_cast<uint64_t>(cold.handled));

@@ -81,6 +81,7 @@ class Translation {
             kStackRange,
             kExit,
             kLoadVectors,
+            kLoadX87,
             kHandler
         };
         Kind kind = Kind::kAccess;
@@ -160,6 +161,18 @@ class Translation {
     bool vector_fits(const GuestInstruction& in, unsigned& alignment) const;
     void want_vectors();
 
+    // --- x87 and MMX (translate_x87.cpp) ---
+    bool x87(const GuestInstruction& in);
+    bool x87_fits(const GuestInstruction& in) const;
+    bool x87_control(const GuestInstruction& in);
+    void initialise_x87();
+    void load_control_word(const GuestInstruction& in, const ZydisDecodedOperand& mem);
+    bool mmx_fits(const GuestInstruction& in, unsigned& alignment) const;
+    bool mmx(const GuestInstruction& in);
+    void want_x87();
+    void store_fip();
+    void note_x87(const GuestInstruction& in, const ZydisDecodedOperand* mem);
+
     // --- branches (translate_branch.cpp) ---
     enum class End : uint8_t { kNo, kYes, kRefused };
     End branch(const GuestInstruction& in);
@@ -190,6 +203,8 @@ class Translation {
     bool cut_ = false;  // the block ends for want of room, not by a branch
     FlagsAt flags_ = FlagsAt::kHost;
     bool vectors_loaded_ = false;
+    bool x87_loaded_ = false;
+    const GuestInstruction* x87_last_ = nullptr;  // whose address the guest's FIP does not show yet
     const bool ungrouped_;
     std::vector<AccessGroup>& groups_;
     std::vector<Cold>& cold_;
