@@ -139,6 +139,8 @@ class Processor final : public Vcpu, private WriteWatch::Listener {
     std::vector<Translation::Cold> cold_;
     std::vector<AccessGroup> groups_;
 
+    const SoftTlb::Table* stack_table_ = nullptr;  // what HostFrame::stack_tag was taken from
+    uint64_t stack_generation_ = 0;
     PerfMap* perf_map_ = nullptr;
     uint16_t mode_ = 0xffff;
     std::unique_ptr<SoftTlb::Table> closed_;  // what the gate leads to when it is closed
