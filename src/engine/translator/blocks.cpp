@@ -29,7 +29,7 @@ uint32_t Processor::new_site(const ExitSite& site) {
 uint32_t Processor::lookup(uint64_t rip, uint32_t page) const {
     for (uint32_t id = buckets_[bucket_of(rip, page)]; id != 0; id = blocks_[id].next) {
         const Block& block = blocks_[id];
-        if (block.rip == rip && block.page == page && block.mode == mode_) return id;
+        if (block.rip == rip && block.page == page && block.mode == mode_number_) return id;
     }
     return 0;
 }
@@ -49,27 +49,27 @@ uint32_t Processor::known_code_page(uint64_t linear) {
 }
 
 uint32_t Processor::find_code() {
-    if (core_.mode.code_size != CodeSize::k64 || !interpreter::Core::canonical(core_.s.rip)) {
-        return 0;
-    }
-    const uint32_t page = known_code_page(core_.s.rip);
+    const uint64_t linear = fetch_address();
+    if (linear == ~uint64_t{0}) return 0;
+    const uint32_t page = known_code_page(linear);
     return page == 0 ? 0 : lookup(core_.s.rip, page);
 }
 
 // Translates the code at RIP, which was just run by the interpreter. 0: not now, or never.
 uint32_t Processor::translate_here() {
     const uint64_t rip = core_.s.rip;
-    const unsigned index = SoftTlb::index(rip);
+    const uint64_t linear = fetch_address();
+    const unsigned index = SoftTlb::index(linear);
     SoftTlb::Table& table = *core_.code_table_;
     const SoftTlb::Entry& entry = table.entries[index];
-    if ((entry.execute_tag ^ rip) >= kPageSize) return 0;
+    if ((entry.execute_tag ^ linear) >= kPageSize) return 0;
     if (code_->size() - used_ < kMostCode || blocks_.size() == kMaxBlocks) flush_code();
 
-    uint32_t page = known_code_page(rip);
+    uint32_t page = known_code_page(linear);
     if (page == 0) {
         page = static_cast<uint32_t>(pages_.size());
         CodePage& made = pages_.emplace_back();
-        made.linear = rip & ~kPageMask;
+        made.linear = linear & ~kPageMask;
         made.host = entry.host;
         made.watched =
             core_.shared.memory.watch().page_of(reinterpret_cast<const void*>(entry.host));
@@ -82,9 +82,11 @@ uint32_t Processor::translate_here() {
 
     // A copy: other processors may be writing here.
     std::array<std::byte, 512> bytes;
-    const size_t size = std::min<size_t>(kPageSize - (rip & kPageMask), bytes.size());
-    std::memcpy(bytes.data(), reinterpret_cast<const void*>(pages_[page].host + (rip & kPageMask)),
-                size);
+    size_t size = std::min<size_t>(kPageSize - (linear & kPageMask), bytes.size());
+    // Nothing behind the segment's limit is fetched.
+    if (legacy()) size = std::min<size_t>(size, uint64_t{mode_.cs_limit} - rip + 1);
+    std::memcpy(bytes.data(),
+                reinterpret_cast<const void*>(pages_[page].host + (linear & kPageMask)), size);
     const auto id = static_cast<uint32_t>(blocks_.size());
     const size_t sites = sites_.size();
     Emitter emitter(code_->write_at(used_), code_->execute_at(used_), kMostCode);
@@ -93,8 +95,8 @@ uint32_t Processor::translate_here() {
     Block block;
     block.rip = rip;
     block.page = page;
-    block.offset = static_cast<uint16_t>(rip & kPageMask);
-    block.mode = mode_;
+    block.offset = static_cast<uint16_t>(linear & kPageMask);
+    block.mode = mode_number_;
     block.valid = true;
     blocks_.push_back(block);
     if (!translation.emit(blocks_.back())) {
@@ -158,6 +160,11 @@ void Processor::unlink_incoming(Block& block) {
 
 // An indirect jump came to this block: the next one finds it by itself.
 void Processor::note_jump(const Block& block) {
+    if (legacy()) {
+        frame_.legacy_jumps[HostFrame::legacy_jump_index(block.rip)] = {
+            .rip = static_cast<uint32_t>(block.rip), .mode = block.mode, .code = block.guarded};
+        return;
+    }
     frame_.jumps[HostFrame::jump_index(block.rip)] = {.rip = block.rip, .code = block.guarded};
 }
 
@@ -171,6 +178,8 @@ void Processor::invalidate(uint32_t id) {
     unlink_incoming(block);
     const unsigned index = HostFrame::jump_index(block.rip);
     if (frame_.jumps[index].code == block.guarded) frame_.jumps[index] = HostFrame::no_jump(index);
+    HostFrame::LegacyJump& jump = frame_.legacy_jumps[HostFrame::legacy_jump_index(block.rip)];
+    if (jump.code == block.guarded) jump = {};
     std::erase(pages_[block.page].blocks, id);
 }
 
@@ -224,6 +233,7 @@ void Processor::flush_code() {
     unsettled_.clear();
     core_.tlb_.forget_code();
     forget_jumps();
+    frame_.legacy_jumps.fill({});
     pending_link_ = 0;
     used_ = thunks_end_;
     ++flushes_;

@@ -16,6 +16,7 @@
 #include "engine/translator/frame.h"
 #include "engine/translator/thunks.h"
 #include "engine/translator/translation.h"
+#include "engine/translator/translation_mode.h"
 #include "memory/write_watch.h"
 
 namespace mynah::translator {
@@ -75,8 +76,10 @@ class Processor final : public Vcpu, private WriteWatch::Listener {
     bool interpret_one();
     bool after_exit(uint32_t site_id);
     bool open_gate();
-    void change_mode(uint16_t mode);
-    uint16_t translation_mode() const;
+    void change_mode(const TranslationMode& mode);
+    TranslationMode translation_mode() const;
+    bool legacy() const { return core_.mode.code_size != CodeSize::k64; }
+    uint64_t fetch_address() const;
     bool vectors_usable(bool vex) const;
 
     // --- finding and making blocks (blocks.cpp) ---
@@ -136,7 +139,10 @@ class Processor final : public Vcpu, private WriteWatch::Listener {
     std::vector<Translation::Cold> cold_;
 
     PerfMap* perf_map_ = nullptr;
-    uint16_t mode_ = 0xffff;
+    TranslationMode mode_;
+    uint16_t mode_number_ = 0;  // of mode_, in blocks
+    uint16_t jumps_mode_ = 0;   // which HostFrame::jumps are for
+    std::unordered_map<TranslationMode, uint16_t, TranslationModeHash> mode_numbers_;
     std::unique_ptr<SoftTlb::Table> closed_;  // what the gate leads to when it is closed
     bool counting_ = false;                   // a limit was given: every block comes back here
     uint32_t pending_link_ = 0;               // the exit that was taken last, if it can be linked
