@@ -61,18 +61,20 @@ struct ExitSite {
     uint16_t count = 0;          // instructions of the block that were completed
     Kind kind = Kind::kNone;
     FlagsAt flags = FlagsAt::kMemory;
-    bool guarded = false;  // enter at Block::guarded
+    bool guarded = false;    // enter at Block::guarded
+    bool ungrouped = false;  // to the variant of the block without shared checks
 };
 
-// Behind the call of a slow-path thunk in emitted code.
-struct AccessSite {
+// Before the call of a slow-path thunk in emitted code.
+struct [[gnu::packed]] AccessSite {
     uint32_t block;
     uint16_t offset;  // of the guest instruction in the block
-    uint8_t size;     // bytes accessed
-    uint8_t kind;     // AccessKind
-    uint16_t count;   // instructions of the block completed before it
-    uint16_t unused;
+    uint16_t size;    // bytes accessed
+    uint8_t kind : 2;  // AccessKind
+    uint8_t alignment_shift : 6;
+    uint8_t count;    // instructions of the block completed before it
 };
-static_assert(sizeof(AccessSite) == 12);
+static_assert(sizeof(AccessSite) == 10);
+inline constexpr int kCallLength = 5;
 
 }  // namespace mynah::translator

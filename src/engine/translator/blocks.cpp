@@ -12,6 +12,8 @@ namespace mynah::translator {
 namespace {
 
 constexpr size_t kMaxBlocks = 1u << 17, kBuckets = 1u << 16;
+// In Block::mode: the variant without shared checks.
+constexpr unsigned kUngrouped = 1u << 15;
 // What one block may take.
 constexpr size_t kMostCode = 24u << 10;
 
@@ -26,10 +28,10 @@ uint32_t Processor::new_site(const ExitSite& site) {
     return static_cast<uint32_t>(sites_.size() - 1);
 }
 
-uint32_t Processor::lookup(uint64_t rip, uint32_t page) const {
+uint32_t Processor::lookup(uint64_t rip, uint32_t page, unsigned mode) const {
     for (uint32_t id = buckets_[bucket_of(rip, page)]; id != 0; id = blocks_[id].next) {
         const Block& block = blocks_[id];
-        if (block.rip == rip && block.page == page && block.mode == mode_number_) return id;
+        if (block.rip == rip && block.page == page && block.mode == mode) return id;
     }
     return 0;
 }
@@ -48,15 +50,16 @@ uint32_t Processor::known_code_page(uint64_t linear) {
     return id;
 }
 
-uint32_t Processor::find_code() {
+uint32_t Processor::find_code(bool ungrouped) {
     const uint64_t linear = fetch_address();
     if (linear == ~uint64_t{0}) return 0;
     const uint32_t page = known_code_page(linear);
-    return page == 0 ? 0 : lookup(core_.s.rip, page);
+    if (page == 0) return 0;
+    return lookup(core_.s.rip, page, ungrouped ? mode_number_ | kUngrouped : mode_number_);
 }
 
 // Translates the code at RIP, which was just run by the interpreter. 0: not now, or never.
-uint32_t Processor::translate_here() {
+uint32_t Processor::translate_here(bool ungrouped) {
     const uint64_t rip = core_.s.rip;
     const uint64_t linear = fetch_address();
     const unsigned index = SoftTlb::index(linear);
@@ -90,13 +93,13 @@ uint32_t Processor::translate_here() {
     const auto id = static_cast<uint32_t>(blocks_.size());
     const size_t sites = sites_.size();
     Emitter emitter(code_->write_at(used_), code_->execute_at(used_), kMostCode);
-    Translation translation(*this, emitter, id, rip);
+    Translation translation(*this, emitter, id, rip, ungrouped);
     if (!translation.decode(std::span(bytes).first(size))) return 0;
     Block block;
     block.rip = rip;
     block.page = page;
     block.offset = static_cast<uint16_t>(linear & kPageMask);
-    block.mode = mode_number_;
+    block.mode = static_cast<uint16_t>(ungrouped ? mode_number_ | kUngrouped : mode_number_);
     block.valid = true;
     blocks_.push_back(block);
     if (!translation.emit(blocks_.back())) {
@@ -126,7 +129,8 @@ void Processor::link(uint32_t site_id, uint32_t target_id) {
     Block& target = blocks_[target_id];
     const Block& source = blocks_[site.block];
     if (!source.valid || site.linked != 0 || site.target != target.rip) return;
-    if (source.mode != target.mode) return;
+    const bool variant = (target.mode & kUngrouped) != 0;
+    if (((source.mode ^ target.mode) & ~kUngrouped) != 0 || variant != site.ungrouped) return;
     if (!site.guarded && source.page != target.page) return;
     const std::byte* to = target.guarded;
     if (!site.guarded) {

@@ -133,6 +133,12 @@ class Emitter {
         byte(value);
     }
     void mov_imm(HostReg to, uint64_t value);
+    // With all eight bytes of the value at its end.
+    void mov_imm64(HostReg to, uint64_t value) {
+        rex(true, 0, 0, to);
+        byte(0xb8u | (to & 7u));
+        qword(value);
+    }
     void lea(HostReg to, const HostMem& mem, bool w = true) { op_mem(0x8d, to, mem, w); }
 
     void alu(Alu op, HostReg to, HostReg from, bool w = true) {

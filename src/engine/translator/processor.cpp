@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 
 #include <new>
+#include <utility>
 
 #include "base/check.h"
 #include "engine/interpreter/block_cache.h"
@@ -208,7 +209,14 @@ VcpuExit Processor::run(uint64_t instruction_limit) {
             alive = core_.step();
         } else {
             if (const TranslationMode mode = translation_mode(); mode != mode_) change_mode(mode);
-            const uint32_t id = find_code();
+            const bool ungrouped = std::exchange(ungrouped_, false);
+            uint32_t id = find_code(ungrouped);
+            if (id == 0 && ungrouped) {
+                const uint32_t link = pending_link_;
+                const uint64_t flushes = flushes_;
+                id = translate_here(true);
+                pending_link_ = flushes == flushes_ ? link : 0;
+            }
             alive = id != 0 ? run_translated(id) : interpret();
         }
         if (!alive) return VcpuExit::kShutdown;
@@ -245,6 +253,7 @@ bool Processor::after_exit(uint32_t site_id) {
         case ExitSite::Kind::kDirect:
             core_.s.rip = site.target;
             pending_link_ = site_id;
+            ungrouped_ = site.ungrouped;
             return true;
         case ExitSite::Kind::kGuard:
             core_.s.rip = site.target;
@@ -288,7 +297,7 @@ bool Processor::interpret() {
     if (block == nullptr) return core_.raise_pending_fault();
     if (block->host != 0 && block->op_count > 0 && !block->crosses_page && block->heat != kNever) {
         if (block->heat >= options_.hot_after) {
-            const uint32_t id = translate_here();
+            const uint32_t id = translate_here(false);
             if (id != 0) return true;
         } else {
             ++block->heat;
@@ -314,12 +323,12 @@ uint64_t Processor::slow_access(Processor* self, uint64_t scratch0, uint64_t scr
     };
     const uint64_t linear = scratch0 ^ tag(*entry);
     const bool crosses = (linear & kPageMask) + site->size > kPageSize;
-    // What hits and came here all the same is not aligned as it must be.
-    if (!crosses && interpreter::Core::canonical(linear) && (linear ^ tag(*entry)) >= kPageSize) {
+    const bool aligned = (linear & ((uint64_t{1} << site->alignment_shift) - 1)) == 0;
+    if (!crosses && aligned && interpreter::Core::canonical(linear) && (linear ^ tag(*entry)) >= kPageSize) {
         interpreter::Core::Piece piece;
         if (core.resolve(linear, kind, core.access_mode_, piece) &&
             (linear ^ tag(core.slot(linear))) < kPageSize) {
-            return 1;
+            return core.slot(linear).host + (linear & kPageMask);
         }
     }
     core.s.rip = self->blocks_[site->block].rip + site->offset;

@@ -56,7 +56,7 @@ class Processor final : public Vcpu, private WriteWatch::Listener {
     VcpuStatistics statistics() const override;
 
     // --- called by emitted code, through thunks ---
-    // True: the access can be tried again. False: s.rip is at the instruction.
+    // The host address, or 0: s.rip is at the instruction, which the interpreter must run.
     static uint64_t slow_access(Processor* self, uint64_t scratch0, uint64_t scratch1,
                                 const AccessSite* site);
     // True: the block goes on behind the instruction.
@@ -83,10 +83,10 @@ class Processor final : public Vcpu, private WriteWatch::Listener {
     bool vectors_usable(bool vex) const;
 
     // --- finding and making blocks (blocks.cpp) ---
-    uint32_t find_code();
-    uint32_t lookup(uint64_t rip, uint32_t page) const;
+    uint32_t find_code(bool ungrouped);
+    uint32_t lookup(uint64_t rip, uint32_t page, unsigned mode) const;
     uint32_t known_code_page(uint64_t linear);
-    uint32_t translate_here();
+    uint32_t translate_here(bool ungrouped);
     uint32_t new_site(const ExitSite& site);
     void link(uint32_t site_id, uint32_t target_id);
     void unlink_incoming(Block& block);
@@ -137,6 +137,7 @@ class Processor final : public Vcpu, private WriteWatch::Listener {
 
     std::unique_ptr<GuestInstruction[]> workspace_;
     std::vector<Translation::Cold> cold_;
+    std::vector<AccessGroup> groups_;
 
     PerfMap* perf_map_ = nullptr;
     TranslationMode mode_;
@@ -147,6 +148,7 @@ class Processor final : public Vcpu, private WriteWatch::Listener {
     bool counting_ = false;                   // a limit was given: every block comes back here
     uint32_t pending_link_ = 0;               // the exit that was taken last, if it can be linked
     bool jumped_ = false;                     // it was an indirect one
+    bool ungrouped_ = false;  // the block at RIP is wanted in its variant without shared checks
     const Handled* handled_last_ = nullptr;
     interpreter::Outcome outcome_ = interpreter::Outcome::kNext;
     unsigned watch_index_ = 0;

@@ -1,6 +1,8 @@
 #include "engine/translator/thunks.h"
 
 #include "cpu/cpu_state.h"
+#include "cpu/mmu.h"
+#include "engine/soft_tlb.h"
 #include "engine/translator/block.h"
 
 namespace mynah::translator {
@@ -32,6 +34,10 @@ class ThunkEmitter {
         align();
         thunks.slow_access = e_.here();
         emit_slow_access(targets);
+        thunks.stack_read = emit_stack(AccessKind::kRead, thunks.slow_access);
+        thunks.stack_write = emit_stack(AccessKind::kWrite, thunks.slow_access);
+        thunks.stack_range_read = emit_stack(AccessKind::kRead, nullptr);
+        thunks.stack_range_write = emit_stack(AccessKind::kWrite, nullptr);
         align();
         thunks.handler = e_.here();
         emit_handler(targets);
@@ -130,14 +136,12 @@ class ThunkEmitter {
         e_.mov_imm(kHostRax, reinterpret_cast<uint64_t>(target));
         e_.call_reg(kHostRax);
         e_.alu_imm(Alu::kAdd, kHostRsp, 8);
-        e_.test(kHostRax, kHostRax, false);
+        e_.test(kHostRax, kHostRax);
     }
-    // Returns behind `skip` bytes of data that follow the call.
-    void go_on(int32_t skip) {
-        e_.pop(kScratch1);
-        below_ -= 8;
-        e_.lea(kScratch1, {.base = kScratch1, .disp = skip});
-        e_.jmp_reg(kScratch1);
+    // The data before the call that led here, whose return address is at RSP.
+    static HostMem before_call(HostReg return_address, size_t size, size_t field = 0) {
+        return {.base = return_address,
+                .disp = -kCallLength - static_cast<int32_t>(size) + static_cast<int32_t>(field)};
     }
     void emit_slow_access(const ThunkTargets& targets) {
         below_ = 8;
@@ -148,6 +152,7 @@ class ThunkEmitter {
         e_.load(kHostRsi, frame(offsetof(HostFrame, exit_value)));
         e_.mov(kHostRdx, kScratch1);
         e_.load(kHostRcx, {.base = kHostRsp});
+        e_.lea(kHostRcx, before_call(kHostRcx, sizeof(AccessSite)));
         call(targets.slow_access);
         Label failed, no_vectors;
         e_.jcc(Condition::kZ, failed);
@@ -156,12 +161,53 @@ class ThunkEmitter {
         load_vectors();
         e_.bind(no_vectors);
         load_guest(false);
-        go_on(sizeof(AccessSite));
+        e_.ret();
         e_.bind(failed);
-        below_ = 8;
         e_.store_imm8(frame(offsetof(HostFrame, vectors_live)), 0);
         e_.mov_imm(kHostRax, 0);  // site 0
         leave();
+    }
+    // A stack access on another page than the last one: looks in the TLB.
+    const std::byte* emit_stack(AccessKind kind, const std::byte* slow) {
+        align();
+        const std::byte* const start = e_.here();
+        const bool writes = kind == AccessKind::kWrite;
+        below_ = 8;
+        e_.alu(Alu::kXor, kScratch0, frame(offsetof(HostFrame, stack_tag)));
+        e_.mov(kScratch1, kScratch0);
+        e_.shift_right(kScratch1, 7);
+        e_.alu_imm(Alu::kAnd, kScratch1, (SoftTlb::kSlots - 1) * sizeof(SoftTlb::Entry), false);
+        e_.alu(Alu::kAdd, kScratch1, at(offsets_.data_table));
+        const HostMem tag{.base = kScratch1,
+                          .disp = writes ? int32_t{offsetof(SoftTlb::Entry, write_tag)}
+                                         : int32_t{offsetof(SoftTlb::Entry, read_tag)}};
+        const HostMem host{.base = kScratch1, .disp = offsetof(SoftTlb::Entry, host)};
+        e_.alu(Alu::kXor, kScratch0, tag);
+        e_.push(kHostRcx);
+        e_.load(kHostRcx, {.base = kHostRsp, .disp = 8});
+        e_.load_zero16(kHostRcx,
+                       before_call(kHostRcx, sizeof(AccessSite), offsetof(AccessSite, size)));
+        e_.alu(Alu::kAdd, kHostRcx, kScratch0);
+        e_.alu_imm(Alu::kCmp, kHostRcx, kPageSize);
+        e_.pop(kHostRcx);
+        Label miss;
+        e_.jcc(Condition::kNbe, miss);
+        e_.alu(Alu::kAdd, kScratch0, host);
+        if (writes) {
+            e_.op_push(tag);
+            e_.op_pop(frame(offsetof(HostFrame, stack_tag)));
+            e_.op_push(host);
+            e_.op_pop(frame(offsetof(HostFrame, stack_host)));
+        }
+        e_.ret();
+        e_.bind(miss);
+        if (slow != nullptr) {
+            e_.jmp_to(slow);
+        } else {
+            e_.mov_imm(kScratch0, 0);
+            e_.ret();
+        }
+        return start;
     }
     void emit_handler(const ThunkTargets& targets) {
         below_ = 8;
@@ -170,14 +216,13 @@ class ThunkEmitter {
         e_.store_imm8(frame(offsetof(HostFrame, vectors_live)), 0);
         e_.mov_imm(kHostRdi, reinterpret_cast<uint64_t>(targets.self));
         e_.load(kHostRsi, {.base = kHostRsp});
-        e_.load(kHostRsi, {.base = kHostRsi});
+        e_.load(kHostRsi, before_call(kHostRsi, sizeof(void*)));
         call(targets.run_handler);
         Label failed;
         e_.jcc(Condition::kZ, failed);
         load_guest(true);
-        go_on(8);
+        e_.ret();
         e_.bind(failed);
-        below_ = 8;
         e_.mov_imm(kHostRax, 1);  // site 1
         leave();
     }

@@ -14,10 +14,17 @@ struct Thunks {
     const std::byte* exit = nullptr;
     // The same with the target in kScratch0.
     const std::byte* exit_indirect = nullptr;
-    // An AccessSite lies behind the call, and behind that the code to go on with. kScratch0 holds
-    // linear ^ tag, kScratch1 the TLB entry.
+    // An AccessSite lies before the call. kScratch0 holds linear ^ tag, kScratch1 the TLB entry.
+    // Comes back with the host address in kScratch0.
     const std::byte* slow_access = nullptr;
-    // The address of a Handled lies behind the call.
+    // The same where kScratch0 holds linear ^ HostFrame::stack_tag. The page of a write becomes
+    // the one that stack accesses try first.
+    const std::byte* stack_read = nullptr;
+    const std::byte* stack_write = nullptr;
+    // Those for a range that several accesses share: 0 in kScratch0 if it is not in the TLB.
+    const std::byte* stack_range_read = nullptr;
+    const std::byte* stack_range_write = nullptr;
+    // The address of a Handled lies before the call.
     const std::byte* handler = nullptr;
     const std::byte* load_vectors = nullptr;
 };

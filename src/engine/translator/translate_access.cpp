@@ -1,5 +1,8 @@
 // Guest memory: effective addresses, and the checks in front of every access.
 
+#include <algorithm>
+#include <bit>
+
 #include "engine/translator/processor.h"
 #include "engine/translator/translation.h"
 
@@ -25,6 +28,32 @@ HostMem Translation::guest(unsigned number) const {
     return core(processor_.offsets_.gpr + 8 * static_cast<int32_t>(number));
 }
 
+// base + index * scale + disp; the registers by their numbers, kNone for none.
+void Translation::address_of(HostReg to, uint8_t base, uint8_t index, uint8_t scale_shift,
+                             int32_t disp, bool wide) {
+    HostMem ea{.disp = disp};
+    const HostReg other = to == kScratch1 ? kScratch0 : kScratch1;
+    // Registers that live in memory come by way of the scratch registers.
+    HostReg spare = to == kScratch0 || to == kScratch1 ? to : kScratch0;
+    if (base != kNone) {
+        ea.base = kHomeOf[base];
+        if (ea.base == kNoHostReg) {
+            e_.load(spare, guest(base));
+            ea.base = spare;
+            spare = other;
+        }
+    }
+    if (index != kNone) {
+        ea.index = kHomeOf[index];
+        if (ea.index == kNoHostReg) {
+            e_.load(spare, guest(index));
+            ea.index = spare;
+        }
+        ea.scale_shift = scale_shift;
+    }
+    e_.lea(to, ea, wide);
+}
+
 // `linear`: with the segment's base, else the offset alone. Changes no flags without a segment
 // base.
 void Translation::effective_address(HostReg to, const GuestInstruction& in,
@@ -39,27 +68,9 @@ void Translation::effective_address(HostReg to, const GuestInstruction& in,
         if (is_rip(mem.mem.base)) address += in.next();
         e_.mov_imm(to, wide ? address : address & 0xffffffff);
     } else {
-        HostMem ea{.disp = static_cast<int32_t>(disp)};
-        const HostReg other = to == kScratch1 ? kScratch0 : kScratch1;
-        // Registers that live in memory come by way of the scratch registers.
-        HostReg spare = to == kScratch0 || to == kScratch1 ? to : kScratch0;
-        if (base != kNone) {
-            ea.base = kHomeOf[base];
-            if (ea.base == kNoHostReg) {
-                e_.load(spare, guest(base));
-                ea.base = spare;
-                spare = other;
-            }
-        }
-        if (index != kNone) {
-            ea.index = kHomeOf[index];
-            if (ea.index == kNoHostReg) {
-                e_.load(spare, guest(index));
-                ea.index = spare;
-            }
-            ea.scale_shift = static_cast<uint8_t>(std::countr_zero(unsigned{mem.mem.scale}));
-        }
-        e_.lea(to, ea, wide);
+        address_of(to, base, index,
+                   static_cast<uint8_t>(std::countr_zero(std::max(1u, unsigned{mem.mem.scale}))),
+                   static_cast<int32_t>(disp), wide);
     }
     const ZydisRegister segment = mem.mem.segment;
     if (linear && (segment == ZYDIS_REGISTER_FS || segment == ZYDIS_REGISTER_GS)) {
@@ -69,14 +80,14 @@ void Translation::effective_address(HostReg to, const GuestInstruction& in,
     }
 }
 
-AccessSite Translation::access_site(const GuestInstruction& in, unsigned size,
-                                    AccessKind kind) const {
+AccessSite Translation::access_site(const GuestInstruction& in, unsigned size, AccessKind kind,
+                                    unsigned alignment) const {
     return {.block = block_id_,
             .offset = in.offset,
-            .size = static_cast<uint8_t>(size),
-            .kind = static_cast<uint8_t>(kind),
-            .count = static_cast<uint16_t>(completed(in)),
-            .unused = 0};
+            .size = static_cast<uint16_t>(size),
+            .kind = static_cast<uint8_t>(static_cast<unsigned>(kind) & 3u),
+            .alignment_shift = static_cast<uint8_t>(std::countr_zero(alignment) & 63),
+            .count = static_cast<uint8_t>(completed(in))};
 }
 
 void Translation::access(const GuestInstruction& in, const ZydisDecodedOperand& mem, unsigned size,
@@ -91,45 +102,14 @@ void Translation::access(const GuestInstruction& in, const ZydisDecodedOperand& 
         stack_access(in, static_cast<int32_t>(disp), kind, kHomeOf[kRsp], result, size);
         return;
     }
-    Label retry;
-    e_.bind(retry);
     effective_address(kScratch0, in, mem, true);
-    check_table(in, size, kind, result, alignment, retry);
-}
-
-void Translation::stack_access(const GuestInstruction& in, int32_t displacement, AccessKind kind,
-                               HostReg base, HostReg result, unsigned size) {
-    save_flags();
-    flags_clobbered();
-    Label retry;
-    e_.bind(retry);
-    e_.lea(kScratch0, {.base = base, .disp = displacement});
-    check_stack(in, size, kind, result, retry);
-}
-
-// kScratch0: linear address.
-void Translation::check_table(const GuestInstruction& in, unsigned size, AccessKind kind,
-                              HostReg result, unsigned alignment, const Label& retry) {
-    e_.rorx(kScratch1, kScratch0, 7);
-    e_.alu_imm(Alu::kAnd, kScratch1, (SoftTlb::kSlots - 1) * 32, false);
-    e_.alu(Alu::kAdd, kScratch1, core(processor_.offsets_.data_table));
-    const bool writes = kind == AccessKind::kWrite;
-    e_.alu(Alu::kXor, kScratch0,
-           {.base = kScratch1,
-            .disp = writes ? int32_t{offsetof(SoftTlb::Entry, write_tag)}
-                           : int32_t{offsetof(SoftTlb::Entry, read_tag)}});
+    look_up(size, kind, alignment);
+    const size_t index = cold_.size();
     Cold& cold = cold_.emplace_back();
     cold.kind = Cold::Kind::kAccess;
-    cold.access = access_site(in, size, kind);
-    cold.retry = retry;
-    if (alignment > 1) {
-        // Within the page and a multiple of the alignment.
-        e_.test_imm(kScratch0, ~static_cast<int32_t>(0x1000 - alignment));
-        e_.jcc(Condition::kNz, cold.from);
-    } else {
-        e_.alu_imm(Alu::kCmp, kScratch0, static_cast<int32_t>(kPageSize - size));
-        e_.jcc(Condition::kNbe, cold.from);
-    }
+    cold.access = access_site(in, size, kind, alignment);
+    cold.result = result;
+    e_.jcc(alignment > 1 ? Condition::kNz : Condition::kNbe, cold.from);
     const HostMem host{.base = kScratch1, .disp = offsetof(SoftTlb::Entry, host)};
     if (result == kScratch0) {
         e_.alu(Alu::kAdd, kScratch0, host);
@@ -137,22 +117,44 @@ void Translation::check_table(const GuestInstruction& in, unsigned size, AccessK
         e_.load(kScratch1, host);
         e_.alu(Alu::kAdd, kScratch1, kScratch0);
     }
+    e_.bind(cold_[index].back);
+}
+
+void Translation::stack_access(const GuestInstruction& in, int32_t displacement, AccessKind kind,
+                               HostReg base, HostReg result, unsigned size) {
+    save_flags();
+    flags_clobbered();
+    e_.lea(kScratch0, {.base = base, .disp = displacement});
+    check_stack(in, size, kind, result);
+}
+
+void Translation::look_up(unsigned size, AccessKind kind, unsigned alignment) {
+    e_.rorx(kScratch1, kScratch0, 7);
+    e_.alu_imm(Alu::kAnd, kScratch1, (SoftTlb::kSlots - 1) * sizeof(SoftTlb::Entry), false);
+    e_.alu(Alu::kAdd, kScratch1, core(processor_.offsets_.data_table));
+    const bool writes = kind == AccessKind::kWrite;
+    e_.alu(Alu::kXor, kScratch0,
+           {.base = kScratch1,
+            .disp = writes ? int32_t{offsetof(SoftTlb::Entry, write_tag)}
+                           : int32_t{offsetof(SoftTlb::Entry, read_tag)}});
+    if (alignment > 1 && size <= alignment) {
+        // Within the page and a multiple of the alignment.
+        e_.test_imm(kScratch0, ~static_cast<int32_t>(0x1000 - alignment));
+    } else {
+        e_.alu_imm(Alu::kCmp, kScratch0, static_cast<int32_t>(kPageSize - size));
+    }
 }
 
 void Translation::check_stack(const GuestInstruction& in, unsigned size, AccessKind kind,
-                              HostReg result, const Label& retry) {
+                              HostReg result) {
     e_.alu(Alu::kXor, kScratch0, frame(offsetof(HostFrame, stack_tag)));
     e_.alu_imm(Alu::kCmp, kScratch0, static_cast<int32_t>(kPageSize - size));
     const size_t index = cold_.size();
-    {
-        Cold& cold = cold_.emplace_back();
-        cold.kind = Cold::Kind::kStackAccess;
-        cold.access = access_site(in, size, kind);
-        cold.limit = static_cast<uint32_t>(kPageSize - size);
-        cold.result = result;
-        cold.retry = retry;
-        e_.jcc(Condition::kNbe, cold.from);
-    }
+    Cold& cold = cold_.emplace_back();
+    cold.kind = Cold::Kind::kStackAccess;
+    cold.access = access_site(in, size, kind);
+    cold.result = result;
+    e_.jcc(Condition::kNbe, cold.from);
     e_.alu(Alu::kAdd, kScratch0, frame(offsetof(HostFrame, stack_host)));
     if (result != kScratch0) e_.mov(result, kScratch0);
     e_.bind(cold_[index].back);

@@ -79,13 +79,19 @@ void Translation::count_down(const GuestInstruction& in) {
 }
 
 void Translation::call(const GuestInstruction& in) {
-    stack_access(in, -8, AccessKind::kWrite, kHomeOf[kRsp], kScratch0);
+    HostMem to{.base = kScratch0};
+    HostReg spare = kScratch1;
+    if (grouped(in, to)) {
+        spare = kScratch0;
+    } else {
+        stack_access(in, -8, AccessKind::kWrite, kHomeOf[kRsp], kScratch0);
+    }
     const uint64_t behind = in.next();
     if (static_cast<uint64_t>(static_cast<int64_t>(static_cast<int32_t>(behind))) == behind) {
-        e_.store_imm32({.base = kScratch0}, static_cast<int32_t>(behind));
+        e_.store_imm32(to, static_cast<int32_t>(behind));
     } else {
-        e_.mov_imm(kScratch1, behind);
-        e_.store({.base = kScratch0}, kScratch1);
+        e_.mov_imm(spare, behind);
+        e_.store(to, spare);
     }
     e_.lea(kHomeOf[kRsp], {.base = kHomeOf[kRsp], .disp = -8});
 }
@@ -137,8 +143,11 @@ void Translation::ret(const GuestInstruction& in) {
     const auto drop = in.decoded.visible_operands() > 0
                           ? static_cast<int32_t>(in.operand(0).imm.value.u & 0xffff)
                           : 0;
-    stack_access(in, 0, AccessKind::kRead, kHomeOf[kRsp], kScratch0);
-    e_.load(kScratch0, {.base = kScratch0});
+    HostMem from{.base = kScratch0};
+    if (!grouped(in, from)) stack_access(in, 0, AccessKind::kRead, kHomeOf[kRsp], kScratch0);
+    save_flags();
+    flags_clobbered();
+    e_.load(kScratch0, from);
     e_.lea(kHomeOf[kRsp], {.base = kHomeOf[kRsp], .disp = 8 + drop});
     jump_indirect(in, -8 - drop);
 }

@@ -110,7 +110,9 @@ bool Translation::generic(const GuestInstruction& in, unsigned alignment) {
     if (bit_string || in_memory > (mem != nullptr ? 1u : 2u)) return false;
 
     HostReg spare[2] = {kScratch0, kScratch1};
-    if (mem != nullptr) {
+    if (mem != nullptr && grouped(in, fields.memory)) {
+        fields.has_memory = true;
+    } else if (mem != nullptr) {
         const bool needs_flags =
             in.flags_read != 0 || (in.flags_written != 0 && !in.always_writes);
         // RAX is wanted for the flags.

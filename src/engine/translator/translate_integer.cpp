@@ -93,8 +93,8 @@ bool Translation::translate(const GuestInstruction& in) {
         return false;
     }
     save_flags();
+    e_.mov_imm64(kScratch0, reinterpret_cast<uint64_t>(handled));
     e_.call_to(processor_.thunks_.handler);
-    e_.qword(reinterpret_cast<uint64_t>(handled));
     flags_clobbered();
     vectors_loaded_ = false;
     if (!ends) return true;
@@ -136,13 +136,18 @@ bool Translation::push(const GuestInstruction& in) {
         e_.load(kScratch0, {.base = kScratch0});
         e_.store(frame(offsetof(HostFrame, scratch)), kScratch0);
     }
-    stack_access(in, -8, AccessKind::kWrite, rsp, kScratch0);
-    const HostMem to{.base = kScratch0};
+    HostMem to{.base = kScratch0};
+    HostReg spare = kScratch1;
+    if (grouped(in, to)) {
+        spare = kScratch0;
+    } else {
+        stack_access(in, -8, AccessKind::kWrite, rsp, kScratch0);
+    }
     if (is_register(operand)) {
         const unsigned number = general_register(operand.reg.value);
         HostReg home = kHomeOf[number];
         if (home == kNoHostReg) {
-            home = kScratch1;
+            home = spare;
             e_.load(home, guest(number));
         }
         e_.store(to, home);
@@ -163,14 +168,15 @@ bool Translation::pop(const GuestInstruction& in) {
         return false;
     }
     const HostReg rsp = kHomeOf[kRsp];
-    stack_access(in, 0, AccessKind::kRead, rsp, kScratch0);
+    HostMem from{.base = kScratch0};
+    if (!grouped(in, from)) stack_access(in, 0, AccessKind::kRead, rsp, kScratch0);
     const unsigned number = general_register(operand.reg.value);
     const HostReg home = kHomeOf[number];
     if (home == kNoHostReg) {
-        e_.load(kScratch0, {.base = kScratch0});
+        e_.load(kScratch0, from);
         e_.store(guest(number), kScratch0);
     } else {
-        e_.load(home, {.base = kScratch0});
+        e_.load(home, from);
     }
     if (number != kRsp) e_.lea(rsp, {.base = rsp, .disp = 8});
     return true;

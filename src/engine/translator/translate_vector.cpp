@@ -51,12 +51,12 @@ void Translation::want_vectors() {
     vectors_loaded_ = true;
 }
 
-bool Translation::vector(const GuestInstruction& in) {
+bool Translation::vector_fits(const GuestInstruction& in, unsigned& alignment) const {
     const ZydisDecodedInstruction& info = in.decoded.info;
     if (!is_vector_extension(info.meta.isa_ext)) return false;
     const bool vex = info.encoding == ZYDIS_INSTRUCTION_ENCODING_VEX;
     if (!processor_.vectors_usable(vex)) return false;
-    unsigned alignment = 1;
+    alignment = 1;
     bool named = names_none(info.mnemonic);
     for (unsigned i = 0; i < info.operand_count; ++i) {
         const ZydisDecodedOperand& operand = in.operand(i);
@@ -69,7 +69,12 @@ bool Translation::vector(const GuestInstruction& in) {
         named = named || kind == ZYDIS_REGCLASS_XMM || kind == ZYDIS_REGCLASS_YMM;
         if (kind == ZYDIS_REGCLASS_MMX || kind == ZYDIS_REGCLASS_X87) return false;
     }
-    if (!named) return false;
+    return named;
+}
+
+bool Translation::vector(const GuestInstruction& in) {
+    unsigned alignment = 1;
+    if (!vector_fits(in, alignment)) return false;
     want_vectors();
     return generic(in, alignment);
 }

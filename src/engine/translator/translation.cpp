@@ -35,12 +35,15 @@ bool may_leave_flags(const GuestInstruction& in) {
 
 }  // namespace
 
-Translation::Translation(Processor& processor, Emitter& emitter, uint32_t block_id, uint64_t rip)
+Translation::Translation(Processor& processor, Emitter& emitter, uint32_t block_id, uint64_t rip,
+                         bool ungrouped)
     : processor_(processor),
       e_(emitter),
       block_id_(block_id),
       rip_(rip),
       instructions_(processor.workspace_.get()),
+      ungrouped_(ungrouped),
+      groups_(processor.groups_),
       cold_(processor.cold_) {
     cold_.clear();
 }
@@ -66,6 +69,11 @@ bool Translation::decode(std::span<const std::byte> bytes) {
     }
     byte_count_ = offset;
     analyse();
+    if (ungrouped_) {
+        for (size_t i = 0; i < count_; ++i) instructions_[i].group = -1;
+    } else {
+        plan_groups();
+    }
     return count_ > 0;
 }
 
@@ -189,43 +197,36 @@ void Translation::emit_cold() {
     for (size_t i = 0; i < cold_.size(); ++i) {
         if (e_.full()) return;
         Cold& cold = cold_[i];
-        e_.bind(cold.from);
         switch (cold.kind) {
-            case Cold::Kind::kStackAccess: {
-                // Not the page of the last stack access: look in the TLB after all.
+            case Cold::Kind::kStackAccess:
+            case Cold::Kind::kAccess: {
                 const bool writes = cold.access.kind == static_cast<uint8_t>(AccessKind::kWrite);
-                e_.alu(Alu::kXor, kScratch0, frame(offsetof(HostFrame, stack_tag)));
-                e_.mov(kScratch1, kScratch0);
-                e_.shift_right(kScratch1, 7);
-                e_.alu_imm(Alu::kAnd, kScratch1, (SoftTlb::kSlots - 1) * 32, false);
-                e_.alu(Alu::kAdd, kScratch1, core(processor_.offsets_.data_table));
-                const HostMem tag{.base = kScratch1,
-                                  .disp = writes ? int32_t{offsetof(SoftTlb::Entry, write_tag)}
-                                                 : int32_t{offsetof(SoftTlb::Entry, read_tag)}};
-                const HostMem host{.base = kScratch1, .disp = offsetof(SoftTlb::Entry, host)};
-                e_.alu(Alu::kXor, kScratch0, tag);
-                e_.alu_imm(Alu::kCmp, kScratch0, static_cast<int32_t>(cold.limit));
-                Label miss;
-                e_.jcc(Condition::kNbe, miss);
-                e_.alu(Alu::kAdd, kScratch0, host);
-                if (writes) {
-                    // From now on this is the stack's page.
-                    e_.op_push(tag);
-                    e_.op_pop(frame(offsetof(HostFrame, stack_tag)));
-                    e_.op_push(host);
-                    e_.op_pop(frame(offsetof(HostFrame, stack_host)));
-                }
+                e_.raw(&cold.access, sizeof cold.access);
+                e_.bind(cold.from);
+                e_.call_to(cold.kind == Cold::Kind::kAccess ? thunks.slow_access
+                           : writes                         ? thunks.stack_write
+                                                            : thunks.stack_read);
                 if (cold.result != kScratch0) e_.mov(cold.result, kScratch0);
                 e_.jmp(cold.back);
-                e_.bind(miss);
-                [[fallthrough]];
-            }
-            case Cold::Kind::kAccess:
-                e_.call_to(thunks.slow_access);
-                e_.raw(&cold.access, sizeof cold.access);
-                e_.jmp(cold.retry);
                 break;
+            }
+            case Cold::Kind::kStackRange: {
+                const bool writes = cold.access.kind == static_cast<uint8_t>(AccessKind::kWrite);
+                e_.raw(&cold.access, sizeof cold.access);
+                e_.bind(cold.from);
+                e_.call_to(writes ? thunks.stack_range_write : thunks.stack_range_read);
+                e_.mov(kScratch1, kScratch0);
+                e_.test(kScratch0, kScratch0);
+                e_.jcc(Condition::kNz, cold.back);
+                e_.jmp_to(e_.here() + 5);
+                processor_.sites_[cold.site].patch = e_.offset() - 4;
+                processor_.sites_[cold.site].stub = e_.here();
+                e_.call_to(thunks.exit);
+                e_.dword(cold.site);
+                break;
+            }
             case Cold::Kind::kExit:
+                e_.bind(cold.from);
                 if (ExitSite& site = processor_.sites_[cold.site];
                     site.kind == ExitSite::Kind::kDirect) {
                     site.stub = e_.here();
@@ -236,12 +237,14 @@ void Translation::emit_cold() {
                 e_.dword(cold.site);
                 break;
             case Cold::Kind::kLoadVectors:
+                e_.bind(cold.from);
                 e_.call_to(thunks.load_vectors);
                 e_.jmp(cold.back);
                 break;
             case Cold::Kind::kHandler:
+                e_.bind(cold.from);
+                e_.mov_imm64(kScratch0, reinterpret_cast<uint64_t>(cold.handled));
                 e_.call_to(thunks.handler);
-                e_.qword(reinterpret_cast<uint64_t>(cold.handled));
                 e_.jmp(cold.back);
                 break;
         }

@@ -24,11 +24,30 @@ struct GuestInstruction {
     uint16_t offset = 0;  // from the block's first byte
     uint8_t flags_read = 0, flags_written = 0;  // as LAHF bits, OF as bit 1
     bool always_writes = false;  // flags_written are written whatever the operands
+    int16_t group = -1;          // of accesses that share a check
+    int32_t group_at = 0;        // its access, from what the group's registers add up to at its start
 
     uint64_t next() const { return rip + decoded.length(); }
     ZydisMnemonic mnemonic() const { return decoded.mnemonic(); }
     const ZydisDecodedOperand& operand(unsigned i) const { return decoded.operands[i]; }
     unsigned width() const { return decoded.info.operand_width; }
+};
+
+// An access that may share its check: base + index * scale + disp, as guest register numbers.
+struct GroupAccess {
+    uint8_t base, index, scale;
+    int64_t disp;
+    unsigned size, alignment = 1;
+    bool writes = false;
+};
+
+// Accesses that share a check; see access_groups.cpp.
+struct AccessGroup {
+    uint8_t base, index, scale;
+    bool stack = false, writes = false;
+    unsigned alignment = 1;
+    int64_t low = 0, high = 0, aligned_at = 0;
+    size_t first = 0, last = 0;  // instructions
 };
 
 // Makes one block: decodes, analyses and emits. 64-bit code.
@@ -38,7 +57,8 @@ struct GuestInstruction {
 // into memory before, which also makes faults precise.
 class Translation {
   public:
-    Translation(Processor& processor, Emitter& emitter, uint32_t block_id, uint64_t rip);
+    Translation(Processor& processor, Emitter& emitter, uint32_t block_id, uint64_t rip,
+                bool ungrouped);
 
     // Decodes up to a page's end; false if the first instruction cannot be translated.
     bool decode(std::span<const std::byte> bytes);
@@ -51,15 +71,20 @@ class Translation {
 
     // Code that runs rarely, put behind the block.
     struct Cold {
-        enum class Kind : uint8_t { kAccess, kStackAccess, kExit, kLoadVectors, kHandler };
+        enum class Kind : uint8_t {
+            kAccess,
+            kStackAccess,
+            kStackRange,
+            kExit,
+            kLoadVectors,
+            kHandler
+        };
         Kind kind = Kind::kAccess;
         Label from, back;
         AccessSite access{};
         uint32_t site = 0;
         HostReg result = kScratch0;
-        uint32_t limit = 0;
         const void* handled = nullptr;
-        Label retry;
     };
 
   private:
@@ -90,11 +115,22 @@ class Translation {
     // The same for [RSP + displacement].
     void stack_access(const GuestInstruction& in, int32_t displacement, AccessKind kind,
                       HostReg base, HostReg result, unsigned size = 8);
-    void check_table(const GuestInstruction& in, unsigned size, AccessKind kind, HostReg result,
-                     unsigned alignment, const Label& retry);
-    void check_stack(const GuestInstruction& in, unsigned size, AccessKind kind, HostReg result,
-                     const Label& retry);
-    AccessSite access_site(const GuestInstruction& in, unsigned size, AccessKind kind) const;
+    // kScratch0: linear address, then its offset in the page; kScratch1: the TLB entry. The flags
+    // say "above" (or "not zero" if it has to be aligned and no more) for a miss.
+    void look_up(unsigned size, AccessKind kind, unsigned alignment);
+    void check_stack(const GuestInstruction& in, unsigned size, AccessKind kind, HostReg result);
+    void address_of(HostReg to, uint8_t base, uint8_t index, uint8_t scale_shift, int32_t disp,
+                    bool wide);
+    AccessSite access_site(const GuestInstruction& in, unsigned size, AccessKind kind,
+                           unsigned alignment = 1) const;
+
+    // --- accesses that share a check (access_groups.cpp) ---
+    bool groupable(const GuestInstruction& in, GroupAccess& access) const;
+    bool keeps_group(const GuestInstruction& in) const;
+    void plan_groups();
+    size_t plan_group(size_t first, const GroupAccess& start);
+    bool grouped(const GuestInstruction& in, HostMem& mem);
+    void check_group(const GuestInstruction& in, const AccessGroup& group);
 
     // --- instructions ---
     bool translate(const GuestInstruction& in);  // false: ends the block
@@ -117,6 +153,7 @@ class Translation {
     bool accumulator_immediate(const GuestInstruction& in);
     bool flags_in_ah(const GuestInstruction& in);
     bool vector(const GuestInstruction& in);
+    bool vector_fits(const GuestInstruction& in, unsigned& alignment) const;
     void want_vectors();
 
     // --- branches (translate_branch.cpp) ---
@@ -149,6 +186,8 @@ class Translation {
     bool cut_ = false;  // the block ends for want of room, not by a branch
     FlagsAt flags_ = FlagsAt::kHost;
     bool vectors_loaded_ = false;
+    const bool ungrouped_;
+    std::vector<AccessGroup>& groups_;
     std::vector<Cold>& cold_;
 };
 
