@@ -41,6 +41,7 @@ Translation::Translation(Processor& processor, Emitter& emitter, uint32_t block_
       e_(emitter),
       block_id_(block_id),
       rip_(rip),
+      legacy_(processor.legacy()),
       instructions_(processor.workspace_.get()),
       ungrouped_(ungrouped),
       groups_(processor.groups_),
@@ -54,7 +55,7 @@ bool Translation::decode(std::span<const std::byte> bytes) {
     while (count_ < kMaxInstructions && offset < bytes.size()) {
         GuestInstruction& in = instructions_[count_];
         const auto rest = bytes.subspan(offset);
-        if (mynah::decode(rest, CodeSize::k64, in.decoded) != DecodeStatus::kOk) break;
+        if (mynah::decode(rest, processor_.core_.mode.code_size, in.decoded) != DecodeStatus::kOk) break;
         in.bytes = rest.data();
         in.rip = rip_ + offset;
         in.offset = static_cast<uint16_t>(offset);
@@ -69,7 +70,7 @@ bool Translation::decode(std::span<const std::byte> bytes) {
     }
     byte_count_ = offset;
     analyse();
-    if (ungrouped_) {
+    if (ungrouped_ || legacy_) {
         for (size_t i = 0; i < count_; ++i) instructions_[i].group = -1;
     } else {
         plan_groups();
@@ -97,6 +98,8 @@ FlagsAt Translation::wanted_at_entry(bool& dead) const {
         const GuestInstruction& in = instructions_[i];
         if (touches_memory(in.decoded) || !is_plain(in.decoded)) return FlagsAt::kMemory;
         if (in.flags_read != 0) return FlagsAt::kHost;
+        // Goes elsewhere with the flags as they are.
+        if (branch_kind(in.mnemonic()) != BranchKind::kNone) return FlagsAt::kMemory;
         if (in.flags_written == 0) continue;
         dead = in.always_writes;
         return FlagsAt::kHost;
@@ -146,7 +149,7 @@ bool Translation::emit(Block& block) {
         e_.alu_mem_imm(Alu::kCmp,
                        {.base = kScratch1,
                         .disp = static_cast<int32_t>(SoftTlb::kCodeIdsOffset +
-                                                     4 * SoftTlb::index(rip_))},
+                                                     4 * SoftTlb::index(linear(rip_)))},
                        static_cast<int32_t>(block.page), false);
         Cold& cold = cold_.emplace_back();
         cold.kind = Cold::Kind::kExit;
@@ -186,7 +189,7 @@ bool Translation::emit(Block& block) {
             count_ = i + 1;
         }
     }
-    if (!ended) exit_to(rip_ + byte_count_, static_cast<unsigned>(count_));
+    if (!ended) exit_to(behind(instructions_[count_ - 1]), static_cast<unsigned>(count_));
     emit_cold();
     return !e_.full();
 }
