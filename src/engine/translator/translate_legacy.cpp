@@ -57,6 +57,9 @@ uint64_t Translation::behind(const GuestInstruction& in) const {
 bool Translation::vex_suits_legacy(const GuestInstruction& in) const {
     if (!processor_.core_.mode.protected_mode) return false;
     const ZydisDecodedInstruction& info = in.decoded.info;
+    // They leave registers 8 to 15 alone here.
+    if (info.mnemonic == ZYDIS_MNEMONIC_VZEROALL || info.mnemonic == ZYDIS_MNEMONIC_VZEROUPPER)
+        return false;
     const bool wide = info.raw.vex.W != 0;
     if (wide && moves_integer(info.mnemonic)) return false;
     for (unsigned i = 0; i < info.operand_count; ++i) {
