@@ -24,6 +24,7 @@ struct CodePage {
 struct Block {
     uint64_t rip = 0;
     uint32_t page = 0;    // id of its CodePage
+    uint32_t second_page = 0;  // of a single instruction that reaches into the next page
     uint16_t offset = 0;  // of its first byte in the page
     uint16_t byte_count = 0;
     uint16_t instruction_count = 0;

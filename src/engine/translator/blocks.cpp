@@ -41,7 +41,12 @@ uint32_t Processor::known_code_page(uint64_t linear) {
     const unsigned index = SoftTlb::index(linear);
     SoftTlb::Table& table = *core_.code_table_;
     const SoftTlb::Entry& entry = table.entries[index];
-    if ((entry.execute_tag ^ linear) >= kPageSize) return 0;
+    if ((entry.execute_tag ^ linear) >= kPageSize) {
+        interpreter::Core::Piece piece;
+        // A fault is left to the interpreter, which meets it again.
+        if (!core_.resolve(linear, AccessKind::kExecute, core_.access_mode_, piece)) return 0;
+        if ((entry.execute_tag ^ linear) >= kPageSize) return 0;
+    }
     uint32_t& id = table.code_ids[index];
     if (id == 0) {
         const auto found = page_ids_.find({linear & ~kPageMask, entry.host});
@@ -58,48 +63,87 @@ uint32_t Processor::find_code(bool ungrouped) {
     return lookup(core_.s.rip, page, ungrouped ? mode_number_ | kUngrouped : mode_number_);
 }
 
-// Translates the code at RIP, which was just run by the interpreter. 0: not now, or never.
-uint32_t Processor::translate_here(bool ungrouped) {
-    const uint64_t rip = core_.s.rip;
-    const uint64_t linear = fetch_address();
+// The page, made known if need be. 0: it cannot be fetched from.
+uint32_t Processor::code_page(uint64_t linear) {
+    if (const uint32_t known = known_code_page(linear); known != 0) return known;
     const unsigned index = SoftTlb::index(linear);
     SoftTlb::Table& table = *core_.code_table_;
     const SoftTlb::Entry& entry = table.entries[index];
     if ((entry.execute_tag ^ linear) >= kPageSize) return 0;
-    if (code_->size() - used_ < kMostCode || blocks_.size() == kMaxBlocks) flush_code();
+    const auto page = static_cast<uint32_t>(pages_.size());
+    CodePage& made = pages_.emplace_back();
+    made.linear = linear & ~kPageMask;
+    made.host = entry.host;
+    made.watched = core_.shared.memory.watch().page_of(reinterpret_cast<const void*>(entry.host));
+    page_ids_.emplace(PageKey{made.linear, made.host}, page);
+    pages_of_watched_[made.watched].push_back(page);
+    table.code_ids[index] = page;
+    return page;
+}
 
-    uint32_t page = known_code_page(linear);
-    if (page == 0) {
-        page = static_cast<uint32_t>(pages_.size());
-        CodePage& made = pages_.emplace_back();
-        made.linear = linear & ~kPageMask;
-        made.host = entry.host;
-        made.watched =
-            core_.shared.memory.watch().page_of(reinterpret_cast<const void*>(entry.host));
-        page_ids_.emplace(PageKey{made.linear, made.host}, page);
-        pages_of_watched_[made.watched].push_back(page);
-        table.code_ids[index] = page;
+// The linear address of the page behind a code page.
+uint64_t Processor::page_behind(uint32_t page) const {
+    const uint64_t linear = pages_[page].linear + kPageSize;
+    return legacy() ? linear & 0xffffffff : linear;
+}
+
+// A block's guard failed: sees to it that the TLB has what is needed. False: the instruction must
+// be run by the interpreter.
+bool Processor::guard_mended(uint32_t id) {
+    const Block& block = blocks_[id];
+    if (block.second_page == 0) return true;  // the first page is looked at anyway
+    const uint32_t second = known_code_page(page_behind(block.page));
+    if (second == block.second_page) return true;
+    if (second != 0) invalidate(id);  // another page is there now
+    return second != 0;
+}
+
+// Translates the code at RIP, which was just run by the interpreter. 0: not now, or never.
+uint32_t Processor::translate_here(bool ungrouped) {
+    const uint64_t rip = core_.s.rip;
+    const uint64_t linear = fetch_address();
+    const unsigned mode = ungrouped ? mode_number_ | kUngrouped : mode_number_;
+    if (code_->size() - used_ < kMostCode || blocks_.size() == kMaxBlocks) flush_code();
+    const uint32_t page = code_page(linear);
+    if (page == 0) return 0;
+    // It may be there already, if the TLB did not know the page when it was looked for.
+    if (const uint32_t id = lookup(rip, page, mode); id != 0) {
+        return id;
     }
     watch_page(pages_[page]);
     if (!settled(pages_[page].watched)) return 0;
 
     // A copy: other processors may be writing here.
     std::array<std::byte, 512> bytes;
-    size_t size = std::min<size_t>(kPageSize - (linear & kPageMask), bytes.size());
+    const auto in_page = static_cast<unsigned>(kPageSize - (linear & kPageMask));
     // Nothing behind the segment's limit is fetched.
-    if (legacy()) size = std::min<size_t>(size, uint64_t{mode_.cs_limit} - rip + 1);
+    const uint64_t in_limit = legacy() ? uint64_t{mode_.cs_limit} - rip + 1 : ~uint64_t{0};
+    const size_t size = std::min<uint64_t>({in_page, in_limit, bytes.size()});
     std::memcpy(bytes.data(),
                 reinterpret_cast<const void*>(pages_[page].host + (linear & kPageMask)), size);
     const auto id = static_cast<uint32_t>(blocks_.size());
     const size_t sites = sites_.size();
     Emitter emitter(code_->write_at(used_), code_->execute_at(used_), kMostCode);
     Translation translation(*this, emitter, id, rip, ungrouped);
-    if (!translation.decode(std::span(bytes).first(size))) return 0;
+    uint32_t second = 0;
+    if (!translation.decode(std::span(bytes).first(size))) {
+        // Nothing, or an instruction that is cut off by the page's end.
+        if (in_page >= kMaxInstructionLength || in_limit <= in_page) return 0;
+        second = code_page(page_behind(page));
+        if (second == 0) return 0;
+        watch_page(pages_[second]);
+        if (!settled(pages_[second].watched)) return 0;
+        std::memcpy(bytes.data() + in_page, reinterpret_cast<const void*>(pages_[second].host),
+                    kMaxInstructionLength);
+        const size_t both = std::min<uint64_t>(in_page + kMaxInstructionLength, in_limit);
+        if (!translation.decode_crossing(std::span(bytes).first(both), in_page)) return 0;
+    }
     Block block;
+    block.second_page = second;
     block.rip = rip;
     block.page = page;
     block.offset = static_cast<uint16_t>(linear & kPageMask);
-    block.mode = static_cast<uint16_t>(ungrouped ? mode_number_ | kUngrouped : mode_number_);
+    block.mode = static_cast<uint16_t>(mode);
     block.valid = true;
     blocks_.push_back(block);
     if (!translation.emit(blocks_.back())) {
@@ -119,6 +163,7 @@ uint32_t Processor::translate_here(bool ungrouped) {
     made.next = bucket;
     bucket = id;
     pages_[page].blocks.push_back(id);
+    if (second != 0) pages_[second].blocks.push_back(id);
     ++translated_;
     return id;
 }
@@ -185,6 +230,7 @@ void Processor::invalidate(uint32_t id) {
     HostFrame::LegacyJump& jump = frame_.legacy_jumps[HostFrame::legacy_jump_index(block.rip)];
     if (jump.code == block.guarded) jump = {};
     std::erase(pages_[block.page].blocks, id);
+    if (block.second_page != 0) std::erase(pages_[block.second_page].blocks, id);
 }
 
 void Processor::invalidate_range(uint64_t watched_page, unsigned begin, unsigned end) {
@@ -202,9 +248,13 @@ void Processor::invalidate_range(uint64_t watched_page, unsigned begin, unsigned
         }
         // Backwards: invalidate() takes the block off the list.
         for (size_t i = pages_[page].blocks.size(); i-- > 0;) {
+            if (i >= pages_[page].blocks.size()) continue;
             const uint32_t id = pages_[page].blocks[i];
             const Block& block = blocks_[id];
-            if (block.offset < end && block.offset + block.byte_count > begin) invalidate(id);
+            const bool first = block.page == page;
+            const unsigned from = first ? block.offset : 0u;
+            const unsigned to = block.offset + block.byte_count - (first ? 0u : kPageSize);
+            if (from < end && to > begin) invalidate(id);
         }
         if (give_up) pages_[page].is_watched = false;
     }

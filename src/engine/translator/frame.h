@@ -28,7 +28,7 @@ struct alignas(64) HostFrame {
 
     // Where indirect jumps went: guest address, and the guarded entry of the block there. A block
     // of another mode never gets in: see Processor::note_jump.
-    static constexpr unsigned kJumpBits = 13;
+    static constexpr unsigned kJumpBits = 15;
     struct Jump {
         uint64_t rip = 0;
         const std::byte* code = nullptr;

@@ -107,6 +107,10 @@ VcpuStatistics Processor::statistics() const {
     statistics.counters["code cache flushes"] = flushes_ - 1;
     statistics.counters["entries into translated code"] = entries_;
     statistics.counters["instructions left to the interpreter"] = slow_;
+    statistics.counters["cold blocks run by the interpreter"] = cold_runs_;
+    statistics.counters["exits: guards"] = guards_;
+    statistics.counters["exits: indirect jumps"] = indirect_;
+    statistics.counters["exits: system instructions"] = handled_exits_;
     auto runs = interpreted_;
     for (const auto& handled : handled_) runs[handled->mnemonic] += handled->runs;
     for (const auto& [mnemonic, count] : runs) {
@@ -256,8 +260,9 @@ bool Processor::after_exit(uint32_t site_id) {
             ungrouped_ = site.ungrouped;
             return true;
         case ExitSite::Kind::kGuard:
+            ++guards_;
             core_.s.rip = site.target;
-            return true;
+            return guard_mended(site.block) || interpret_one();
         case ExitSite::Kind::kIndirect:
             if (!interpreter::Core::canonical(frame_.exit_value)) {
                 // The branch itself faults: run it again, from the state before it.
@@ -268,6 +273,7 @@ bool Processor::after_exit(uint32_t site_id) {
             }
             core_.s.rip = frame_.exit_value;
             jumped_ = true;
+            ++indirect_;
             return true;
         case ExitSite::Kind::kInterpret:
             core_.s.rip = site.target;
@@ -276,6 +282,7 @@ bool Processor::after_exit(uint32_t site_id) {
         case ExitSite::Kind::kSlow:
             return interpret_one();
         case ExitSite::Kind::kHandled:
+            ++handled_exits_;
             core_.stats.instructions += handled_last_->count;
             if (outcome_ == interpreter::Outcome::kNext) {
                 core_.s.rip = core_.rip_after(handled_last_->op);
@@ -295,7 +302,7 @@ bool Processor::interpret() {
     pending_link_ = 0;
     interpreter::Block* block = core_.find_block();
     if (block == nullptr) return core_.raise_pending_fault();
-    if (block->host != 0 && block->op_count > 0 && !block->crosses_page && block->heat != kNever) {
+    if (block->host != 0 && block->op_count > 0 && block->heat != kNever) {
         if (block->heat >= options_.hot_after) {
             const uint32_t id = translate_here(false);
             if (id != 0) return true;
@@ -303,6 +310,7 @@ bool Processor::interpret() {
             ++block->heat;
         }
     }
+    ++cold_runs_;
     return core_.execute(*block, ~0u);
 }
 

@@ -86,6 +86,9 @@ class Processor final : public Vcpu, private WriteWatch::Listener {
     uint32_t find_code(bool ungrouped);
     uint32_t lookup(uint64_t rip, uint32_t page, unsigned mode) const;
     uint32_t known_code_page(uint64_t linear);
+    uint32_t code_page(uint64_t linear);
+    uint64_t page_behind(uint32_t page) const;
+    bool guard_mended(uint32_t block);
     uint32_t translate_here(bool ungrouped);
     uint32_t new_site(const ExitSite& site);
     void link(uint32_t site_id, uint32_t target_id);
@@ -164,6 +167,7 @@ class Processor final : public Vcpu, private WriteWatch::Listener {
     std::unordered_map<uint64_t, std::vector<Awaited>> unsettled_;  // by watched page
 
     uint64_t flushes_ = 0, translated_ = 0, links_ = 0, entries_ = 0, slow_ = 0;
+    uint64_t cold_runs_ = 0, guards_ = 0, indirect_ = 0, handled_exits_ = 0;
     uint64_t interpreted_elsewhere_ = 0;
     std::map<ZydisMnemonic, uint64_t> interpreted_;  // handlers run, of blocks flushed since
 };

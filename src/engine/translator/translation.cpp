@@ -78,6 +78,20 @@ bool Translation::decode(std::span<const std::byte> bytes) {
     return count_ > 0;
 }
 
+bool Translation::decode_crossing(std::span<const std::byte> bytes, unsigned in_page) {
+    GuestInstruction& in = instructions_[0];
+    if (mynah::decode(bytes, processor_.core_.mode.code_size, in.decoded) != DecodeStatus::kOk) return false;
+    if (in.decoded.length() <= in_page) return false;
+    in.bytes = bytes.data();
+    in.rip = rip_;
+    in.offset = 0;
+    in.group = -1;
+    count_ = 1;
+    byte_count_ = in.decoded.length();
+    analyse();
+    return true;
+}
+
 void Translation::analyse() {
     for (size_t i = 0; i < count_; ++i) {
         GuestInstruction& in = instructions_[i];
@@ -142,20 +156,24 @@ void Translation::want_flags(const GuestInstruction& in) {
 
 bool Translation::emit(Block& block) {
     bool dead = false;
-    const FlagsAt wanted = wanted_at_entry(dead);
-    const auto guard = [&] {
-        block.guarded = e_.here();
+    const bool crossing = block.second_page != 0;
+    const FlagsAt wanted = crossing ? FlagsAt::kMemory : wanted_at_entry(dead);
+    const auto check_page = [&](uint64_t address, uint32_t page) {
         e_.load(kScratch1, frame(offsetof(HostFrame, gate)));
         e_.alu_mem_imm(Alu::kCmp,
                        {.base = kScratch1,
                         .disp = static_cast<int32_t>(SoftTlb::kCodeIdsOffset +
-                                                     4 * SoftTlb::index(linear(rip_)))},
-                       static_cast<int32_t>(block.page), false);
+                                                     4 * SoftTlb::index(address))},
+                       static_cast<int32_t>(page), false);
         Cold& cold = cold_.emplace_back();
         cold.kind = Cold::Kind::kExit;
         cold.site = processor_.new_site(
             {.target = rip_, .block = block_id_, .kind = ExitSite::Kind::kGuard});
         e_.jcc(Condition::kNz, cold.from);
+    };
+    const auto guard = [&] {
+        block.guarded = e_.here();
+        check_page(linear(rip_), block.page);
     };
     if (dead) {
         guard();
@@ -180,6 +198,8 @@ bool Translation::emit(Block& block) {
         e_.bind(body);
         flags_ = FlagsAt::kMemory;
     }
+    // Whichever way it was entered, only the first page is known to be right.
+    if (crossing) check_page(linear(rip_ + kPageSize), block.second_page);
     bool ended = false;
     for (size_t i = 0; i < count_ && !ended; ++i) {
         if (e_.full()) return false;

@@ -62,6 +62,8 @@ class Translation {
 
     // Decodes up to a page's end; false if the first instruction cannot be translated.
     bool decode(std::span<const std::byte> bytes);
+    // Instead: one instruction that reaches into the next page, whose bytes follow.
+    bool decode_crossing(std::span<const std::byte> bytes, unsigned in_page);
     // Emits; false if there was no room.
     bool emit(Block& block);
 
