@@ -129,6 +129,11 @@ uint32_t Processor::translate_here(bool ungrouped) {
     if (!translation.decode(std::span(bytes).first(size))) {
         // Nothing, or an instruction that is cut off by the page's end.
         if (in_page >= kMaxInstructionLength || in_limit <= in_page) return 0;
+        Instruction cut;
+        if (decode(std::span(bytes).first(size), core_.mode.code_size, cut) !=
+            DecodeStatus::kTruncated) {
+            return 0;
+        }
         second = code_page(page_behind(page));
         if (second == 0) return 0;
         watch_page(pages_[second]);
