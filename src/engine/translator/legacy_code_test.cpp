@@ -198,21 +198,54 @@ class Generator {
         program_.put(kTables, (kTables + 0x1000) | kAll);
         program_.put(kTables + 0x1000, (kTables + 0x2000) | kAll);
         program_.put(kTables + 0x2000, (kTables + 0x3000) | kAll);
-        for (uint64_t i = 0; i < kMemorySize >> 12; ++i)
-            program_.put(kTables + 0x3000 + 8 * i, i << 12 | kAll);
+        // Not writable themselves: what a TLB remembers of tables that change is not defined.
+        s.cr0 |= x86::cr0::kWp;
+        for (uint64_t i = 0; i < kMemorySize >> 12; ++i) {
+            const bool table = i >= kTables >> 12 && i < (kTables >> 12) + 4;
+            program_.put(kTables + 0x3000 + 8 * i,
+                         (i << 12) | (table ? x86::page_entry::kPresent : kAll));
+        }
     }
 
     void make_code() {
+        struct Branch {
+            uint64_t at, behind;
+            unsigned size;
+            size_t index;
+        };
+        std::vector<Branch> branches;
+        std::vector<uint64_t> starts;
         uint64_t at = kCode + start_;
         const unsigned count = 4 + random_.below(28);
-        for (unsigned i = 0; i < count;) {
+        while (starts.size() < count) {
             std::array<std::byte, 24> bytes;
             Instruction in;
             if (!make_instruction(bytes, in)) continue;
             std::memcpy(&program_.memory[at], bytes.data(), in.length());
+            starts.push_back(at);
+            const auto& imm = in.info.raw.imm[0];
+            if (imm.is_relative)
+                branches.push_back({at + imm.offset, at + in.length(), imm.size / 8u, starts.size()});
+            at += in.length();
+        }
+        for (unsigned i = 0; i < 4; ++i) starts.push_back(at + i);
+        // Mostly forward, to instructions; what goes elsewhere meets HLT or small numbers.
+        for (const Branch& branch : branches) {
+            if (branch.size > 1 && random_.one_in(12)) continue;
+            const auto forward =
+                static_cast<uint32_t>(starts[branch.index + random_.below(4)] - branch.behind);
+            std::memcpy(&program_.memory[branch.at], &forward, branch.size);
+        }
+        disassemble_all(kCode + start_, at);
+    }
+
+    void disassemble_all(uint64_t at, uint64_t end) {
+        while (at < end) {
+            Instruction in;
+            if (decode(std::span(program_.memory).subspan(at, 15), size(), in) != DecodeStatus::kOk)
+                break;
             program_.text += disassemble(in, at) + "\n";
             at += in.length();
-            ++i;
         }
     }
 
@@ -240,14 +273,10 @@ class Generator {
         const bool divides = in.mnemonic() == ZYDIS_MNEMONIC_DIV ||
                              in.mnemonic() == ZYDIS_MNEMONIC_IDIV;
         if (divides && in.info.operand_width == 32) return false;
-        // Displacements and branches that lead somewhere.
+        // Displacements that lead somewhere.
         if (raw.disp.size == 32) {
             const uint32_t disp = random_.below(0x3000);
             std::memcpy(&bytes[raw.disp.offset], &disp, 4);
-        }
-        if (raw.imm[0].is_relative && !random_.one_in(12)) {
-            const uint32_t forward = random_.below(12);
-            std::memcpy(&bytes[raw.imm[0].offset], &forward, raw.imm[0].size / 8);
         }
         return decode(std::span(bytes).first(15), size(), in) == DecodeStatus::kOk;
     }
@@ -349,13 +378,18 @@ TEST_P(LegacyCode, DoesWhatTheInterpreterDoes) {
         constexpr uint64_t kMost = 3000;
         const VcpuExit exit = interpreter.run(program.state, kMost);
         if (exit == VcpuExit::kInstructionLimit) continue;  // a loop
-        if (exit == VcpuExit::kHalted) ++halted;
+        // Virtual-8086 mode may not halt.
+        const CpuState& end = interpreter.vcpu->state();
+        const uint64_t linear = (end.cs().base + end.rip) & 0xffffffff;
+        if (exit == VcpuExit::kHalted || interpreter.memory->load<uint8_t>(GuestPhys(linear)) == 0xf4)
+            ++halted;
         // The second time blocks are there, the third time they are linked.
         for (unsigned time = 1; time <= 3; ++time) {
             translator.restore(program.memory);
             EXPECT_EQ(translator.run(program.state, ~uint64_t{0}), exit);
             const std::string what = difference(interpreter, translator);
-            ASSERT_EQ(what, "") << "case " << i << " of seed " << seed << ", run " << time << "\n"
+            ASSERT_EQ(what, "") << "case " << i << " of seed " << seed << ", run " << time << "; from "
+                                << program.state.rip << " to " << end.rip << "\n"
                                 << program.text;
         }
     }
