@@ -94,7 +94,18 @@ class SoftTlb {
     std::array<Table*, kSetCount> current_{};
     std::vector<uint16_t> not_global_;         // slots of supervisor_
     std::array<LargePages, 2> large_pages_;
-    std::vector<uint64_t> written_;  // filter over host pages that may have a write tag
+    // Where a host page has its write tag: by a hash of its address.
+    struct Writer {
+        uintptr_t host = 0;
+        Table* table = nullptr;
+        uint16_t slot = 0;
+        bool several = false;
+    };
+    static constexpr unsigned kWriters = 4096;
+    static unsigned writer_index(uintptr_t host) { return (host >> 12) & (kWriters - 1); }
+    void note_writer(uintptr_t host, Table& in, unsigned slot);
+    std::vector<Writer> writers_;
+    std::vector<uint64_t> displaced_;  // filter over host pages whose Writer another one took
 };
 
 }  // namespace mynah

@@ -74,8 +74,9 @@ struct [[gnu::packed]] AccessSite {
     uint8_t kind : 2;  // AccessKind
     uint8_t alignment_shift : 6;
     uint8_t count;    // instructions of the block completed before it
+    uint16_t x87;     // offset + 1 of the x87 instruction that FIP does not show yet, 0: none
 };
-static_assert(sizeof(AccessSite) == 10);
+static_assert(sizeof(AccessSite) == 12);
 inline constexpr int kCallLength = 5;
 
 }  // namespace mynah::translator

@@ -47,12 +47,14 @@ uint32_t Processor::known_code_page(uint64_t linear) {
         if (!core_.resolve(linear, AccessKind::kExecute, core_.access_mode_, piece)) return 0;
         if ((entry.execute_tag ^ linear) >= kPageSize) return 0;
     }
+    // What is not known is noted as well: cold code comes by here at every block.
+    constexpr uint32_t kNoCode = ~0u;
     uint32_t& id = table.code_ids[index];
     if (id == 0) {
         const auto found = page_ids_.find({linear & ~kPageMask, entry.host});
-        if (found != page_ids_.end()) id = found->second;
+        id = found == page_ids_.end() ? kNoCode : found->second;
     }
-    return id;
+    return id == kNoCode ? 0 : id;
 }
 
 uint32_t Processor::find_code(bool ungrouped) {

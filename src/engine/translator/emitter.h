@@ -139,6 +139,12 @@ class Emitter {
         byte(0xb7);
         modrm_mem(to, from);
     }
+    void load_zero8(HostReg to, const HostMem& from) {
+        rex_mem(false, to, from);
+        byte(0x0f);
+        byte(0xb6);
+        modrm_mem(to, from);
+    }
     void store_imm32(const HostMem& to, int32_t value, bool w = true) {
         rex_mem(w, 0, to);
         byte(0xc7);

@@ -24,6 +24,11 @@ struct alignas(64) HostFrame {
     uint8_t x87_live = 0;
     uint64_t scratch = 0;  // for one instruction
 
+    static constexpr uint16_t kHostFcw = 0x37f;
+    uint16_t host_fcw = kHostFcw;  // what C++ wants
+    // The guest's x87 state on its way, as XSAVE has it. Only the first part is used.
+    alignas(64) std::array<std::byte, 576> x87_image{};
+
     static constexpr uint64_t kNoStack = 0x8000000000000000;  // not canonical
 
     // Where indirect jumps went: guest address, and the guarded entry of the block there. A block
@@ -66,6 +71,7 @@ struct Offsets {
     int32_t segments = 0;      // SegmentRegister each
     int32_t vector = 0;
     int32_t mxcsr = 0;
+    int32_t x87 = 0;
     int32_t tsc_offset = 0;
 };
 

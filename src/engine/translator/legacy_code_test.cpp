@@ -273,6 +273,10 @@ class Generator {
         const bool divides = in.mnemonic() == ZYDIS_MNEMONIC_DIV ||
                              in.mnemonic() == ZYDIS_MNEMONIC_IDIV;
         if (divides && in.info.operand_width == 32) return false;
+        // Up to 4 GiB of devices' memory.
+        const bool repeats = in.has_prefix(ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE |
+                                           ZYDIS_ATTRIB_HAS_REPNE);
+        if (repeats && in.info.address_width == 32) return false;
         // Displacements that lead somewhere.
         if (raw.disp.size == 32) {
             const uint32_t disp = random_.below(0x3000);
@@ -296,7 +300,7 @@ class Generator {
             0xb4, 0xb5, 0xb6, 0xb7, 0xba, 0xbb, 0xbc, 0xbd, 0xbe, 0xbf, 0xc0, 0xc1, 0xc7, 0xc3};
         static constexpr unsigned kVector[] = {0x10, 0x11, 0x28, 0x29, 0x2a, 0x2d, 0x50, 0x57, 0x58,
                                                0x6e, 0x6f, 0x7e, 0x7f, 0xd6, 0xef, 0xfe, 0xc4, 0xc5};
-        switch (random_.below(12)) {
+        switch (random_.below(13)) {
             case 0:
             case 1: put(random_.below(8) * 8 + random_.below(6)); break;  // ADD to CMP
             case 2: put(0x40 + random_.below(0x20)); break;  // INC DEC PUSH POP
@@ -315,6 +319,7 @@ class Generator {
                 put(random_.of(kVector));
                 break;
             case 8: put(random_.of(kRarely)); break;
+            case 9: put(0xd8 + random_.below(8)); break;  // x87
             default: put(random_.of(kOften)); break;
         }
     }
@@ -346,6 +351,19 @@ std::string difference(const Machine& one, const Machine& two) {
     }
     for (unsigned i = 0; i < 16; ++i) {
         if (a.vector[i].bytes != b.vector[i].bytes) return "xmm" + std::to_string(i);
+    }
+    const X87State &x87 = a.x87, &y87 = b.x87;
+    if (x87.fsw != y87.fsw) return differ("FSW", x87.fsw, y87.fsw);
+    if (x87.fcw != y87.fcw) return differ("FCW", x87.fcw, y87.fcw);
+    if (x87.tags != y87.tags) return differ("x87 tags", x87.tags, y87.tags);
+    if (x87.fip != y87.fip) return differ("FIP", x87.fip, y87.fip);
+    if (x87.fdp != y87.fdp) return differ("FDP", x87.fdp, y87.fdp);
+    if (x87.fop != y87.fop) return differ("FOP", x87.fop, y87.fop);
+    for (unsigned i = 0; i < 8; ++i) {
+        if (x87.physical[i].significand != y87.physical[i].significand ||
+            x87.physical[i].sign_exponent != y87.physical[i].sign_exponent) {
+            return "x87 register " + std::to_string(i);
+        }
     }
     for (uint64_t at = 0; at < kMemorySize; at += kPageSize) {
         const std::byte *x = one.page(at), *y = two.page(at);

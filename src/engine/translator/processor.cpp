@@ -95,6 +95,7 @@ Offsets Processor::measure() const {
             .segments = from(&core_.s.segments),
             .vector = from(&core_.s.vector),
             .mxcsr = from(&core_.s.mxcsr),
+            .x87 = from(&core_.s.x87),
             .tsc_offset = from(&core_.s.tsc_offset)};
 }
 
@@ -143,6 +144,11 @@ TranslationMode Processor::translation_mode() const {
 bool Processor::vectors_usable(bool vex) const {
     const unsigned wanted = vex ? kMasked | kSse | kAvx : kMasked | kSse;
     return (mode_.bits & wanted) == wanted;
+}
+
+bool Processor::x87_usable() const {
+    constexpr unsigned kWanted = kMasked | kX87;
+    return (mode_.bits & kWanted) == kWanted;
 }
 
 void Processor::change_mode(const TranslationMode& mode) {
@@ -341,6 +347,7 @@ uint64_t Processor::slow_access(Processor* self, uint64_t scratch0, uint64_t scr
     }
     core.s.rip = self->blocks_[site->block].rip + site->offset;
     core.stats.instructions += site->count;
+    if (site->x87 != 0) core.s.x87.fip = self->blocks_[site->block].rip + site->x87 - 1;
     return 0;
 }
 

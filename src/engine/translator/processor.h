@@ -81,6 +81,7 @@ class Processor final : public Vcpu, private WriteWatch::Listener {
     bool legacy() const { return core_.mode.code_size != CodeSize::k64; }
     uint64_t fetch_address() const;
     bool vectors_usable(bool vex) const;
+    bool x87_usable() const;
 
     // --- finding and making blocks (blocks.cpp) ---
     uint32_t find_code(bool ungrouped);

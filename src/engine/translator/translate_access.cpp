@@ -89,7 +89,8 @@ AccessSite Translation::access_site(const GuestInstruction& in, unsigned size, A
             .size = static_cast<uint16_t>(size),
             .kind = static_cast<uint8_t>(static_cast<unsigned>(kind) & 3u),
             .alignment_shift = static_cast<uint8_t>(std::countr_zero(alignment) & 63),
-            .count = static_cast<uint8_t>(completed(in))};
+            .count = static_cast<uint8_t>(completed(in)),
+            .x87 = static_cast<uint16_t>(x87_last_ != nullptr ? x87_last_->offset + 1 : 0)};
 }
 
 void Translation::access(const GuestInstruction& in, const ZydisDecodedOperand& mem, unsigned size,

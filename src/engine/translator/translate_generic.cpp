@@ -28,6 +28,7 @@ bool is_system_register(const ZydisDecodedOperand& operand) {
         return false;
     }
     switch (ZydisRegisterGetClass(operand.reg.value)) {
+        case ZYDIS_REGCLASS_MMX:
         case ZYDIS_REGCLASS_XMM:
         case ZYDIS_REGCLASS_YMM: return false;
         default: return !is_gpr(operand);

@@ -88,7 +88,7 @@ bool Translation::operation(const GuestInstruction& in) {
                 done = generic(in) || accumulator_immediate(in) || high_byte(in) ||
                        high_byte_and_memory(in);
             } else {
-                done = vector(in);
+                done = vector(in) || x87(in);
             }
             break;
     }
@@ -103,10 +103,11 @@ bool Translation::hand_over(const GuestInstruction& in) {
         return false;
     }
     save_flags();
+    store_fip();
     e_.mov_imm64(kScratch0, reinterpret_cast<uint64_t>(handled));
     e_.call_to(processor_.thunks_.handler);
     flags_clobbered();
-    vectors_loaded_ = false;
+    vectors_loaded_ = x87_loaded_ = false;
     if (!ends) return true;
     // Its handler always leaves the block; nothing comes here.
     exit_to(behind(in), completed(in) + 1);
@@ -267,6 +268,7 @@ bool Translation::divide(const GuestInstruction& in) {
         }
     }
     flags_clobbered();
+    store_fip();
     const size_t index = cold_.size();
     {
         Cold& cold = cold_.emplace_back();
@@ -297,7 +299,7 @@ bool Translation::divide(const GuestInstruction& in) {
     reencode(e_, in.decoded, in.bytes, fields);
     e_.mov(kRaxHome, kHostRax);
     e_.bind(cold_[index].back);
-    vectors_loaded_ = false;
+    vectors_loaded_ = x87_loaded_ = false;
     return true;
 }
 

@@ -96,6 +96,7 @@ bool Translation::suits_legacy(const GuestInstruction& in) const {
 // Lets the interpreter run the instruction if the condition holds. The flags are in memory, and
 // nothing of the instruction was done.
 void Translation::leave_if(const GuestInstruction& in, Condition condition) {
+    store_fip();
     Cold& cold = cold_.emplace_back();
     cold.kind = Cold::Kind::kExit;
     cold.site = processor_.new_site({.target = in.rip,

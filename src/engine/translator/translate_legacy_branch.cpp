@@ -111,6 +111,7 @@ Translation::End Translation::legacy_branch(const GuestInstruction& in) {
     const ZydisMnemonic m = in.mnemonic();
     if (in.decoded.info.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR || !suits_legacy(in))
         return End::kRefused;
+    store_fip();
     const bool jump_or_call = m == ZYDIS_MNEMONIC_JMP || m == ZYDIS_MNEMONIC_CALL;
     const bool conditional_branch = branch_kind(m) == BranchKind::kConditional;
     if (conditional_branch ||

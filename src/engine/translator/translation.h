@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdlib>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -69,7 +70,8 @@ class Translation {
 
     unsigned byte_count() const { return byte_count_; }
     unsigned instruction_count() const { return static_cast<unsigned>(count_); }
-    static constexpr unsigned kMaxInstructions = 40, kMaxBranches = 6;
+    static constexpr unsigned kMaxInstructions = 40;
+    static inline unsigned kMI = getenv("MI") ? atoi(getenv("MI")) : 40, kMaxBranches = getenv("MB") ? atoi(getenv("MB")) : 6;
 
     // Code that runs rarely, put behind the block.
     struct Cold {
@@ -79,6 +81,7 @@ class Translation {
             kStackRange,
             kExit,
             kLoadVectors,
+            kLoadX87,
             kHandler
         };
         Kind kind = Kind::kAccess;
@@ -142,6 +145,7 @@ class Translation {
     bool hand_over(const GuestInstruction& in);  // to the interpreter's handler; as translate()
     bool generic(const GuestInstruction& in, unsigned alignment = 1);
     bool high_byte(const GuestInstruction& in);
+    bool high_byte_and_memory(const GuestInstruction& in);
     void handler(const GuestInstruction& in, bool ends);
     const void* make_handled(const GuestInstruction& in, bool& ends);
     void integer_move_wide(const GuestInstruction& in, HostReg to, HostReg from, unsigned bits);
@@ -162,7 +166,17 @@ class Translation {
     bool vector_fits(const GuestInstruction& in, unsigned& alignment) const;
     void want_vectors();
 
-    bool high_byte_and_memory(const GuestInstruction& in);
+    // --- x87 and MMX (translate_x87.cpp) ---
+    bool x87(const GuestInstruction& in);
+    bool x87_fits(const GuestInstruction& in) const;
+    bool x87_control(const GuestInstruction& in);
+    void initialise_x87();
+    void load_control_word(const GuestInstruction& in, const ZydisDecodedOperand& mem);
+    bool mmx_fits(const GuestInstruction& in, unsigned& alignment) const;
+    bool mmx(const GuestInstruction& in);
+    void want_x87();
+    void store_fip();
+    void note_x87(const GuestInstruction& in, const ZydisDecodedOperand* mem);
 
     // --- branches (translate_branch.cpp) ---
     enum class End : uint8_t { kNo, kYes, kRefused };
@@ -221,6 +235,8 @@ class Translation {
     bool cut_ = false;  // the block ends for want of room, not by a branch
     FlagsAt flags_ = FlagsAt::kHost;
     bool vectors_loaded_ = false;
+    bool x87_loaded_ = false;
+    const GuestInstruction* x87_last_ = nullptr;  // whose address the guest's FIP does not show yet
     const bool ungrouped_;
     std::vector<AccessGroup>& groups_;
     std::vector<Cold>& cold_;
