@@ -58,12 +58,11 @@ uint32_t Processor::known_code_page(uint64_t linear) {
 }
 
 uint32_t Processor::find_code(bool ungrouped) {
-    if (core_.mode.code_size != CodeSize::k64 || !interpreter::Core::canonical(core_.s.rip)) {
-        return 0;
-    }
-    const uint32_t page = known_code_page(core_.s.rip);
+    const uint64_t linear = fetch_address();
+    if (linear == ~uint64_t{0}) return 0;
+    const uint32_t page = known_code_page(linear);
     if (page == 0) return 0;
-    return lookup(core_.s.rip, page, ungrouped ? mode_ | kUngrouped : mode_);
+    return lookup(core_.s.rip, page, ungrouped ? mode_number_ | kUngrouped : mode_number_);
 }
 
 // The page, made known if need be. 0: it cannot be fetched from.
@@ -84,12 +83,18 @@ uint32_t Processor::code_page(uint64_t linear) {
     return page;
 }
 
+// The linear address of the page behind a code page.
+uint64_t Processor::page_behind(uint32_t page) const {
+    const uint64_t linear = pages_[page].linear + kPageSize;
+    return legacy() ? linear & 0xffffffff : linear;
+}
+
 // A block's guard failed: sees to it that the TLB has what is needed. False: the instruction must
 // be run by the interpreter.
 bool Processor::guard_mended(uint32_t id) {
     const Block& block = blocks_[id];
     if (block.second_page == 0) return true;  // the first page is looked at anyway
-    const uint32_t second = known_code_page(block.rip + kPageSize);
+    const uint32_t second = known_code_page(page_behind(block.page));
     if (second == block.second_page) return true;
     if (second != 0) invalidate(id);  // another page is there now
     return second != 0;
@@ -98,11 +103,13 @@ bool Processor::guard_mended(uint32_t id) {
 // Translates the code at RIP, which was just run by the interpreter. 0: not now, or never.
 uint32_t Processor::translate_here(bool ungrouped) {
     const uint64_t rip = core_.s.rip;
+    const uint64_t linear = fetch_address();
+    const unsigned mode = ungrouped ? mode_number_ | kUngrouped : mode_number_;
     if (code_->size() - used_ < kMostCode || blocks_.size() == kMaxBlocks) flush_code();
-    const uint32_t page = code_page(rip);
+    const uint32_t page = code_page(linear);
     if (page == 0) return 0;
     // It may be there already, if the TLB did not know the page when it was looked for.
-    if (const uint32_t id = lookup(rip, page, ungrouped ? mode_ | kUngrouped : mode_); id != 0) {
+    if (const uint32_t id = lookup(rip, page, mode); id != 0) {
         return id;
     }
     watch_page(pages_[page]);
@@ -110,10 +117,12 @@ uint32_t Processor::translate_here(bool ungrouped) {
 
     // A copy: other processors may be writing here.
     std::array<std::byte, 512> bytes;
-    const auto in_page = static_cast<unsigned>(kPageSize - (rip & kPageMask));
-    const size_t size = std::min<size_t>(in_page, bytes.size());
-    std::memcpy(bytes.data(), reinterpret_cast<const void*>(pages_[page].host + (rip & kPageMask)),
-                size);
+    const auto in_page = static_cast<unsigned>(kPageSize - (linear & kPageMask));
+    // Nothing behind the segment's limit is fetched.
+    const uint64_t in_limit = legacy() ? uint64_t{mode_.cs_limit} - rip + 1 : ~uint64_t{0};
+    const size_t size = std::min<uint64_t>({in_page, in_limit, bytes.size()});
+    std::memcpy(bytes.data(),
+                reinterpret_cast<const void*>(pages_[page].host + (linear & kPageMask)), size);
     const auto id = static_cast<uint32_t>(blocks_.size());
     const size_t sites = sites_.size();
     Emitter emitter(code_->write_at(used_), code_->execute_at(used_), kMostCode);
@@ -121,24 +130,27 @@ uint32_t Processor::translate_here(bool ungrouped) {
     uint32_t second = 0;
     if (!translation.decode(std::span(bytes).first(size))) {
         // Nothing, or an instruction that is cut off by the page's end.
-        if (in_page >= kMaxInstructionLength) return 0;
-        second = code_page(rip + kPageSize);
+        if (in_page >= kMaxInstructionLength || in_limit <= in_page) return 0;
+        Instruction cut;
+        if (decode(std::span(bytes).first(size), core_.mode.code_size, cut) !=
+            DecodeStatus::kTruncated) {
+            return 0;
+        }
+        second = code_page(page_behind(page));
         if (second == 0) return 0;
         watch_page(pages_[second]);
         if (!settled(pages_[second].watched)) return 0;
         std::memcpy(bytes.data() + in_page, reinterpret_cast<const void*>(pages_[second].host),
                     kMaxInstructionLength);
-        if (!translation.decode_crossing(std::span(bytes).first(in_page + kMaxInstructionLength),
-                                         in_page)) {
-            return 0;
-        }
+        const size_t both = std::min<uint64_t>(in_page + kMaxInstructionLength, in_limit);
+        if (!translation.decode_crossing(std::span(bytes).first(both), in_page)) return 0;
     }
     Block block;
     block.second_page = second;
     block.rip = rip;
     block.page = page;
-    block.offset = static_cast<uint16_t>(rip & kPageMask);
-    block.mode = static_cast<uint16_t>(ungrouped ? mode_ | kUngrouped : mode_);
+    block.offset = static_cast<uint16_t>(linear & kPageMask);
+    block.mode = static_cast<uint16_t>(mode);
     block.valid = true;
     blocks_.push_back(block);
     if (!translation.emit(blocks_.back())) {
@@ -204,6 +216,11 @@ void Processor::unlink_incoming(Block& block) {
 
 // An indirect jump came to this block: the next one finds it by itself.
 void Processor::note_jump(const Block& block) {
+    if (legacy()) {
+        frame_.legacy_jumps[HostFrame::legacy_jump_index(block.rip)] = {
+            .rip = static_cast<uint32_t>(block.rip), .mode = block.mode, .code = block.guarded};
+        return;
+    }
     frame_.jumps[HostFrame::jump_index(block.rip)] = {.rip = block.rip, .code = block.guarded};
 }
 
@@ -217,6 +234,8 @@ void Processor::invalidate(uint32_t id) {
     unlink_incoming(block);
     const unsigned index = HostFrame::jump_index(block.rip);
     if (frame_.jumps[index].code == block.guarded) frame_.jumps[index] = HostFrame::no_jump(index);
+    HostFrame::LegacyJump& jump = frame_.legacy_jumps[HostFrame::legacy_jump_index(block.rip)];
+    if (jump.code == block.guarded) jump = {};
     std::erase(pages_[block.page].blocks, id);
     if (block.second_page != 0) std::erase(pages_[block.second_page].blocks, id);
 }
@@ -275,6 +294,7 @@ void Processor::flush_code() {
     unsettled_.clear();
     core_.tlb_.forget_code();
     forget_jumps();
+    frame_.legacy_jumps.fill({});
     pending_link_ = 0;
     used_ = thunks_end_;
     ++flushes_;

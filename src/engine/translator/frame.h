@@ -47,6 +47,18 @@ struct alignas(64) HostFrame {
     static unsigned jump_index(uint64_t rip) {
         return (static_cast<uint32_t>(rip) * kJumpFactor) >> (32 - kJumpBits);
     }
+
+    // The same for code of 16 and 32 bits, of all its modes. No mode has the number 0.
+    static constexpr unsigned kLegacyJumpBits = 10;
+    struct LegacyJump {
+        uint32_t rip = 0;
+        uint32_t mode = 0;
+        const std::byte* code = nullptr;
+    };
+    std::array<LegacyJump, 1u << kLegacyJumpBits> legacy_jumps{};
+    static unsigned legacy_jump_index(uint64_t rip) {
+        return (static_cast<uint32_t>(rip) * kJumpFactor) >> (32 - kLegacyJumpBits);
+    }
 };
 
 // Distances from the frame to what emitted code uses of Core; the same for all processors.
@@ -55,7 +67,8 @@ struct Offsets {
     int32_t flags = 0;         // Flags::arithmetic
     int32_t system_flags = 0;  // Flags::system
     int32_t data_table = 0;    // pointer to SoftTlb::Table
-    int32_t segment_base = 0;
+    int32_t segment_base = 0;  // as 64-bit mode sees them, 8 bytes each
+    int32_t segments = 0;      // SegmentRegister each
     int32_t vector = 0;
     int32_t mxcsr = 0;
     int32_t x87 = 0;

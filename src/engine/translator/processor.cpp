@@ -92,6 +92,7 @@ Offsets Processor::measure() const {
             .system_flags = from(&core_.s.flags.system),
             .data_table = from(&core_.data_table_),
             .segment_base = from(&core_.segment_base_),
+            .segments = from(&core_.s.segments),
             .vector = from(&core_.s.vector),
             .mxcsr = from(&core_.s.mxcsr),
             .x87 = from(&core_.s.x87),
@@ -124,7 +125,7 @@ enum ModeBits : uint16_t { kSse = 1u << 8, kAvx = 1u << 9, kX87 = 1u << 10, kMas
 }
 
 // What translated code takes for granted.
-uint16_t Processor::translation_mode() const {
+TranslationMode Processor::translation_mode() const {
     const CpuState& s = core_.s;
     unsigned mode = core_.mode.key();
     const bool off = (s.cr0 & (x86::cr0::kEm | x86::cr0::kTs)) != 0;
@@ -134,24 +135,45 @@ uint16_t Processor::translation_mode() const {
     const bool masked = (s.mxcsr & 0x1f80) == 0x1f80 && (s.x87.fcw & 0x3f) == 0x3f &&
                         (s.x87.fsw & 0x80) == 0;
     if (masked) mode |= kMasked;
-    return static_cast<uint16_t>(mode);
+    TranslationMode result;
+    result.bits = static_cast<uint16_t>(mode);
+    if (legacy()) result.set_segments(s, core_.mode.protected_mode);
+    return result;
 }
 
 bool Processor::vectors_usable(bool vex) const {
     const unsigned wanted = vex ? kMasked | kSse | kAvx : kMasked | kSse;
-    return (mode_ & wanted) == wanted;
+    return (mode_.bits & wanted) == wanted;
 }
 
 bool Processor::x87_usable() const {
     constexpr unsigned kWanted = kMasked | kX87;
-    return (mode_ & kWanted) == kWanted;
+    return (mode_.bits & kWanted) == kWanted;
 }
 
-void Processor::change_mode(uint16_t mode) {
-    mode_ = mode;
+void Processor::change_mode(const TranslationMode& mode) {
+    constexpr size_t kMostModes = 4096;
     pending_link_ = 0;
-    // The table has the jumps of one mode.
+    if (mode_numbers_.size() >= kMostModes) {
+        flush_code();  // blocks know their mode by its number
+        mode_numbers_.clear();
+        jumps_mode_ = 0;
+    }
+    mode_ = mode;
+    const auto next = static_cast<uint16_t>(mode_numbers_.size() + 1);
+    mode_number_ = mode_numbers_.try_emplace(mode, next).first->second;
+    // 64-bit code has a table of jumps that is right in one mode; a 32-bit program's system calls
+    // leave it alone, because in the table of other code entries name their mode.
+    if (legacy() || jumps_mode_ == mode_number_) return;
+    jumps_mode_ = mode_number_;
     forget_jumps();
+}
+
+// The linear address that the instruction at RIP is fetched from; all ones if it cannot be.
+uint64_t Processor::fetch_address() const {
+    const CpuState& s = core_.s;
+    if (!legacy()) return interpreter::Core::canonical(s.rip) ? s.rip : ~uint64_t{0};
+    return s.rip > s.cs().limit ? ~uint64_t{0} : (s.cs().base + s.rip) & 0xffffffff;
 }
 
 // Guards look at the table that code is fetched by. False: there was an alarm, and it is closed.
@@ -196,7 +218,7 @@ VcpuExit Processor::run(uint64_t instruction_limit) {
             pending_link_ = 0;
             alive = core_.step();
         } else {
-            if (const uint16_t mode = translation_mode(); mode != mode_) change_mode(mode);
+            if (const TranslationMode mode = translation_mode(); mode != mode_) change_mode(mode);
             const bool ungrouped = std::exchange(ungrouped_, false);
             uint32_t id = find_code(ungrouped);
             if (id == 0 && ungrouped) {
@@ -291,10 +313,8 @@ bool Processor::interpret() {
     pending_link_ = 0;
     interpreter::Block* block = core_.find_block();
     if (block == nullptr) return core_.raise_pending_fault();
-    if (core_.mode.code_size == CodeSize::k64 && block->host != 0 && block->op_count > 0 &&
-        block->heat != kNever) {
-        static const unsigned ha = getenv("HA") ? atoi(getenv("HA")) : options_.hot_after;
-        if (block->heat >= ha) {
+    if (block->host != 0 && block->op_count > 0 && block->heat != kNever) {
+        if (block->heat >= options_.hot_after) {
             const uint32_t id = translate_here(false);
             if (id != 0) return true;
         } else {

@@ -8,6 +8,8 @@ namespace mynah::translator {
 
 // Forward within the page, the mapping is known to be right, and no loop is closed.
 bool Translation::wants_guard(uint64_t from, uint64_t target) const {
+    from = linear(from);
+    target = linear(target);
     return (from >> 12) != (target >> 12) || target <= from;
 }
 
