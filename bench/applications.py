@@ -9,45 +9,60 @@ import struct
 import subprocess
 
 SOURCES = pathlib.Path(__file__).resolve().parent / "applications"
+COMPILED = SOURCES.parent / "programs" / "compute" / "integer_core.c"
 SYSTEM_PATH = "/usr/bin:/bin:/usr/sbin:/sbin"
 ENVIRONMENT = {"PATH": SYSTEM_PATH, "LC_ALL": "C", "HOME": "/"}
 
-# Name in the table, program, arguments. Files are those of data().
+# Group and name in the table, program, arguments. Files are those of data(). What is cold runs much
+# code few times: a compiler, and programs that do nothing but start.
 COMMANDS = (
-    ("gzip", "gzip", "-6 -n -c text"),
-    ("gunzip", "gzip", "-d -n -c text.gz"),
-    ("xz", "xz", "-1 -T1 -c text"),
-    ("zstd", "zstd", "-3 -T1 --single-thread -q -c text text text"),
-    ("awk", "mawk", "-f work.awk text"),
-    ("python", "python3", "-I -S -B work.py"),
-    ("sqlite", "sqlite3", "-batch -init work.sql :memory: .exit"),
-    ("openssl sha256", "openssl", "dgst -sha256 bytes bytes bytes bytes bytes bytes"),
-    ("openssl aes-128-cbc", "openssl", "enc -aes-128-cbc -nosalt -in bytes "
+    ("applications/gzip", "gzip", "-6 -n -c text"),
+    ("applications/gunzip", "gzip", "-d -n -c text.gz"),
+    ("applications/xz", "xz", "-1 -T1 -c text"),
+    ("applications/zstd", "zstd", "-3 -T1 --single-thread -q -c text text text"),
+    ("applications/awk", "mawk", "-f work.awk text"),
+    ("applications/python", "python3", "-I -S -B work.py"),
+    ("applications/sqlite", "sqlite3", "-batch -init work.sql :memory: .exit"),
+    ("applications/openssl sha256", "openssl", "dgst -sha256 bytes bytes bytes bytes bytes bytes"),
+    ("applications/openssl aes-128-cbc", "openssl", "enc -aes-128-cbc -nosalt -in bytes "
                                        "-K 00112233445566778899aabbccddeeff "
                                        "-iv 0102030405060708090a0b0c0d0e0f10"),
+    ("cold/compiler", "cc1", "-fpreprocessed -quiet -O2 -o - work.i"),
+    ("cold/starting programs", "dash", "start.sh"),
 )
+STARTED = ("gzip", "xz", "mawk", "sqlite3", "openssl")   # by applications/start.sh
 TEXT_BYTES, RANDOM_BYTES = 1 << 20, 6 << 20
 
 
 class Application:
     """One command; `words` begin with the program's full path."""
 
-    def __init__(self, name, program, arguments):
-        self.metric = f"applications/{name}"
-        self.name = name
+    def __init__(self, metric, program, arguments):
+        self.metric = metric
         self.words = [str(program), *arguments.split()]
+
+    def programs(self):
+        """It, and those it starts."""
+        also = STARTED if self.words[-1] == "start.sh" else ()
+        return [pathlib.Path(self.words[0]), *(pathlib.Path(_find(name)) for name in also)]
 
 
 def installed():
     """(applications whose program the host has, names of programs it has not)"""
     found, missing = [], []
-    for name, program, arguments in COMMANDS:
-        path = shutil.which(program, path=SYSTEM_PATH)
-        if path:
-            found.append(Application(name, path, arguments))
+    for metric, program, arguments in COMMANDS:
+        if path := _find(program):
+            found.append(Application(metric, path, arguments))
         else:
             missing.append(program)
     return found, missing
+
+
+def _find(program):
+    if program == "cc1":   # of gcc, in a directory of its own
+        program = subprocess.run(["gcc", "-print-prog-name=cc1"], check=True, text=True,
+                                 stdout=subprocess.PIPE).stdout.strip()
+    return shutil.which(program, path=SYSTEM_PATH)
 
 
 def data(directory):
@@ -60,6 +75,7 @@ def data(directory):
     packed = subprocess.run(["gzip", "-6", "-n", "-c", directory / "text"], check=True,
                             stdout=subprocess.PIPE).stdout
     (directory / "text.gz").write_bytes(packed * 6)
+    subprocess.run(["gcc", "-E", "-o", directory / "work.i", COMPILED], check=True)
 
 
 def _text():
@@ -79,12 +95,12 @@ def files(applications, directory):
     """What a guest needs besides `directory`: {path: (bytes, mode)}."""
     wanted = {}
     for each in applications:
-        program = pathlib.Path(each.words[0])
-        for path in [program, *libraries(program)]:
-            wanted[str(path).lstrip("/")] = (path.read_bytes(), 0o755)
-        if each.name == "python":
+        for program in each.programs():
+            for path in [program, *libraries(program)]:
+                wanted[str(path).lstrip("/")] = (path.read_bytes(), 0o755)
+        if each.words[-1] == "work.py":
             wanted |= _python_modules(each, directory)
-        if each.name.startswith("openssl"):
+        if any(program.name == "openssl" for program in each.programs()):
             configuration = pathlib.Path("/usr/lib/ssl/openssl.cnf")
             if configuration.exists():
                 wanted[str(configuration).lstrip("/")] = (configuration.read_bytes(), 0o644)

@@ -35,7 +35,7 @@ def _bar(y, height, share, style):
 
 def _rows(results):
     """(title, share of ours, share of the peer, whether it is a group's mean)"""
-    for group in ("compute", "kernel", "applications", "smp"):
+    for group in ("compute", "kernel", "applications", "cold", "smp"):
         metrics = [metric for metric in results.metrics(group)
                    if results.share(metric, results.first) is not None]
         if not metrics:

@@ -4,7 +4,7 @@ import statistics
 import goals
 from subjects import readable
 
-GROUPS = ("boot", "compute", "kernel", "applications", "smp")
+GROUPS = ("boot", "compute", "kernel", "applications", "cold", "smp")
 
 
 class Results:

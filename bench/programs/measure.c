@@ -6,7 +6,7 @@
 //   measure list
 //   measure SECONDS all                     every program
 //   measure SECONDS programs GROUP/NAME...  those
-//   measure SECONDS command NAME WORD...    this command, whose output is the checksum
+//   measure SECONDS command GROUP/NAME WORD...   this command, whose output is the checksum
 #define _GNU_SOURCE
 #include "measure.h"
 
@@ -146,7 +146,10 @@ int main(int argc, char** argv) {
     const double seconds = atof(argv[1]);
     if (argc > 4 && strcmp(argv[2], "command") == 0) {
         command_words = argv + 4;
-        const struct Program command = {"applications", argv[3], run_command, NULL};
+        char* const name = strchr(argv[3], '/');
+        if (name == NULL) fail(argv[3], "is not GROUP/NAME");
+        *name = 0;
+        const struct Program command = {argv[3], name + 1, run_command, NULL};
         measure(&command, seconds);
         return 0;
     }

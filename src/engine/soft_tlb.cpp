@@ -6,13 +6,13 @@ namespace mynah {
 namespace {
 
 constexpr unsigned kLargeShift = 21, kHugeShift = 30;
-constexpr unsigned kWrittenBits = 1u << 16;
+constexpr unsigned kDisplacedBits = 1u << 16;
 
 unsigned bloom_bit(uint64_t linear) {
     return static_cast<unsigned>(((linear >> kLargeShift) * 0x9e3779b97f4a7c15u) >> 52);
 }
 
-size_t written_bit(uintptr_t host_page) { return (host_page >> 12) & (kWrittenBits - 1); }
+size_t displaced_bit(uintptr_t host_page) { return (host_page >> 12) & (kDisplacedBits - 1); }
 
 void drop(SoftTlb::Table& table, unsigned index) {
     const uint64_t none = SoftTlb::no_tag(index);
@@ -32,7 +32,7 @@ void SoftTlb::Table::clear() {
     filled = 0;
 }
 
-SoftTlb::SoftTlb() : supervisor_(new Table), written_(kWrittenBits / 64) {
+SoftTlb::SoftTlb() : supervisor_(new Table), writers_(kWriters), displaced_(kDisplacedBits / 64) {
     switch_pcid(0, true);
 }
 
@@ -57,6 +57,11 @@ void SoftTlb::use(Space& space) {
 void SoftTlb::fill(Set set, const Page& page) {
     Table& in = table(set);
     const unsigned i = index(page.linear);
+    if (set == kSupervisor && !page.global) {
+        // Before the entry is made: whoever asked for it goes on to use it.
+        if (not_global_.size() >= 2 * kSlots) drop_not_global();
+        not_global_.push_back(static_cast<uint16_t>(i));
+    }
     const uint64_t tag = page.linear & ~uint64_t{0xfff}, none = no_tag(i);
     Entry& entry = in.entries[i];
     if (entry.execute_tag != tag || entry.host != page.host || !page.executable) in.code_ids[i] = 0;
@@ -66,16 +71,12 @@ void SoftTlb::fill(Set set, const Page& page) {
              .host = page.host};
     if (in.filled < Table::kLogged) in.log[in.filled] = static_cast<uint16_t>(i);
     if (in.filled <= Table::kLogged) ++in.filled;
-    if (set == kSupervisor && !page.global) not_global_.push_back(static_cast<uint16_t>(i));
-    if (not_global_.size() > 2 * kSlots) drop_not_global();
-    if (page.writable) {
-        const size_t bit = written_bit(page.host);
-        written_[bit / 64] |= uint64_t{1} << (bit % 64);
-    }
+    if (page.writable) note_writer(page.host, in, i);
     if (page.page_shift > 12) note_large_page(page.linear, page.page_shift);
 }
 
 void SoftTlb::drop_not_global() {
+    ++generation_;
     // A slot may meanwhile hold a global page; it is found again.
     for (const uint16_t i : not_global_) drop(*supervisor_, i);
     not_global_.clear();
@@ -96,16 +97,18 @@ void SoftTlb::note_large_page(uint64_t linear, unsigned page_shift) {
 }
 
 void SoftTlb::flush_all() {
+    ++generation_;
     each_table([](Table& table) { table.clear(); });
     for (Space& space : spaces_) {
         space.valid = space.valid && space.user.get() == current_[kUser];
     }
     not_global_.clear();
     large_pages_ = {};
-    std::fill(written_.begin(), written_.end(), 0);
+    std::fill(displaced_.begin(), displaced_.end(), 0);
 }
 
 void SoftTlb::flush_page(uint64_t linear) {
+    ++generation_;
     const LargePages& pages = large_pages(linear);
     const unsigned position = bloom_bit(linear);
     const bool large =
@@ -128,6 +131,7 @@ void SoftTlb::flush_page(uint64_t linear) {
 }
 
 void SoftTlb::switch_pcid(uint16_t pcid, bool flush) {
+    ++generation_;
     drop_not_global();
     for (Space& space : spaces_) {
         if (!space.valid || space.pcid != pcid) continue;
@@ -151,15 +155,38 @@ void SoftTlb::forget_code() {
     each_table([](Table& table) { table.code_ids.fill(0); });
 }
 
+void SoftTlb::note_writer(uintptr_t host, Table& in, unsigned slot) {
+    Writer& writer = writers_[writer_index(host)];
+    if (writer.host == host) {
+        if (writer.table != &in || writer.slot != slot) writer.several = true;
+        return;
+    }
+    if (writer.host != 0) {
+        const size_t bit = displaced_bit(writer.host);
+        displaced_[bit / 64] |= uint64_t{1} << (bit % 64);
+    }
+    writer = {.host = host, .table = &in, .slot = static_cast<uint16_t>(slot), .several = false};
+}
+
 void SoftTlb::forget_writes(uintptr_t host_page) {
-    const size_t bit = written_bit(host_page);
-    if (((written_[bit / 64] >> (bit % 64)) & 1) == 0) return;
-    // The bit stays: other pages share it.
-    each_table([&](Table& table) {
-        for (unsigned i = 0; i < kSlots; ++i) {
-            if (table.entries[i].host == host_page) table.entries[i].write_tag = no_tag(i);
-        }
-    });
+    ++generation_;
+    const auto forget = [&](Table& table, unsigned slot) {
+        if (table.entries[slot].host == host_page) table.entries[slot].write_tag = no_tag(slot);
+    };
+    const size_t bit = displaced_bit(host_page);
+    const bool displaced = ((displaced_[bit / 64] >> (bit % 64)) & 1) != 0;
+    Writer& writer = writers_[writer_index(host_page)];
+    const bool known = writer.host == host_page;
+    if (!displaced && !known) return;
+    if (!displaced && !writer.several) {
+        forget(*writer.table, writer.slot);
+    } else {
+        each_table([&](Table& table) {
+            for (unsigned i = 0; i < kSlots; ++i) forget(table, i);
+        });
+    }
+    // The bit in displaced_ stays: other pages share it.
+    if (known) writer = {};
 }
 
 }  // namespace mynah

@@ -66,6 +66,8 @@ class SoftTlb {
     // MOV CR3: continues with the address space of this PCID; flush: its entries are forgotten.
     void switch_pcid(uint16_t pcid, bool flush);
     void forget_code();  // all code_ids
+    // Changes whenever an entry may have lost a right, or another address space came.
+    uint64_t generation() const { return generation_; }
     // Stores to this page no longer hit, so that they are seen.
     void forget_writes(uintptr_t host_page);
 
@@ -88,13 +90,25 @@ class SoftTlb {
     void note_large_page(uint64_t linear, unsigned page_shift);
     LargePages& large_pages(uint64_t linear) { return large_pages_[linear >> 63]; }
 
+    uint64_t generation_ = 0;
     std::array<Space, 8> spaces_;
     unsigned next_space_ = 0;
     std::unique_ptr<Table> supervisor_;
     std::array<Table*, kSetCount> current_{};
     std::vector<uint16_t> not_global_;         // slots of supervisor_
     std::array<LargePages, 2> large_pages_;
-    std::vector<uint64_t> written_;  // filter over host pages that may have a write tag
+    // Where a host page has its write tag: by a hash of its address.
+    struct Writer {
+        uintptr_t host = 0;
+        Table* table = nullptr;
+        uint16_t slot = 0;
+        bool several = false;
+    };
+    static constexpr unsigned kWriters = 4096;
+    static unsigned writer_index(uintptr_t host) { return (host >> 12) & (kWriters - 1); }
+    void note_writer(uintptr_t host, Table& in, unsigned slot);
+    std::vector<Writer> writers_;
+    std::vector<uint64_t> displaced_;  // filter over host pages whose Writer another one took
 };
 
 }  // namespace mynah

@@ -122,6 +122,15 @@ TEST(SoftTlb, ForgetsMoreThanItCanList) {
     }
 }
 
+TEST(SoftTlb, AnEntryIsThereAfterItWasMade) {
+    SoftTlb tlb;
+    for (uint64_t i = 0; i < 10 * SoftTlb::kSlots; ++i) {
+        put(tlb, SoftTlb::kSupervisor, kLinear, 0x1000, false);
+        ASSERT_TRUE(hits(tlb, SoftTlb::kSupervisor, kLinear)) << i;
+        tlb.flush_page(kLinear);
+    }
+}
+
 TEST(SoftTlb, CodeIdsGoWithTheirPage) {
     SoftTlb tlb;
     put(tlb, SoftTlb::kUser, kLinear, 0x1000);

@@ -48,7 +48,11 @@ void WriteLog::after_walk() {
         for (size_t i = 0; i < kPageSize; ++i) {
             const std::byte change = page->at_walk[i] ^ page->host[i];
             page->before[i] ^= change;
-            if (undone_) page->after[i] |= change;
+            if (undone_) {
+                page->after[i] |= change;
+            } else if (change != std::byte{0}) {
+                page->walked.push_back({static_cast<unsigned>(i), change});
+            }
         }
     }
 }
@@ -68,7 +72,10 @@ void WriteLog::begin() {
         if (drop) forget(*page);
         return drop;
     });
-    for (const auto& page : pages_) std::memcpy(page->before.data(), page->host, kPageSize);
+    for (const auto& page : pages_) {
+        std::memcpy(page->before.data(), page->host, kPageSize);
+        page->walked.clear();
+    }
     active_ = true;
     undone_ = false;
 }
@@ -106,8 +113,14 @@ void WriteLog::give_back() {
     foreign_.clear();
 }
 
-std::string WriteLog::differences() const {
+std::string WriteLog::differences() {
     constexpr unsigned kMost = 16;
+    // Who ran second stored to an entry and needed no walk any more: the first one's walk holds.
+    for (const auto& page : pages_) {
+        for (const Page::Walked& walked : page->walked) {
+            page->host[walked.offset] |= page->after[walked.offset] & walked.bits;
+        }
+    }
     std::string out;
     unsigned count = 0;
     for (const auto& page : pages_) {

@@ -35,7 +35,7 @@ class WriteLog {
     // Keeps what was stored so far, to compare with, and puts back what was there before.
     void undo();
     // What memory holds now, against what it held before undo(); empty if there is no difference.
-    std::string differences() const;
+    std::string differences();
     void end() { active_ = false; }
     // For another trial from the same start: puts back what was there before. The bytes in which the
     // two differed may be the work of another thread: give_back() makes them so again, once the
@@ -54,6 +54,11 @@ class WriteLog {
             unsigned index;
         };
         std::vector<Tagged> tagged;  // entries that got a write tag for it
+        struct Walked {
+            unsigned offset;
+            std::byte bits;
+        };
+        std::vector<Walked> walked;  // set by walks before undo()
     };
     // How many pages stay admitted from one trial to the next, and for how many without a store.
     static constexpr size_t kKept = 4;

@@ -67,6 +67,20 @@ TEST_F(WriteLogTest, WalksAreNotStores) {
     EXPECT_EQ(log_.differences(), "");
 }
 
+// The page-table entry that was stored is walked at once by the first, and not by the second, whose
+// TLB has it.
+TEST_F(WriteLogTest, EntriesMayBeStoredAndThenWalked) {
+    log_.begin();
+    store(3, 0, 1);
+    log_.before_walk();
+    memory_[3][0] |= std::byte{0x20};
+    log_.after_walk();
+    log_.undo();
+    store(3, 0, 1);
+    EXPECT_EQ(log_.differences(), "");
+    EXPECT_EQ(memory_[3][0], std::byte{0x21});
+}
+
 // A device wrote between the two runs: the second trial shows it, and nothing is lost.
 TEST_F(WriteLogTest, OthersWritesAreGivenBack) {
     log_.begin();

@@ -8,6 +8,11 @@
 #define LATE_DMA_PORT 0xf9   /* the same, but by another thread and a little later */
 #define ALARM_PORT 0xfa      /* a byte: another thread raises this interrupt a little later */
 
+/* Devices in memory, by physical address: one keeps what is written to its page; of the other's
+   page the first bytes are "mov $0x12345678, %eax; ret". */
+#define MMIO_CELLS 0xfe000000
+#define MMIO_CODE 0xfd000000
+
 #define EXPECT_EXIT 0
 #define EXPECT_SHUTDOWN 1
 #define EXPECT_HALT 2

@@ -3,12 +3,14 @@
 #include <cstring>
 
 #include "spec/x86/msr.h"
+#include "watchdog.h"
 
 namespace mynah::bare {
 namespace {
 
 constexpr uint16_t kExitPort = 0xf4, kInterruptPort = 0xf5, kNmiPort = 0xf6,
                    kDmaAddressPort = 0xf7, kDmaPort = 0xf8, kLateDmaPort = 0xf9, kAlarmPort = 0xfa;
+constexpr uint64_t kMmioCells = 0xfe000000, kMmioCode = 0xfd000000;
 constexpr uint32_t kMagic = 0x48414e59;
 constexpr uint64_t kEntryOffset = 16;
 
@@ -42,8 +44,9 @@ std::optional<std::string> BareMachine::load(std::span<const std::byte> image) {
     return std::nullopt;
 }
 
-Ending BareMachine::run(uint64_t instruction_limit) {
-    const VcpuExit exit = vcpu_->run(instruction_limit);
+Ending BareMachine::run(std::optional<uint64_t> instruction_limit) {
+    const Watchdog watchdog([this] { vcpu_->signals().raise(CpuSignals::kKick); });
+    const VcpuExit exit = instruction_limit ? vcpu_->run(*instruction_limit) : vcpu_->run();
     return {.exit = exit, .exit_value = exit_value_, .state = vcpu_->state()};
 }
 
@@ -86,8 +89,20 @@ void BareMachine::write_by_dma(uint32_t address, uint32_t value) {
     (void)dma_.store(GuestPhys(address), value);
 }
 
-uint64_t BareMachine::mmio_read(GuestPhys, unsigned) { return ~uint64_t{0}; }
-void BareMachine::mmio_write(GuestPhys, unsigned, uint64_t) {}
+uint64_t BareMachine::mmio_read(GuestPhys address, unsigned size) {
+    static constexpr std::array<uint8_t, 16> kCode = {0xb8, 0x78, 0x56, 0x34, 0x12, 0xc3};
+    uint64_t value = ~uint64_t{0};
+    if (const uint64_t at = address.value - kMmioCode; at < kCode.size() - size)
+        std::memcpy(&value, &kCode[at], size);
+    if (const uint64_t at = address.value - kMmioCells; at <= cells_.size() - size)
+        std::memcpy(&value, &cells_[at], size);
+    return value;
+}
+
+void BareMachine::mmio_write(GuestPhys address, unsigned size, uint64_t value) {
+    if (const uint64_t at = address.value - kMmioCells; at <= cells_.size() - size)
+        std::memcpy(&cells_[at], &value, size);
+}
 
 std::optional<uint8_t> BareMachine::acknowledge_interrupt() {
     vcpu_->signals().lower(CpuSignals::kInterrupt);

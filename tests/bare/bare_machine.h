@@ -2,6 +2,7 @@
 
 // The smallest machine a bare program can run on: RAM, one processor, a port to end with.
 
+#include <array>
 #include <atomic>
 #include <functional>
 #include <memory>
@@ -40,8 +41,9 @@ class BareMachine final : public CpuPorts {
     // Null if the image is a program; else why not.
     std::optional<std::string> load(std::span<const std::byte> image);
     Expectation expectation() const { return expectation_; }
-    // Ends when the program writes the exit port, when nothing more can happen, or at the limit.
-    Ending run(uint64_t instruction_limit);
+    // Ends when the program writes the exit port, when nothing more can happen, or when it was given
+    // far too long. With a limit, which no program reaches, the engine counts instructions.
+    Ending run(std::optional<uint64_t> instruction_limit);
 
     uint32_t io_read(IoPort port, unsigned size) override;
     void io_write(IoPort port, unsigned size, uint32_t value) override;
@@ -64,6 +66,7 @@ class BareMachine final : public CpuPorts {
     std::optional<uint32_t> exit_value_;
     std::atomic<uint8_t> interrupt_vector_ = 0;
     uint8_t cr8_ = 0;
+    std::array<std::byte, 4096> cells_{};  // of the device that keeps what is written
     uint32_t dma_address_ = 0;
     DmaView dma_;
     DelayedWork delayed_;

@@ -26,7 +26,8 @@ class Trial:
         return path
 
     def base(self, **changes):
-        return self._context.emulator.command(machine.Spec(
+        """A good command line; it names no engine, so that a test may."""
+        return machine.Mynah(self._context.emulator.program).command(machine.Spec(
             **{"kernel": self.kernel, "initrd": self.initrd.plain, **changes}))
 
     def refuses(self, what, command, *words):

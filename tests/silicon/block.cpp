@@ -133,11 +133,12 @@ bool assemble(const Block& block, Program& out) {
     return true;
 }
 
-Block without_unit(const Block& block, unsigned unit) {
+std::optional<Block> without_unit(const Block& block, unsigned unit) {
     Block result = block;
     result.units.erase(result.units.begin() + unit);
     for (Unit& each : result.units) {
         for (Step& step : each) {
+            if (step.fix == Step::Fix::kUnitField && step.unit == unit) return std::nullopt;
             if (step.unit > unit) --step.unit;
         }
     }

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,7 +20,8 @@ struct Step {
         kUnitIndex,    // 32-bit number of a unit
         kUnitSlot,     // 32-bit address of the place that holds the address of a unit
         kRipRelative,  // 32-bit distance to `linear`
-        kUnitField,    // 32-bit address of the byte `into` a unit's last step, in code area `linear`
+        // 32-bit address of the byte `into` a unit's last step, in code area `linear`.
+        kUnitField,
     };
     std::array<uint8_t, 16> code{};
     uint8_t length = 0;
@@ -45,6 +47,7 @@ struct Block {
     std::array<std::byte, kScratchBytes> scratch{};
     bool modifies_itself = false;
     uint64_t undefined_flags = 0;      // at its end, or at a fault
+    uint64_t undefined_between = 0;    // at the beginning of one of its instructions
     std::vector<uint64_t> pages;       // of the data area that it was made to access
 
     unsigned steps() const;
@@ -59,8 +62,9 @@ inline constexpr unsigned kMaxUnits = 64;
 // False if it does not fit into the code area.
 bool assemble(const Block& block, Program& out);
 
-// The block without one of its units; branches to it go to what follows it.
-Block without_unit(const Block& block, unsigned unit);
+// The block without one of its units; branches to it go to what follows it. Nothing if another
+// unit modifies it.
+std::optional<Block> without_unit(const Block& block, unsigned unit);
 
 // One line an instruction; `marked` gets an arrow.
 std::string listing(const Program& program, uint64_t marked);

@@ -146,7 +146,8 @@ Unit BlockBranches::return_elsewhere(const Region& region, unsigned at) {
 Unit BlockBranches::where_am_i(unsigned at) {
     Step call = code_.branch({kCall}, at);
     call.fix = Step::Fix::kNone;  // distance 0
-    if (random_.one_in(2)) return {call, code_.add_address(kRsp, block_.mode == CodeSize::k64 ? 8 : 4)};
+    if (random_.one_in(2))
+        return {call, code_.add_address(kRsp, block_.mode == CodeSize::k64 ? 8 : 4)};
     const unsigned reg = free_register(true);
     Step pop = reg >= 8 ? code_.raw({0x41, 0x58 | (reg & 7)}) : code_.raw({0x58 | reg});
     return {call, pop};

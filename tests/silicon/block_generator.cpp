@@ -7,6 +7,7 @@
 #include "base/bits.h"
 #include "cpu/cpu_state.h"
 #include "silicon/block_branches.h"
+#include "silicon/block_fields.h"
 #include "silicon/block_instructions.h"
 #include "silicon/block_patches.h"
 #include "silicon/generator.h"
@@ -34,9 +35,8 @@ class BlockGenerator {
         main_and_functions();
         store_unaligned(out_.scratch.data() + (kFuelSlot - kScratchAddress),
                         uint64_t{2 + random_.below(12)});
-        std::ranges::sort(out_.pages);
-        const auto repeated = std::ranges::unique(out_.pages);
-        out_.pages.erase(repeated.begin(), repeated.end());
+        std::sort(out_.pages.begin(), out_.pages.end());
+        out_.pages.erase(std::unique(out_.pages.begin(), out_.pages.end()), out_.pages.end());
     }
 
  private:
@@ -51,7 +51,7 @@ class BlockGenerator {
         out_.pages.clear();
         out_.scratch.fill(std::byte{0});
         out_.modifies_itself = false;
-        out_.undefined_flags = 0;
+        out_.undefined_flags = out_.undefined_between = 0;
     }
 
     void registers() {
@@ -82,10 +82,13 @@ class BlockGenerator {
     }
 
     void pin_registers() {
-        const uint64_t stack = kDataAddress + 0x3400 + 8 * random_.below(64) +
-                               (random_.one_in(6) ? random_.below(8) : 0);
+        // Sometimes so that it grows into the page below.
+        const uint64_t middle = random_.one_in(3) ? 0x3000 - 0x20 : 0x3400;
+        const uint64_t stack = kDataAddress + kAliasStride * random_.below(kAliases) + middle +
+                               8 * random_.below(16) + (random_.one_in(6) ? random_.below(8) : 0);
         pin(kRsp, stack);
         note_page(stack);
+        note_page(stack - 0x40);
         std::vector<unsigned> free = {kRbx, kRbp, kRsi, kRdi};
         if (code64()) free.insert(free.end(), {kR8, kR9, kR12, kR13, kR14, kR15});
         const uint64_t anchors = random_.below(code64() ? 4 : 2);
@@ -98,6 +101,7 @@ class BlockGenerator {
             pin(reg, data + offset);
             note_page(data + offset);
             note_page(data + offset + 0x40);
+            plan_.anchors.push_back(reg);
             if (random_.one_in(3)) plan_.walking = static_cast<int>(reg);
         }
         if (random_.one_in(2)) {
@@ -146,9 +150,13 @@ class BlockGenerator {
                 {.unit = static_cast<unsigned>(random_.below(total)),
                  .kind = static_cast<Patchable::Kind>(random_.below(3))});
         }
-        std::ranges::sort(plan_.patchable, {}, &Patchable::unit);
-        const auto repeated = std::ranges::unique(plan_.patchable, {}, &Patchable::unit);
-        plan_.patchable.erase(repeated.begin(), repeated.end());
+        const auto by_unit = [](const Patchable& a, const Patchable& b) { return a.unit < b.unit; };
+        const auto same_unit = [](const Patchable& a, const Patchable& b) {
+            return a.unit == b.unit;
+        };
+        auto& all = plan_.patchable;
+        std::sort(all.begin(), all.end(), by_unit);
+        all.erase(std::unique(all.begin(), all.end(), same_unit), all.end());
     }
 
     Unit unit(const Region& region, unsigned at, const std::vector<unsigned>& callable) {
@@ -159,6 +167,8 @@ class BlockGenerator {
         const uint64_t kind = random_.below(100);
         if (kind < 12 && !plan_.patchable.empty()) return patches.patch();
         if (kind < 35) return BlockBranches(random_, plan_, out_).make(region, at, callable);
+        BlockFields fields(random_, plan_, out_);
+        if (kind < 50 && fields.possible()) return fields.make();
         return BlockInstructions(choice_, random_, plan_, out_).make();
     }
 

@@ -75,6 +75,7 @@ bool BlockInstructions::attempt(Unit& unit) {
         if ((broken >> reg & 1) != 0) unit.push_back(code_.load(reg, block_.before.gpr[reg]));
     }
     const uint64_t undefined = undefined_flags(test_.instruction) & rflags::kArithmetic;
+    block_.undefined_between |= undefined;
     if ((undefined & ~plan_.loose_flags) != 0) {
         define_flags(unit);
     } else {
@@ -170,10 +171,10 @@ uint32_t BlockInstructions::registers_needed() {
 bool BlockInstructions::copies_between_aliases() const {
     if (test_.instruction.info.meta.category != ZYDIS_CATEGORY_STRINGOP) return false;
     const auto alias = [](uint64_t at) { return (at - kDataAddress + 0x1000) / kAliasStride; };
-    const unsigned operands = test_.instruction.visible_operands();
-    return operands > 1 && is_memory(test_.instruction.operands[0]) &&
-           is_memory(test_.instruction.operands[1]) &&
-           alias(test_.before.gpr[kRsi]) != alias(test_.before.gpr[kRdi]);
+    unsigned memory = 0;
+    for (unsigned i = 0; i < test_.instruction.info.operand_count; ++i)
+        memory += is_memory(test_.instruction.operands[i]);
+    return memory > 1 && alias(test_.before.gpr[kRsi]) != alias(test_.before.gpr[kRdi]);
 }
 
 bool BlockInstructions::reload(Unit& unit) {

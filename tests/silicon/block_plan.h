@@ -21,6 +21,7 @@ struct Patchable {
 // What all parts of one block keep to.
 struct BlockPlan {
     Surroundings surroundings;  // its pinned registers are bases of many accesses, and the stack
+    std::vector<unsigned> anchors;  // the bases
     int counter = -1;           // register that counts loops down, or none
     int walking = -1;           // pinned register that is moved on a little, or none
     uint64_t loose_flags = 0;   // instructions may leave these undefined; nothing may look at them

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <optional>
+
 #include "silicon/block_generator.h"
 #include "silicon/block_trial.h"
 #include "silicon/deadline.h"
@@ -33,6 +35,7 @@ class Session {
  private:
     void one(uint64_t number) {
         generate_block(choice_, *options_.seed, number, block_);
+        trial_.set_note(fmt::format("  again: {} --shrink\n", again(options_, "all", number)));
         ++blocks_;
         instructions_ += block_.steps();
         if (!trial({})) return;
@@ -45,6 +48,10 @@ class Session {
 
     // False if the block has served its purpose.
     bool trial(const Injection& injection) {
+        if (show_crash(injection)) {
+            ++differing_;
+            return false;
+        }
         BlockTrial::Outcome outcome = trial_.run(block_, injection);
         if (!outcome.ended) {
             ++endless_;
@@ -78,7 +85,14 @@ class Session {
 
     void show(Disagreement& difference) {
         Block block = block_;
-        if (options_.shrink) shrink(block, difference);
+        if (options_.shrink) {
+            shrink(block, [&](const Block& less) {
+                Disagreement now = difference;
+                if (!trial_.differs_again(less, now)) return false;
+                difference = std::move(now);
+                return true;
+            });
+        }
         if (!assemble(block, program_)) return;
         fmt::print("case {}: {}, {}{}\n", block_.number, difference.engine,
                    pace_name(difference.pace), injection_name(difference.injection));
@@ -96,19 +110,31 @@ class Session {
         std::fflush(stdout);
     }
 
-    // Drops units from the end to the front, until none can go.
-    void shrink(Block& block, Disagreement& difference) {
+    // Drops units from the end to the front, until none can go without `fails` becoming false.
+    template <typename Fails>
+    static void shrink(Block& block, Fails&& fails) {
         for (bool dropped = true; dropped;) {
             dropped = false;
             for (auto unit = static_cast<unsigned>(block.units.size()); unit-- > 0;) {
-                const Block less = without_unit(block, unit);
-                Disagreement now = difference;
-                if (!trial_.differs_again(less, now)) continue;
-                block = less;
-                difference = std::move(now);
+                const std::optional<Block> less = without_unit(block, unit);
+                if (!less || !fails(*less)) continue;
+                block = *less;
                 dropped = true;
             }
         }
+    }
+
+    // A block that ends the process is looked into from outside.
+    bool show_crash(const Injection& injection) {
+        if (!options_.only || !options_.shrink || !trial_.crashes(block_, injection)) return false;
+        Block block = block_;
+        shrink(block, [&](const Block& less) { return trial_.crashes(less, injection); });
+        if (assemble(block, program_)) {
+            fmt::print("case {}: the process crashes{}\n{}", block_.number,
+                       injection_name(injection), listing(program_, 0));
+        }
+        show_start();
+        return true;
     }
 
     void show_start() const {

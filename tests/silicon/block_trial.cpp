@@ -1,15 +1,19 @@
 #include "silicon/block_trial.h"
 
 #include <fmt/format.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
 
 #include "silicon/compare.h"
-#include "spec/x86/control_registers.h"
+#include "silicon/host_runner.h"
 
 namespace mynah::silicon {
 namespace {
 
 constexpr int kDebug = 1, kPageFault = 14;
-constexpr uint32_t kPresent = 1;
+constexpr uint32_t kPresent = 1, kFetch = 0x10;
 
 // Where what the host can do to a page is not just what a page table can.
 void adjust(const Injection& injection, Ending& host) {
@@ -28,19 +32,24 @@ bool BlockTrial::on_host(const Block& block, const Injection& injection) {
     if (on_host_.vector == Ending::kLost) return false;
     adjust(injection, on_host_);
     undefined_flags_ = block.undefined_flags;
-    // The trap may come between an instruction and the one that defines the flags again.
-    if (on_host_.vector == kDebug) undefined_flags_ |= x86::rflags::kArithmetic;
+    last_known_ = on_host_.vector != Ending::kCompleted &&
+                  instruction_at(program_, on_host_.after.rip, last_);
+    // Traps and faults of fetching come also between an instruction and the one that defines its
+    // flags.
+    const bool fetching = on_host_.vector == kPageFault && (on_host_.error_code & kFetch) != 0;
+    if (on_host_.vector == kDebug || fetching) undefined_flags_ |= block.undefined_between;
     return true;
 }
 
 bool BlockTrial::compare(Guest& guest, Pace pace, const Injection& injection,
                          std::vector<std::string>& lines) {
+    note_for_crash(fmt::format("the process crashed in {}, {}{}\n", guest.name, pace_name(pace),
+                               injection_name(injection)) +
+                   note_);
     guest.runner->run(program_, injection, pace, on_guest_);
     if ((on_guest_.fault_address >> 47) != 0) on_guest_.error_code &= ~kPresent;
-    Instruction last;
-    const bool known = instruction_at(program_, on_host_.after.rip, last);
     const Subject subject{.mode = program_.mode,
-                          .last = known ? &last : nullptr,
+                          .last = last_known_ ? &last_ : nullptr,
                           .undefined_flags = undefined_flags_,
                           .stepped = false};
     lines = differences(subject, on_host_, on_guest_);
@@ -56,6 +65,11 @@ BlockTrial::Outcome BlockTrial::run(const Block& block, const Injection& injecti
     outcome.faulted = on_host_.vector != Ending::kCompleted;
     for (Guest& guest : guests_) {
         for (const Pace pace : {Pace::kFree, Pace::kAgain, Pace::kChopped}) {
+            // Engines begin anew when they are to count instructions: not with every run.
+            constexpr uint64_t kSeldom = 8;
+            const auto kind = static_cast<uint64_t>(injection.kind);
+            const bool chop = (block.number + (injection.page >> 12) + kind) % kSeldom == 0;
+            if (pace == Pace::kChopped && !chop) continue;
             std::vector<std::string> lines;
             if (!compare(guest, pace, injection, lines)) continue;
             outcome.difference = Disagreement{.engine = guest.name,
@@ -68,6 +82,20 @@ BlockTrial::Outcome BlockTrial::run(const Block& block, const Injection& injecti
         }
     }
     return outcome;
+}
+
+bool BlockTrial::crashes(const Block& block, const Injection& injection) {
+    std::fflush(stdout);
+    const pid_t child = fork();
+    if (child == 0) {
+        note_.clear();
+        if (std::freopen("/dev/null", "w", stdout) == nullptr) _exit(1);
+        run(block, injection);
+        _exit(0);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    return WIFSIGNALED(status);
 }
 
 bool BlockTrial::differs_again(const Block& block, Disagreement& as_before) {

@@ -32,6 +32,11 @@ class BlockTrial {
     // On one engine at one pace; for shrinking. True if it differs again.
     bool differs_again(const Block& block, Disagreement& as_before);
 
+    // Whether running it ends the process, tried in a process of its own.
+    bool crashes(const Block& block, const Injection& injection);
+
+    // How to run the current block again, should it crash the process.
+    void set_note(std::string note) { note_ = std::move(note); }
     const Program& program() const { return program_; }
 
  private:
@@ -42,7 +47,10 @@ class BlockTrial {
     Runner& host_;
     std::vector<Guest>& guests_;
     Program program_;
+    std::string note_;
     uint64_t undefined_flags_ = 0;
+    Instruction last_;  // what the host's fault is of
+    bool last_known_ = false;
     Ending on_host_, on_guest_;
 };
 

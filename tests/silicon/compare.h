@@ -13,7 +13,7 @@ uint64_t undefined_flags(const Instruction& instruction);
 // What two endings are of.
 struct Subject {
     CodeSize mode = CodeSize::k64;
-    const Instruction* last = nullptr;  // what the host's ending stands at or has just run, if known
+    const Instruction* last = nullptr;  // what the host stands at or has just run, if known
     uint64_t undefined_flags = 0;       // these are not compared
     bool stepped = false;               // the host was single-stepped
 };

@@ -22,8 +22,9 @@ bool is_branch(ZydisMnemonic mnemonic, ZydisInstructionCategory category) {
 }
 
 // Selectors that registers happen to hold mean other segments on the host than in the guest; a GS
-// base that is not the test's could point anywhere; and which components XSAVE finds in their
-// initial state after some instructions is each processor's own business [SDM 1 13.6].
+// base that is not the test's could point anywhere; which components XSAVE finds in their initial
+// state after some instructions is each processor's own business [SDM 1 13.6], and XRSTOR, given an
+// image that a block has written to, knows the components of the host.
 bool unfit(ZydisMnemonic mnemonic) {
     switch (mnemonic) {
         case ZYDIS_MNEMONIC_LAR:
@@ -41,6 +42,8 @@ bool unfit(ZydisMnemonic mnemonic) {
         case ZYDIS_MNEMONIC_XSAVEC64:
         case ZYDIS_MNEMONIC_XSAVEOPT:
         case ZYDIS_MNEMONIC_XSAVEOPT64:
+        case ZYDIS_MNEMONIC_XRSTOR:
+        case ZYDIS_MNEMONIC_XRSTOR64:
         case ZYDIS_MNEMONIC_SWAPGS: return true;
         default: return false;
     }

@@ -48,6 +48,9 @@ struct Running {
 };
 Running running;
 
+std::array<char, 256> crash_note{};
+CpuSignals* to_be_kicked = nullptr;
+
 constexpr unsigned kMaxRepeats = 100000;
 constexpr int kGregOf[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP,
                              REG_RSI, REG_RDI, REG_R8,  REG_R9,  REG_R10, REG_R11,
@@ -71,7 +74,13 @@ void capture_selectors(Registers& to, uint64_t csgsfs) {
 extern "C" void silicon_on_signal(int signal, siginfo_t*, void* context) {
     mcontext_t& machine = static_cast<ucontext_t*>(context)->uc_mcontext;
     if (!running.active) {
-        if (signal != SIGVTALRM) std::signal(signal, SIG_DFL);  // our own fault
+        if (signal == SIGVTALRM) {
+            if (to_be_kicked != nullptr) to_be_kicked->raise(CpuSignals::kKick);
+            return;
+        }
+        // An engine's fault, or our own.
+        static_cast<void>(!write(STDOUT_FILENO, crash_note.data(), std::strlen(crash_note.data())));
+        std::signal(signal, SIG_DFL);
         return;
     }
     auto& gregs = machine.gregs;
@@ -125,6 +134,12 @@ void map_at(uint64_t address, uint64_t size, int protection, int fd, off_t offse
 
 void protect(uint64_t address, uint64_t size, int protection) {
     CHECK(mprotect(reinterpret_cast<void*>(address), size, protection) == 0);
+}
+
+// A signal after so much processor time; 0: none.
+void set_timer(int microseconds) {
+    const itimerval value{.it_interval = {}, .it_value = {.tv_sec = 0, .tv_usec = microseconds}};
+    CHECK(setitimer(ITIMER_VIRTUAL, &value, nullptr) == 0);
 }
 
 // So that faults on these pages say "protection", not "not present".
@@ -214,11 +229,6 @@ class HostRunner final : public Runner {
     // Of processor time: blocks that have not ended by then never will.
     static constexpr int kBlockMicroseconds = 30000;
 
-    static void set_timer(int microseconds) {
-        const itimerval value{.it_interval = {}, .it_value = {.tv_sec = 0, .tv_usec = microseconds}};
-        CHECK(setitimer(ITIMER_VIRTUAL, &value, nullptr) == 0);
-    }
-
     void enter(const Registers& before, uint64_t more_flags, Ending& result) {
         HostFrame& frame = running.frame;
         std::memcpy(frame.gpr, before.gpr.data(), sizeof frame.gpr);
@@ -269,6 +279,21 @@ class HostRunner final : public Runner {
 }  // namespace
 
 std::unique_ptr<Runner> make_host_runner() { return std::make_unique<HostRunner>(); }
+
+KickLater::KickLater(CpuSignals& signals) {
+    to_be_kicked = &signals;
+    set_timer(900'000);
+}
+KickLater::~KickLater() {
+    set_timer(0);
+    to_be_kicked = nullptr;
+}
+
+void note_for_crash(const std::string& text) {
+    const size_t size = std::min(text.size(), crash_note.size() - 1);
+    std::memcpy(crash_note.data(), text.data(), size);
+    crash_note[size] = 0;
+}
 
 uint64_t host_fs_base() { return _readfsbase_u64(); }
 

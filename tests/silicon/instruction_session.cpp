@@ -9,6 +9,7 @@
 #include "silicon/compare.h"
 #include "silicon/deadline.h"
 #include "silicon/generator.h"
+#include "silicon/host_runner.h"
 
 namespace mynah::silicon {
 namespace {
@@ -70,6 +71,8 @@ class Session {
             .undefined_flags = completed ? undefined_flags(test_.instruction) : 0,
             .stepped = true};
         for (Guest& guest : guests_) {
+            note_for_crash(fmt::format("the process crashed in {}\n  again: {}\n", guest.name,
+                                       again(options_, guest.name, number)));
             guest.runner->run(test_, on_guest_);
             const auto lines = differences(subject, on_host_, on_guest_);
             if (lines.empty()) continue;

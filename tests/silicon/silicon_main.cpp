@@ -23,7 +23,7 @@ constexpr const char* kUsage =
     "              [--dump] [--list]\n"
     "Runs random code on the host's processor and on engines and compares what it does: single\n"
     "instructions, blocks of them, or blocks with pages taken away under them.\n"
-    "--engine interpreter | jit | all (the default); may be repeated.\n"
+    "--engine interpreter | jit | jit_warm | all (the default); may be repeated.\n"
     "--shrink drops instructions from a block that differs while it still differs.\n"
     "--dump prints blocks that do not differ, too.\n"
     "--list prints the instruction forms and what is excluded, with the reason.\n";
@@ -35,11 +35,15 @@ struct NamedEngine {
 
 // A new engine is a line here.
 const std::vector<NamedEngine>& all_engines() {
-    // Translated the first time: every case runs once.
     static const std::vector<NamedEngine> engines = {
         {"interpreter", make_interpreter},
+        // Translated the first time.
         {"jit", [](GuestMemory& memory, const CpuidPolicy& cpuid) {
              return make_translator(memory, cpuid, {.hot_after = 0});
+         }},
+        // Loops of blocks become hot in one of their rounds.
+        {"jit_warm", [](GuestMemory& memory, const CpuidPolicy& cpuid) {
+             return make_translator(memory, cpuid, {.hot_after = 2});
          }}};
     return engines;
 }

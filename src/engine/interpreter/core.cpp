@@ -10,9 +10,9 @@ namespace mynah::interpreter {
 namespace {
 
 // Memory for decoded code: one budget for all processors of the machine, within bounds for each.
-size_t arena_bytes(const CpuidPolicy& cpuid) {
-    constexpr size_t kBudget = 16u << 20, kLeast = 2u << 20, kMost = 10u << 20;
-    return std::clamp<size_t>(kBudget / cpuid.topology().vcpus(), kLeast, kMost);
+size_t arena_bytes(const Shared& shared) {
+    constexpr size_t kLeast = 2u << 20, kMost = 10u << 20;
+    return std::clamp<size_t>(shared.code_budget / shared.cpuid.topology().vcpus(), kLeast, kMost);
 }
 
 }  // namespace
@@ -25,7 +25,7 @@ Core::Core(const Shared& the_shared, CpuPorts& the_ports, VcpuIndex the_index)
       index(the_index),
       empty_table_(new SoftTlb::Table),
       blocks_(std::make_unique<BlockCache>(
-          arena_bytes(the_shared.cpuid),
+          arena_bytes(the_shared),
           reinterpret_cast<uintptr_t>(the_shared.memory.watch().host_of(0)),
           the_shared.memory.size())),
       previous_(blocks_->make_transient({}, {})) {

@@ -37,6 +37,7 @@ struct Shared {
     const CpuidPolicy& cpuid;
     HostVectorUnit& vectors;
     Mutex& split_lock;  // held for locked accesses that the host cannot do as one
+    size_t code_budget = size_t{16} << 20;  // bytes for decoded code, of all processors together
 };
 
 // The handler behind a block's last instruction: goes on at its own address.

@@ -25,24 +25,6 @@ namespace {
 
 constexpr uint16_t kPrecision = 0x20, kHostControlWord = 0x37f;
 
-// Whether the host records operand and opcode of every instruction, or only of those that raise an
-// unmasked exception; the guest's processor is the same in this (CPUID.7.0:EBX[6]).
-bool records_every_operand() {
-    static const bool answer = [] {
-        unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
-        return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) == 0 || (ebx & bit(6)) == 0;
-    }();
-    return answer;
-}
-bool records_every_opcode() {
-    static const bool answer = [] {
-        alignas(16) std::byte image[kFxsaveBytes];
-        asm volatile("fninit\n\tfld1\n\tfxsave64 (%0)\n\tfninit" : : "r"(image) : "memory");
-        return load_unaligned<uint16_t>(image + 6) != 0;
-    }();
-    return answer;
-}
-
 // --- on the whole state
 // ---------------------------------------------------------------------------
 
@@ -241,6 +223,22 @@ constexpr ZydisMnemonic kX87[] = {
 #undef M
 
 }  // namespace
+
+bool records_every_operand() {
+    static const bool answer = [] {
+        unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+        return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) == 0 || (ebx & bit(6)) == 0;
+    }();
+    return answer;
+}
+bool records_every_opcode() {
+    static const bool answer = [] {
+        alignas(16) std::byte image[kFxsaveBytes];
+        asm volatile("fninit\n\tfld1\n\tfxsave64 (%0)\n\tfninit" : : "r"(image) : "memory");
+        return load_unaligned<uint16_t>(image + 6) != 0;
+    }();
+    return answer;
+}
 
 bool x87_allowed(Core& core) {
     if ((core.s.cr0 & (x86::cr0::kEm | x86::cr0::kTs)) != 0) return core.raised(Exception::nm());

@@ -16,6 +16,11 @@ bool x87_allowed(Core& core);
 // Runs an instruction without memory operand on the whole x87 state, with all that can come of it.
 void run_x87_on_state(Core& core, const Op& op);
 
+// Whether the host records operand (FDP) and opcode (FOP) of every instruction, or only of those
+// that raise an unmasked exception; the guest's processor is the same in this (CPUID.7.0:EBX[6]).
+bool records_every_operand();
+bool records_every_opcode();
+
 // The bookkeeping of an instruction that was run otherwise.
 void note_x87_instruction(Core& core, const Op& op);
 

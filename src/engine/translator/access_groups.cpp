@@ -130,7 +130,7 @@ bool Translation::groupable(const GuestInstruction& in, GroupAccess& access) con
         if (bits && in.operand(1).type == ZYDIS_OPERAND_TYPE_REGISTER) return false;
         // One-operand multiplications go another way.
         if (m == ZYDIS_MNEMONIC_IMUL && in.decoded.visible_operands() == 1) return false;
-    } else if (!vector_fits(in, alignment)) {
+    } else if (!vector_fits(in, alignment) && !x87_fits(in) && !mmx_fits(in, alignment)) {
         return false;
     }
     if (registers_in_memory(in.decoded) > 1 || names_high_byte(in.decoded)) return false;
@@ -171,7 +171,8 @@ bool Translation::keeps_group(const GuestInstruction& in) const {
     }
     if (m == ZYDIS_MNEMONIC_IMUL && in.decoded.visible_operands() == 1) return false;
     unsigned alignment = 1;
-    return is_generic_integer(m) || vector_fits(in, alignment);
+    return is_generic_integer(m) || vector_fits(in, alignment) || x87_fits(in) ||
+           mmx_fits(in, alignment);
 }
 
 void Translation::plan_groups() {
@@ -259,6 +260,7 @@ bool Translation::grouped(const GuestInstruction& in, HostMem& mem) {
 
 void Translation::check_group(const GuestInstruction& in, const AccessGroup& group) {
     save_flags();
+    store_fip();
     flags_clobbered();
     const auto size = static_cast<unsigned>(group.high - group.low);
     const auto kind = group.writes ? AccessKind::kWrite : AccessKind::kRead;

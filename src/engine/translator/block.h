@@ -27,6 +27,7 @@ inline constexpr unsigned kUngrouped = 1u << 15;
 struct Block {
     uint64_t rip = 0;
     uint32_t page = 0;    // id of its CodePage
+    uint32_t second_page = 0;  // of a single instruction that reaches into the next page
     uint16_t offset = 0;  // of its first byte in the page
     uint16_t byte_count = 0;
     uint16_t instruction_count = 0;
@@ -76,8 +77,9 @@ struct [[gnu::packed]] AccessSite {
     uint8_t kind : 2;  // AccessKind
     uint8_t alignment_shift : 6;
     uint8_t count;    // instructions of the block completed before it
+    uint16_t x87;     // offset + 1 of the x87 instruction that FIP does not show yet, 0: none
 };
-static_assert(sizeof(AccessSite) == 10);
+static_assert(sizeof(AccessSite) == 12);
 inline constexpr int kCallLength = 5;
 
 }  // namespace mynah::translator

@@ -39,68 +39,118 @@ uint32_t Processor::known_code_page(uint64_t linear) {
     const unsigned index = SoftTlb::index(linear);
     SoftTlb::Table& table = *core_.code_table_;
     const SoftTlb::Entry& entry = table.entries[index];
-    if ((entry.execute_tag ^ linear) >= kPageSize) return 0;
+    if ((entry.execute_tag ^ linear) >= kPageSize) {
+        interpreter::Core::Piece piece;
+        // A fault is left to the interpreter, which meets it again.
+        if (!core_.resolve(linear, AccessKind::kExecute, core_.access_mode_, piece)) return 0;
+        if ((entry.execute_tag ^ linear) >= kPageSize) return 0;
+    }
+    // What is not known is noted as well: cold code comes by here at every block.
+    constexpr uint32_t kNoCode = ~0u;
     uint32_t& id = table.code_ids[index];
     if (id == 0) {
         const auto found = page_ids_.find({linear & ~kPageMask, entry.host});
-        if (found != page_ids_.end()) id = found->second;
+        id = found == page_ids_.end() ? kNoCode : found->second;
     }
-    return id;
+    return id == kNoCode ? 0 : id;
 }
 
 uint32_t Processor::find_code(bool ungrouped) {
-    if (core_.mode.code_size != CodeSize::k64 || !interpreter::Core::canonical(core_.s.rip)) {
-        return 0;
-    }
-    const uint32_t page = known_code_page(core_.s.rip);
+    const uint64_t linear = fetch_address();
+    if (linear == ~uint64_t{0}) return 0;
+    const uint32_t page = known_code_page(linear);
     if (page == 0) return 0;
-    return lookup(core_.s.rip, page, ungrouped ? mode_ | kUngrouped : mode_);
+    return lookup(core_.s.rip, page, ungrouped ? mode_number_ | kUngrouped : mode_number_);
+}
+
+// The page, made known if need be. 0: it cannot be fetched from.
+uint32_t Processor::code_page(uint64_t linear) {
+    if (const uint32_t known = known_code_page(linear); known != 0) return known;
+    const unsigned index = SoftTlb::index(linear);
+    SoftTlb::Table& table = *core_.code_table_;
+    const SoftTlb::Entry& entry = table.entries[index];
+    if ((entry.execute_tag ^ linear) >= kPageSize) return 0;
+    const auto page = static_cast<uint32_t>(pages_.size());
+    CodePage& made = pages_.emplace_back();
+    made.linear = linear & ~kPageMask;
+    made.host = entry.host;
+    made.watched = core_.shared.memory.watch().page_of(reinterpret_cast<const void*>(entry.host));
+    page_ids_.emplace(PageKey{made.linear, made.host}, page);
+    pages_of_watched_[made.watched].push_back(page);
+    table.code_ids[index] = page;
+    return page;
+}
+
+// The linear address of the page behind a code page.
+uint64_t Processor::page_behind(uint32_t page) const {
+    const uint64_t linear = pages_[page].linear + kPageSize;
+    return legacy() ? linear & 0xffffffff : linear;
+}
+
+// A block's guard failed: sees to it that the TLB has what is needed. False: the instruction must
+// be run by the interpreter.
+bool Processor::guard_mended(uint32_t id) {
+    const Block& block = blocks_[id];
+    if (block.second_page == 0) return true;  // the first page is looked at anyway
+    const uint32_t second = known_code_page(page_behind(block.page));
+    if (second == block.second_page) return true;
+    if (second != 0) invalidate(id);  // another page is there now
+    return second != 0;
 }
 
 // Translates the code at RIP, which was just run by the interpreter. 0: not now, or never.
 uint32_t Processor::translate_here(bool ungrouped) {
     const uint64_t rip = core_.s.rip;
-    const unsigned index = SoftTlb::index(rip);
-    SoftTlb::Table& table = *core_.code_table_;
-    const SoftTlb::Entry& entry = table.entries[index];
-    if ((entry.execute_tag ^ rip) >= kPageSize) return 0;
+    const uint64_t linear = fetch_address();
+    const unsigned mode = ungrouped ? mode_number_ | kUngrouped : mode_number_;
     if (code_->size() - used_ < kMostCode || blocks_.size() == kMaxBlocks) flush_code();
-
-    uint32_t page = known_code_page(rip);
-    if (page == 0) {
-        page = static_cast<uint32_t>(pages_.size());
-        CodePage& made = pages_.emplace_back();
-        made.linear = rip & ~kPageMask;
-        made.host = entry.host;
-        made.watched =
-            core_.shared.memory.watch().page_of(reinterpret_cast<const void*>(entry.host));
-        page_ids_.emplace(PageKey{made.linear, made.host}, page);
-        pages_of_watched_[made.watched].push_back(page);
-        table.code_ids[index] = page;
+    const uint32_t page = code_page(linear);
+    if (page == 0) return 0;
+    // It may be there already, if the TLB did not know the page when it was looked for.
+    if (const uint32_t id = lookup(rip, page, mode); id != 0) {
+        return id;
     }
-    // The TLB had forgotten the page, not we the block.
-    const unsigned mode = ungrouped ? mode_ | kUngrouped : mode_;
-    if (const uint32_t known = lookup(rip, page, mode); known != 0) return known;
     watch_page(pages_[page]);
     if (!settled(pages_[page].watched)) return 0;
 
     // A copy: other processors may be writing here.
     std::array<std::byte, 512> bytes;
-    const size_t size = std::min<size_t>(kPageSize - (rip & kPageMask), bytes.size());
-    std::memcpy(bytes.data(), reinterpret_cast<const void*>(pages_[page].host + (rip & kPageMask)),
-                size);
+    const auto in_page = static_cast<unsigned>(kPageSize - (linear & kPageMask));
+    // Nothing behind the segment's limit is fetched.
+    const uint64_t in_limit = legacy() ? uint64_t{mode_.cs_limit} - rip + 1 : ~uint64_t{0};
+    const size_t size = std::min<uint64_t>({in_page, in_limit, bytes.size()});
+    std::memcpy(bytes.data(),
+                reinterpret_cast<const void*>(pages_[page].host + (linear & kPageMask)), size);
     const auto id = static_cast<uint32_t>(blocks_.size());
     const size_t sites = sites_.size();
     Emitter emitter(code_->write_at(used_), code_->execute_at(used_), kMostCode);
     Translation translation(*this, emitter, id, rip, ungrouped);
-    if (!translation.decode(std::span(bytes).first(size))) return 0;
     BlockTrace trace;
     const bool traced = options_.lockstep || options_.dump_code == rip;
     if (traced) translation.set_trace(&trace);
+    uint32_t second = 0;
+    if (!translation.decode(std::span(bytes).first(size))) {
+        // Nothing, or an instruction that is cut off by the page's end.
+        if (in_page >= kMaxInstructionLength || in_limit <= in_page) return 0;
+        Instruction cut;
+        if (decode(std::span(bytes).first(size), core_.mode.code_size, cut) !=
+            DecodeStatus::kTruncated) {
+            return 0;
+        }
+        second = code_page(page_behind(page));
+        if (second == 0) return 0;
+        watch_page(pages_[second]);
+        if (!settled(pages_[second].watched)) return 0;
+        std::memcpy(bytes.data() + in_page, reinterpret_cast<const void*>(pages_[second].host),
+                    kMaxInstructionLength);
+        const size_t both = std::min<uint64_t>(in_page + kMaxInstructionLength, in_limit);
+        if (!translation.decode_crossing(std::span(bytes).first(both), in_page)) return 0;
+    }
     Block block;
+    block.second_page = second;
     block.rip = rip;
     block.page = page;
-    block.offset = static_cast<uint16_t>(rip & kPageMask);
+    block.offset = static_cast<uint16_t>(linear & kPageMask);
     block.mode = static_cast<uint16_t>(mode);
     block.valid = true;
     blocks_.push_back(block);
@@ -122,6 +172,7 @@ uint32_t Processor::translate_here(bool ungrouped) {
     made.next = bucket;
     bucket = id;
     pages_[page].blocks.push_back(id);
+    if (second != 0) pages_[second].blocks.push_back(id);
     ++translated_;
     if (traced) keep_trace(id, std::move(trace));
     return id;
@@ -168,6 +219,11 @@ void Processor::unlink_incoming(Block& block) {
 
 // An indirect jump came to this block: the next one finds it by itself.
 void Processor::note_jump(const Block& block) {
+    if (legacy()) {
+        frame_.legacy_jumps[HostFrame::legacy_jump_index(block.rip)] = {
+            .rip = static_cast<uint32_t>(block.rip), .mode = block.mode, .code = block.guarded};
+        return;
+    }
     frame_.jumps[HostFrame::jump_index(block.rip)] = {.rip = block.rip, .code = block.guarded};
 }
 
@@ -181,7 +237,10 @@ void Processor::invalidate(uint32_t id) {
     unlink_incoming(block);
     const unsigned index = HostFrame::jump_index(block.rip);
     if (frame_.jumps[index].code == block.guarded) frame_.jumps[index] = HostFrame::no_jump(index);
+    HostFrame::LegacyJump& jump = frame_.legacy_jumps[HostFrame::legacy_jump_index(block.rip)];
+    if (jump.code == block.guarded) jump = {};
     std::erase(pages_[block.page].blocks, id);
+    if (block.second_page != 0) std::erase(pages_[block.second_page].blocks, id);
 }
 
 void Processor::invalidate_range(uint64_t watched_page, unsigned begin, unsigned end) {
@@ -199,9 +258,13 @@ void Processor::invalidate_range(uint64_t watched_page, unsigned begin, unsigned
         }
         // Backwards: invalidate() takes the block off the list.
         for (size_t i = pages_[page].blocks.size(); i-- > 0;) {
+            if (i >= pages_[page].blocks.size()) continue;
             const uint32_t id = pages_[page].blocks[i];
             const Block& block = blocks_[id];
-            if (block.offset < end && block.offset + block.byte_count > begin) invalidate(id);
+            const bool first = block.page == page;
+            const unsigned from = first ? block.offset : 0u;
+            const unsigned to = block.offset + block.byte_count - (first ? 0u : kPageSize);
+            if (from < end && to > begin) invalidate(id);
         }
         if (give_up) pages_[page].is_watched = false;
     }
@@ -235,6 +298,7 @@ void Processor::flush_code() {
     unsettled_.clear();
     core_.tlb_.forget_code();
     forget_jumps();
+    frame_.legacy_jumps.fill({});
     pending_link_ = 0;
     used_ = thunks_end_;
     ++flushes_;

@@ -28,11 +28,10 @@ class CodeMemory {
     void discard(size_t from);
 
   private:
-    CodeMemory(size_t size, int fd, std::byte* write, std::byte* execute)
-        : size_(size), fd_(fd), write_(write), execute_(execute) {}
+    CodeMemory(size_t size, std::byte* write, std::byte* execute)
+        : size_(size), write_(write), execute_(execute) {}
 
     const size_t size_;
-    const int fd_;
     std::byte* const write_;
     std::byte* const execute_;
 };

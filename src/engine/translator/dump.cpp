@@ -95,7 +95,8 @@ class BlockDescription {
                    {view.thunks.stack_range_read, "stack_range_read"},
                    {view.thunks.stack_range_write, "stack_range_write"},
                    {view.thunks.handler, "handler", Data::kHandledBefore},
-                   {view.thunks.load_vectors, "load_vectors"}}} {}
+                   {view.thunks.load_vectors, "load_vectors"},
+                   {view.thunks.load_x87, "load_x87"}}} {}
 
     std::string text() {
         header();
@@ -149,17 +150,17 @@ class BlockDescription {
     }
 
     const BlockView& view_;
-    const std::array<ThunkName, 9> thunks_;
+    const std::array<ThunkName, 10> thunks_;
     std::string out_;
 };
 
 void BlockDescription::header() {
     const Block& block = view_.block;
     out_ += fmt::format(
-        "block at {:x}: {} instructions, {} bytes; mode {:04x}{}; host code {} bytes, {} of them "
-        "hot\n",
-        block.rip, view_.guest.size(), block.byte_count, block.mode, block.valid ? "" : "; void",
-        end(), hot_end());
+        "block at {:x}: {} instructions, {} bytes; {}{}{}; host code {} bytes, {} of them hot\n",
+        block.rip, view_.guest.size(), block.byte_count, view_.mode,
+        (block.mode & kUngrouped) != 0 ? "; without shared checks" : "",
+        block.valid ? "" : "; void", end(), hot_end());
 }
 
 // Which flags are wanted behind each instruction. Whatever can leave the block wants all.
@@ -272,7 +273,7 @@ void BlockDescription::look_for_calls(uint32_t from, uint32_t to, bool cold, Way
         } else if (thunk->data == Data::kSiteBehind) {
             const ExitSite& site = view_.sites[read<uint32_t>(at(from))];
             if (site.kind == ExitSite::Kind::kInterpret) way.interpreted = true;
-            from += sizeof(uint32_t);
+            from += uint32_t{sizeof(uint32_t)};
         }
     }
 }
@@ -314,6 +315,10 @@ std::string BlockDescription::frame_name(int64_t disp) const {
     constexpr const char* kSegments[] = {"es", "cs", "ss", "ds", "fs", "gs"};
     if (segment >= 0 && segment < int64_t{std::size(kSegments)} * 8)
         return fmt::format("base of {}", kSegments[segment / 8]);
+    const int64_t loaded = disp - o.segments;
+    if (loaded >= 0 && loaded < int64_t{std::size(kSegments)} * int64_t{sizeof(SegmentRegister)})
+        return fmt::format("segment {}", kSegments[loaded / int64_t{sizeof(SegmentRegister)}]);
+    if (disp >= o.x87 && disp < o.x87 + int64_t{sizeof(X87State)}) return "guest x87";
     struct Name {
         int64_t at;
         const char* name;

@@ -34,6 +34,7 @@ struct BlockTrace {
 // What a block is shown from. The code is read where it is executed, as it is now.
 struct BlockView {
     const Block& block;
+    std::string mode;  // what it takes for granted
     const BlockTrace& trace;
     std::span<const GuestInstruction> guest;
     std::span<const ExitSite> sites;

@@ -109,6 +109,25 @@ class Emitter {
         byte(0x66);
         op_mem(0x89, from, to, false);
     }
+    // The low 16 bits; the rest of `to` stays.
+    void load16(HostReg to, const HostMem& from) {
+        byte(0x66);
+        op_mem(0x8b, to, from, false);
+    }
+    void mov16(HostReg to, HostReg from) {
+        byte(0x66);
+        mov(to, from, false);
+    }
+    void lea16(HostReg to, const HostMem& mem) {
+        byte(0x66);
+        op_mem(0x8d, to, mem, false);
+    }
+    void zero_extend16(HostReg to, HostReg from) {
+        rex(false, to, 0, from);
+        byte(0x0f);
+        byte(0xb7);
+        modrm_reg(to, from);
+    }
     void store8(const HostMem& to, HostReg from) {
         rex_mem(false, from, to, from >= 4);
         byte(0x88);
@@ -118,6 +137,12 @@ class Emitter {
         rex_mem(false, to, from);
         byte(0x0f);
         byte(0xb7);
+        modrm_mem(to, from);
+    }
+    void load_zero8(HostReg to, const HostMem& from) {
+        rex_mem(false, to, from);
+        byte(0x0f);
+        byte(0xb6);
         modrm_mem(to, from);
     }
     void store_imm32(const HostMem& to, int32_t value, bool w = true) {

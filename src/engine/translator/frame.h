@@ -24,11 +24,16 @@ struct alignas(64) HostFrame {
     uint8_t x87_live = 0;
     uint64_t scratch = 0;  // for one instruction
 
+    static constexpr uint16_t kHostFcw = 0x37f;
+    uint16_t host_fcw = kHostFcw;  // what C++ wants
+    // The guest's x87 state on its way, as XSAVE has it. Only the first part is used.
+    alignas(64) std::array<std::byte, 576> x87_image{};
+
     static constexpr uint64_t kNoStack = 0x8000000000000000;  // not canonical
 
     // Where indirect jumps went: guest address, and the guarded entry of the block there. A block
     // of another mode never gets in: see Processor::note_jump.
-    static constexpr unsigned kJumpBits = 13;
+    static constexpr unsigned kJumpBits = 15;
     struct Jump {
         uint64_t rip = 0;
         const std::byte* code = nullptr;
@@ -42,6 +47,18 @@ struct alignas(64) HostFrame {
     static unsigned jump_index(uint64_t rip) {
         return (static_cast<uint32_t>(rip) * kJumpFactor) >> (32 - kJumpBits);
     }
+
+    // The same for code of 16 and 32 bits, of all its modes. No mode has the number 0.
+    static constexpr unsigned kLegacyJumpBits = 10;
+    struct LegacyJump {
+        uint32_t rip = 0;
+        uint32_t mode = 0;
+        const std::byte* code = nullptr;
+    };
+    std::array<LegacyJump, 1u << kLegacyJumpBits> legacy_jumps{};
+    static unsigned legacy_jump_index(uint64_t rip) {
+        return (static_cast<uint32_t>(rip) * kJumpFactor) >> (32 - kLegacyJumpBits);
+    }
 };
 
 // Distances from the frame to what emitted code uses of Core; the same for all processors.
@@ -50,9 +67,11 @@ struct Offsets {
     int32_t flags = 0;         // Flags::arithmetic
     int32_t system_flags = 0;  // Flags::system
     int32_t data_table = 0;    // pointer to SoftTlb::Table
-    int32_t segment_base = 0;
+    int32_t segment_base = 0;  // as 64-bit mode sees them, 8 bytes each
+    int32_t segments = 0;      // SegmentRegister each
     int32_t vector = 0;
     int32_t mxcsr = 0;
+    int32_t x87 = 0;
     int32_t tsc_offset = 0;
 };
 

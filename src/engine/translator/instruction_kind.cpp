@@ -69,6 +69,7 @@ BranchKind branch_kind(ZydisMnemonic mnemonic) {
         case ZYDIS_MNEMONIC_LOOP:
         case ZYDIS_MNEMONIC_JRCXZ:
         case ZYDIS_MNEMONIC_JECXZ:
+        case ZYDIS_MNEMONIC_JCXZ:
             return BranchKind::kConditional;
         case ZYDIS_MNEMONIC_JMP:
         case ZYDIS_MNEMONIC_CALL:
@@ -113,8 +114,13 @@ bool is_plain(const Instruction& instruction) {
     if (instruction.info.encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY) return false;
     for (unsigned i = 0; i < instruction.info.operand_count; ++i) {
         const auto& operand = instruction.operands[i];
-        if (operand.type == ZYDIS_OPERAND_TYPE_REGISTER && is_high_byte(operand.reg.value))
+        if (operand.type != ZYDIS_OPERAND_TYPE_REGISTER) continue;
+        if (is_high_byte(operand.reg.value)) return false;
+        const ZydisRegisterClass kind = ZydisRegisterGetClass(operand.reg.value);
+        if (kind == ZYDIS_REGCLASS_SEGMENT || kind == ZYDIS_REGCLASS_CONTROL ||
+            kind == ZYDIS_REGCLASS_DEBUG) {
             return false;
+        }
     }
     return is_generic_integer(m) || branch_kind(m) == BranchKind::kConditional;
 }

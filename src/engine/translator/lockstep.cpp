@@ -55,11 +55,12 @@ std::string Processor::trial(uint32_t id, Rest& rest) {
     const CpuState before = core_.s;
     const uint64_t instructions = core_.stats.instructions, exceptions = core_.stats.exceptions;
     write_log_->begin();
+    frame_.stack_tag = HostFrame::kNoStack;  // the page may have lost its admission
     rest = leave_block(enter_block(id));
     pending_link_ = 0;
     jumped_ = false;
     if (rest == Rest::kFinishHandled) {  // its handler was not run
-        core_.s.rip = handled_last_->block_rip + handled_last_->op.offset;
+        core_.s.rip = core_.wrap_ip(handled_last_->block_rip + handled_last_->op.offset);
         rest = Rest::kInterpretOne;
     }
     const uint64_t count = core_.stats.instructions - instructions;

@@ -96,8 +96,10 @@ Offsets Processor::measure() const {
             .system_flags = from(&core_.s.flags.system),
             .data_table = from(&core_.data_table_),
             .segment_base = from(&core_.segment_base_),
+            .segments = from(&core_.s.segments),
             .vector = from(&core_.s.vector),
             .mxcsr = from(&core_.s.mxcsr),
+            .x87 = from(&core_.s.x87),
             .tsc_offset = from(&core_.s.tsc_offset)};
 }
 
@@ -110,6 +112,10 @@ VcpuStatistics Processor::statistics() const {
     statistics.counters["code cache flushes"] = flushes_ - 1;
     statistics.counters["entries into translated code"] = entries_;
     statistics.counters["instructions left to the interpreter"] = slow_;
+    statistics.counters["cold blocks run by the interpreter"] = cold_runs_;
+    statistics.counters["exits: guards"] = guards_;
+    statistics.counters["exits: indirect jumps"] = indirect_;
+    statistics.counters["exits: system instructions"] = handled_exits_;
     auto runs = interpreted_;
     for (const auto& handled : handled_) runs[handled->mnemonic] += handled->runs;
     for (const auto& [mnemonic, count] : runs) {
@@ -123,7 +129,7 @@ enum ModeBits : uint16_t { kSse = 1u << 8, kAvx = 1u << 9, kX87 = 1u << 10, kMas
 }
 
 // What translated code takes for granted.
-uint16_t Processor::translation_mode() const {
+TranslationMode Processor::translation_mode() const {
     const CpuState& s = core_.s;
     unsigned mode = core_.mode.key();
     const bool off = (s.cr0 & (x86::cr0::kEm | x86::cr0::kTs)) != 0;
@@ -133,19 +139,45 @@ uint16_t Processor::translation_mode() const {
     const bool masked = (s.mxcsr & 0x1f80) == 0x1f80 && (s.x87.fcw & 0x3f) == 0x3f &&
                         (s.x87.fsw & 0x80) == 0;
     if (masked) mode |= kMasked;
-    return static_cast<uint16_t>(mode);
+    TranslationMode result;
+    result.bits = static_cast<uint16_t>(mode);
+    if (legacy()) result.set_segments(s, core_.mode.protected_mode);
+    return result;
 }
 
 bool Processor::vectors_usable(bool vex) const {
     const unsigned wanted = vex ? kMasked | kSse | kAvx : kMasked | kSse;
-    return (mode_ & wanted) == wanted;
+    return (mode_.bits & wanted) == wanted;
 }
 
-void Processor::change_mode(uint16_t mode) {
-    mode_ = mode;
+bool Processor::x87_usable() const {
+    constexpr unsigned kWanted = kMasked | kX87;
+    return (mode_.bits & kWanted) == kWanted;
+}
+
+void Processor::change_mode(const TranslationMode& mode) {
+    constexpr size_t kMostModes = 4096;
     pending_link_ = 0;
-    // The table has the jumps of one mode.
+    if (mode_numbers_.size() >= kMostModes) {
+        flush_code();  // blocks know their mode by its number
+        mode_numbers_.clear();
+        jumps_mode_ = 0;
+    }
+    mode_ = mode;
+    const auto next = static_cast<uint16_t>(mode_numbers_.size() + 1);
+    mode_number_ = mode_numbers_.try_emplace(mode, next).first->second;
+    // 64-bit code has a table of jumps that is right in one mode; a 32-bit program's system calls
+    // leave it alone, because in the table of other code entries name their mode.
+    if (legacy() || jumps_mode_ == mode_number_) return;
+    jumps_mode_ = mode_number_;
     forget_jumps();
+}
+
+// The linear address that the instruction at RIP is fetched from; all ones if it cannot be.
+uint64_t Processor::fetch_address() const {
+    const CpuState& s = core_.s;
+    if (!legacy()) return interpreter::Core::canonical(s.rip) ? s.rip : ~uint64_t{0};
+    return s.rip > s.cs().limit ? ~uint64_t{0} : (s.cs().base + s.rip) & 0xffffffff;
 }
 
 // Guards look at the table that code is fetched by. False: there was an alarm, and it is closed.
@@ -190,7 +222,7 @@ VcpuExit Processor::run(uint64_t instruction_limit) {
             pending_link_ = 0;
             alive = core_.step();
         } else {
-            if (const uint16_t mode = translation_mode(); mode != mode_) change_mode(mode);
+            if (const TranslationMode mode = translation_mode(); mode != mode_) change_mode(mode);
             const bool ungrouped = std::exchange(ungrouped_, false);
             uint32_t id = find_code(ungrouped);
             if (id == 0 && ungrouped) {
@@ -224,7 +256,12 @@ bool Processor::run_translated(uint32_t id) {
 
 // Returns the number of the exit site.
 uint32_t Processor::enter_block(uint32_t id) {
-    frame_.stack_tag = HostFrame::kNoStack;
+    // What stack accesses try first holds for one table and as long as nothing is taken from it.
+    if (stack_table_ != core_.data_table_ || stack_generation_ != core_.tlb_.generation()) {
+        stack_table_ = core_.data_table_;
+        stack_generation_ = core_.tlb_.generation();
+        frame_.stack_tag = HostFrame::kNoStack;
+    }
     ++entries_;
     using Enter = uint32_t (*)(HostFrame*, const std::byte*);
     const auto enter = reinterpret_cast<Enter>(reinterpret_cast<uintptr_t>(thunks_.enter));
@@ -243,8 +280,9 @@ Processor::Rest Processor::leave_block(uint32_t site_id) {
             ungrouped_ = site.ungrouped;
             return Rest::kNothing;
         case ExitSite::Kind::kGuard:
+            ++guards_;
             core_.s.rip = site.target;
-            return Rest::kNothing;
+            return guard_mended(site.block) ? Rest::kNothing : Rest::kInterpretOne;
         case ExitSite::Kind::kIndirect:
             if (!interpreter::Core::canonical(frame_.exit_value)) {
                 // The branch itself faults: run it again, from the state before it.
@@ -256,6 +294,7 @@ Processor::Rest Processor::leave_block(uint32_t site_id) {
             }
             core_.s.rip = frame_.exit_value;
             jumped_ = true;
+            ++indirect_;
             return Rest::kNothing;
         case ExitSite::Kind::kInterpret:
             core_.s.rip = site.target;
@@ -264,6 +303,7 @@ Processor::Rest Processor::leave_block(uint32_t site_id) {
         case ExitSite::Kind::kSlow:
             return Rest::kInterpretOne;
         case ExitSite::Kind::kHandled:
+            ++handled_exits_;
             core_.stats.instructions += handled_last_->count;
             return Rest::kFinishHandled;
     }
@@ -291,8 +331,7 @@ bool Processor::interpret() {
     pending_link_ = 0;
     interpreter::Block* block = core_.find_block();
     if (block == nullptr) return core_.raise_pending_fault();
-    if (core_.mode.code_size == CodeSize::k64 && block->host != 0 && block->op_count > 0 &&
-        !block->crosses_page && block->heat != kNever) {
+    if (block->host != 0 && block->op_count > 0 && block->heat != kNever) {
         if (block->heat >= options_.hot_after) {
             const uint32_t id = translate_here(false);
             if (id != 0) return true;
@@ -300,6 +339,7 @@ bool Processor::interpret() {
             ++block->heat;
         }
     }
+    ++cold_runs_;
     return core_.execute(*block, ~0u);
 }
 
@@ -330,6 +370,7 @@ uint64_t Processor::slow_access(Processor* self, uint64_t scratch0, uint64_t scr
     }
     core.s.rip = self->blocks_[site->block].rip + site->offset;
     core.stats.instructions += site->count;
+    if (site->x87 != 0) core.s.x87.fip = self->blocks_[site->block].rip + site->x87 - 1;
     return 0;
 }
 

@@ -19,6 +19,7 @@
 #include "engine/translator/frame.h"
 #include "engine/translator/thunks.h"
 #include "engine/translator/translation.h"
+#include "engine/translator/translation_mode.h"
 #include "memory/write_watch.h"
 
 namespace mynah::translator {
@@ -82,14 +83,20 @@ class Processor final : public Vcpu, private WriteWatch::Listener {
     Rest leave_block(uint32_t site_id);
     uint32_t enter_block(uint32_t id);
     bool open_gate();
-    void change_mode(uint16_t mode);
-    uint16_t translation_mode() const;
+    void change_mode(const TranslationMode& mode);
+    TranslationMode translation_mode() const;
+    bool legacy() const { return core_.mode.code_size != CodeSize::k64; }
+    uint64_t fetch_address() const;
     bool vectors_usable(bool vex) const;
+    bool x87_usable() const;
 
     // --- finding and making blocks (blocks.cpp) ---
     uint32_t find_code(bool ungrouped);
     uint32_t lookup(uint64_t rip, uint32_t page, unsigned mode) const;
     uint32_t known_code_page(uint64_t linear);
+    uint32_t code_page(uint64_t linear);
+    uint64_t page_behind(uint32_t page) const;
+    bool guard_mended(uint32_t block);
     uint32_t translate_here(bool ungrouped);
     uint32_t new_site(const ExitSite& site);
     void link(uint32_t site_id, uint32_t target_id);
@@ -103,6 +110,7 @@ class Processor final : public Vcpu, private WriteWatch::Listener {
     // --- showing them (debugging.cpp) ---
     void keep_trace(uint32_t id, BlockTrace trace);
     std::string describe(uint32_t id);
+    std::string mode_text() const;
     static constexpr size_t kMostBytes = Translation::kMaxInstructions * kMaxInstructionLength;
     std::span<const GuestInstruction> decode_again(uint32_t id,
                                                    std::span<std::byte, kMostBytes> bytes);
@@ -157,8 +165,13 @@ class Processor final : public Vcpu, private WriteWatch::Listener {
     std::vector<Translation::Cold> cold_;
     std::vector<AccessGroup> groups_;
 
+    const SoftTlb::Table* stack_table_ = nullptr;  // what HostFrame::stack_tag was taken from
+    uint64_t stack_generation_ = 0;
     PerfMap* perf_map_ = nullptr;
-    uint16_t mode_ = 0xffff;
+    TranslationMode mode_;
+    uint16_t mode_number_ = 0;  // of mode_, in blocks
+    uint16_t jumps_mode_ = 0;   // which HostFrame::jumps are for
+    std::unordered_map<TranslationMode, uint16_t, TranslationModeHash> mode_numbers_;
     std::unique_ptr<SoftTlb::Table> closed_;  // what the gate leads to when it is closed
     bool counting_ = false;                   // a limit was given: every block comes back here
     uint32_t pending_link_ = 0;               // the exit that was taken last, if it can be linked
@@ -182,6 +195,7 @@ class Processor final : public Vcpu, private WriteWatch::Listener {
     std::unique_ptr<WriteLog> write_log_;
 
     uint64_t flushes_ = 0, translated_ = 0, links_ = 0, entries_ = 0, slow_ = 0;
+    uint64_t cold_runs_ = 0, guards_ = 0, indirect_ = 0, handled_exits_ = 0;
     uint64_t interpreted_elsewhere_ = 0;
     std::map<ZydisMnemonic, uint64_t> interpreted_;  // handlers run, of blocks flushed since
 };

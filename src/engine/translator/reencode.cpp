@@ -7,6 +7,20 @@ struct Vex {
     unsigned map, w, vvvv, l, pp;
 };
 
+// Not 64-bit code: there is no REX, and the bits that reach registers 8 to 15 are ignored.
+bool is_legacy(const Instruction& instruction) {
+    return instruction.info.machine_mode != ZYDIS_MACHINE_MODE_LONG_64;
+}
+
+// An integer instruction with 16-bit operands, which needs a prefix in 64-bit code.
+bool has_word_operands(const Instruction& instruction) {
+    const auto& info = instruction.info;
+    const bool x87 = info.opcode_map == ZYDIS_OPCODE_MAP_DEFAULT && (info.opcode & 0xf8) == 0xd8;
+    if (x87 || info.operand_count_visible == 0) return false;
+    // The destination of CRC32 has its own size.
+    return instruction.operands[info.mnemonic == ZYDIS_MNEMONIC_CRC32 ? 1 : 0].size == 16;
+}
+
 Vex read_vex(const Instruction& instruction, const std::byte* bytes) {
     const auto at = [&](unsigned i) {
         return std::to_integer<unsigned>(bytes[instruction.info.raw.vex.offset + i]);
@@ -16,17 +30,32 @@ Vex read_vex(const Instruction& instruction, const std::byte* bytes) {
     }
     return {.map = at(1) & 31,
             .w = at(2) >> 7,
-            .vvvv = ~at(2) >> 3 & 15,
+            .vvvv = ~at(2) >> 3 & (is_legacy(instruction) ? 7u : 15u),
             .l = at(2) >> 2 & 1,
             .pp = at(2) & 3};
 }
 
 void prefixes(Emitter& e, const Instruction& instruction) {
+    const bool legacy = is_legacy(instruction);
+    bool operand_size = legacy && has_word_operands(instruction);
+    if (operand_size) e.byte(0x66);
     for (unsigned i = 0; i < instruction.info.raw.prefix_count; ++i) {
-        const unsigned value = instruction.info.raw.prefixes[i].value;
-        const bool keep = value == 0x66 || value == 0xf2 || value == 0xf3 || value == 0xf0;
-        if (keep) e.byte(value);
+        const auto& prefix = instruction.info.raw.prefixes[i];
+        if (prefix.value == 0x66 && legacy) {
+            // In 16-bit code it means the opposite, unless it is part of the opcode.
+            if (prefix.type == ZYDIS_PREFIX_TYPE_MANDATORY && !operand_size) e.byte(0x66);
+            continue;
+        }
+        const bool keep = prefix.value == 0x66 || prefix.value == 0xf2 || prefix.value == 0xf3 ||
+                          prefix.value == 0xf0;
+        if (keep) e.byte(prefix.value);
     }
+}
+
+// INC and DEC in one byte, which is a REX prefix in 64-bit code.
+bool is_short_increment(const Instruction& instruction) {
+    return is_legacy(instruction) && instruction.info.opcode_map == ZYDIS_OPCODE_MAP_DEFAULT &&
+           (instruction.info.opcode & 0xf0) == 0x40;
 }
 
 void immediates(Emitter& e, const Instruction& instruction, const std::byte* bytes) {
@@ -47,6 +76,14 @@ void modrm(Emitter& e, const Instruction& instruction, const Fields& fields) {
 unsigned index_of(const HostMem& mem) { return mem.index == kNoHostReg ? 0 : mem.index; }
 unsigned base_of(const HostMem& mem) { return mem.base == kNoHostReg ? 0 : mem.base; }
 
+// 82 is the same as 80, and not valid in 64-bit code.
+unsigned valid_opcode(const Instruction& instruction) {
+    const auto& info = instruction.info;
+    const bool alias = is_legacy(instruction) && info.opcode == 0x82 &&
+                       info.opcode_map == ZYDIS_OPCODE_MAP_DEFAULT;
+    return alias ? 0x80u : info.opcode;
+}
+
 }  // namespace
 
 Fields original_fields(const Instruction& instruction, const std::byte* bytes) {
@@ -57,6 +94,7 @@ Fields original_fields(const Instruction& instruction, const std::byte* bytes) {
         const auto first = std::to_integer<unsigned>(bytes[raw.vex.offset + 1]);
         r = (first >> 7 & 1) ^ 1;
         b = bytes[raw.vex.offset] == std::byte{0xc5} ? 0 : (first >> 5 & 1) ^ 1;
+        if (is_legacy(instruction)) r = b = 0;
         fields.vvvv = static_cast<uint8_t>(read_vex(instruction, bytes).vvvv);
     }
     fields.reg = static_cast<uint8_t>(raw.modrm.reg | r << 3);
@@ -98,8 +136,15 @@ void reencode(Emitter& e, const Instruction& instruction, const std::byte* bytes
             default:
                 break;
         }
-        const bool in_opcode = !has_modrm && instruction.operands[0].encoding == ZYDIS_OPERAND_ENCODING_OPCODE;
-        e.byte(in_opcode ? (info.opcode & 0xf8u) | (fields.opcode & 7u) : info.opcode);
+        if (is_short_increment(instruction)) {
+            e.byte(0xff);
+            e.modrm_reg(info.opcode >> 3 & 1u, fields.opcode);
+            return;
+        }
+        const bool in_opcode = !has_modrm && instruction.operands[0].encoding ==
+                                                 ZYDIS_OPERAND_ENCODING_OPCODE;
+        e.byte(in_opcode ? (info.opcode & 0xf8u) | (fields.opcode & 7u)
+                         : valid_opcode(instruction));
     }
     modrm(e, instruction, fields);
     immediates(e, instruction, bytes);

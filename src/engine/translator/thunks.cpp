@@ -4,6 +4,7 @@
 #include "cpu/mmu.h"
 #include "engine/soft_tlb.h"
 #include "engine/translator/block.h"
+#include "engine/translator/x87_thunks.h"
 
 namespace mynah::translator {
 namespace {
@@ -46,6 +47,10 @@ class ThunkEmitter {
         below_ = 8;
         load_vectors();
         e_.store_imm8(frame(offsetof(HostFrame, vectors_live)), 1);
+        e_.ret();
+        align();
+        thunks.load_x87 = e_.here();
+        emit_load_x87(e_, offsets_, below_);
         e_.ret();
         return thunks;
     }
@@ -108,6 +113,13 @@ class ThunkEmitter {
         e_.bind(none);
     }
 
+    void save_x87() { emit_save_x87(e_, offsets_, below_); }
+    // They no longer hold the guest's.
+    void forget_units() {
+        e_.store_imm8(frame(offsetof(HostFrame, vectors_live)), 0);
+        e_.store_imm8(frame(offsetof(HostFrame, x87_live)), 0);
+    }
+
     void emit_enter() {
         for (const HostReg reg : kCalleeSaved) e_.push(reg);
         below_ = 0;
@@ -127,7 +139,8 @@ class ThunkEmitter {
         e_.pop(kScratch1);
         store_guest();
         save_vectors();
-        e_.store_imm8(frame(offsetof(HostFrame, vectors_live)), 0);
+        save_x87();
+        forget_units();
         e_.load(kHostRax, {.base = kScratch1}, false);
         leave();
     }
@@ -148,6 +161,7 @@ class ThunkEmitter {
         store_guest();
         e_.store(frame(offsetof(HostFrame, exit_value)), kScratch0);
         save_vectors();
+        save_x87();
         e_.mov_imm(kHostRdi, reinterpret_cast<uint64_t>(targets.self));
         e_.load(kHostRsi, frame(offsetof(HostFrame, exit_value)));
         e_.mov(kHostRdx, kScratch1);
@@ -160,10 +174,11 @@ class ThunkEmitter {
         e_.jcc(Condition::kZ, no_vectors);
         load_vectors();
         e_.bind(no_vectors);
+        emit_reload_x87(e_, below_);
         load_guest(false);
         e_.ret();
         e_.bind(failed);
-        e_.store_imm8(frame(offsetof(HostFrame, vectors_live)), 0);
+        forget_units();
         e_.mov_imm(kHostRax, 0);  // site 0
         leave();
     }
@@ -213,7 +228,8 @@ class ThunkEmitter {
         below_ = 8;
         store_guest();
         save_vectors();
-        e_.store_imm8(frame(offsetof(HostFrame, vectors_live)), 0);
+        save_x87();
+        forget_units();
         e_.mov_imm(kHostRdi, reinterpret_cast<uint64_t>(targets.self));
         e_.load(kHostRsi, {.base = kHostRsp});
         e_.load(kHostRsi, before_call(kHostRsi, sizeof(void*)));

@@ -27,6 +27,7 @@ struct Thunks {
     // The address of a Handled lies before the call.
     const std::byte* handler = nullptr;
     const std::byte* load_vectors = nullptr;
+    const std::byte* load_x87 = nullptr;
 };
 
 struct ThunkTargets {

@@ -11,7 +11,7 @@ namespace {
 
 constexpr uint8_t kNone = 0xff;
 
-// Number of a 64- or 32-bit address register; kNone for none.
+// Number of an address register; kNone for none.
 uint8_t address_register(ZydisRegister reg) {
     if (reg == ZYDIS_REGISTER_NONE) return kNone;
     const ZyanI8 id = ZydisRegisterGetId(reg);
@@ -59,6 +59,7 @@ void Translation::address_of(HostReg to, uint8_t base, uint8_t index, uint8_t sc
 void Translation::effective_address(HostReg to, const GuestInstruction& in,
                                     const ZydisDecodedOperand& mem, bool linear) {
     const bool wide = in.decoded.info.address_width == 64;
+    const bool narrow = in.decoded.info.address_width == 16;
     const int64_t disp = mem.mem.disp.has_displacement ? mem.mem.disp.value : 0;
     const uint8_t base =
         is_rip(mem.mem.base) ? kNone : address_register(mem.mem.base);
@@ -66,11 +67,12 @@ void Translation::effective_address(HostReg to, const GuestInstruction& in,
     if (base == kNone && index == kNone) {
         uint64_t address = static_cast<uint64_t>(disp);
         if (is_rip(mem.mem.base)) address += in.next();
-        e_.mov_imm(to, wide ? address : address & 0xffffffff);
+        e_.mov_imm(to, wide ? address : address & (narrow ? 0xffff : 0xffffffff));
     } else {
         address_of(to, base, index,
                    static_cast<uint8_t>(std::countr_zero(std::max(1u, unsigned{mem.mem.scale}))),
                    static_cast<int32_t>(disp), wide);
+        if (narrow) e_.zero_extend16(to, to);
     }
     const ZydisRegister segment = mem.mem.segment;
     if (linear && (segment == ZYDIS_REGISTER_FS || segment == ZYDIS_REGISTER_GS)) {
@@ -87,13 +89,18 @@ AccessSite Translation::access_site(const GuestInstruction& in, unsigned size, A
             .size = static_cast<uint16_t>(size),
             .kind = static_cast<uint8_t>(static_cast<unsigned>(kind) & 3u),
             .alignment_shift = static_cast<uint8_t>(std::countr_zero(alignment) & 63),
-            .count = static_cast<uint8_t>(completed(in))};
+            .count = static_cast<uint8_t>(completed(in)),
+            .x87 = static_cast<uint16_t>(x87_last_ != nullptr ? x87_last_->offset + 1 : 0)};
 }
 
 void Translation::access(const GuestInstruction& in, const ZydisDecodedOperand& mem, unsigned size,
                          AccessKind kind, HostReg result, unsigned alignment) {
     save_flags();
     flags_clobbered();
+    if (legacy_) {
+        legacy_access(in, mem, size, kind, result, alignment);
+        return;
+    }
     const bool plain_segment =
         mem.mem.segment != ZYDIS_REGISTER_FS && mem.mem.segment != ZYDIS_REGISTER_GS;
     if (mem.mem.base == ZYDIS_REGISTER_RSP && mem.mem.index == ZYDIS_REGISTER_NONE &&
@@ -103,6 +110,12 @@ void Translation::access(const GuestInstruction& in, const ZydisDecodedOperand& 
         return;
     }
     effective_address(kScratch0, in, mem, true);
+    check_table(in, size, kind, result, alignment);
+}
+
+// kScratch0: linear address.
+void Translation::check_table(const GuestInstruction& in, unsigned size, AccessKind kind,
+                              HostReg result, unsigned alignment) {
     look_up(size, kind, alignment);
     const size_t index = cold_.size();
     Cold& cold = cold_.emplace_back();
@@ -124,7 +137,11 @@ void Translation::stack_access(const GuestInstruction& in, int32_t displacement,
                                HostReg base, HostReg result, unsigned size) {
     save_flags();
     flags_clobbered();
-    e_.lea(kScratch0, {.base = base, .disp = displacement});
+    if (legacy_) {
+        legacy_stack_address(in, base, displacement, size);
+    } else {
+        e_.lea(kScratch0, {.base = base, .disp = displacement});
+    }
     check_stack(in, size, kind, result);
 }
 

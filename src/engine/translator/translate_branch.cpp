@@ -8,6 +8,8 @@ namespace mynah::translator {
 
 // Forward within the page, the mapping is known to be right, and no loop is closed.
 bool Translation::wants_guard(uint64_t from, uint64_t target) const {
+    from = linear(from);
+    target = linear(target);
     return (from >> 12) != (target >> 12) || target <= from;
 }
 
@@ -23,6 +25,7 @@ uint32_t Translation::direct_site(uint64_t target, unsigned completed) {
 
 // The end of the block: to a known address.
 void Translation::exit_to(uint64_t target, unsigned completed) {
+    store_fip();
     const uint64_t from = completed == 0 ? rip_ : instructions_[completed - 1].rip;
     if (wants_guard(from, target)) save_flags();
     const uint32_t site = direct_site(target, completed);
@@ -35,6 +38,7 @@ void Translation::exit_to(uint64_t target, unsigned completed) {
 }
 
 void Translation::exit_interpreted(const GuestInstruction& in) {
+    store_fip();
     save_flags();
     const uint32_t site = processor_.new_site({.target = in.rip,
                                                .block = block_id_,
@@ -155,6 +159,7 @@ void Translation::ret(const GuestInstruction& in) {
 Translation::End Translation::branch(const GuestInstruction& in) {
     const ZydisMnemonic m = in.mnemonic();
     if (in.decoded.info.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR) return End::kRefused;
+    store_fip();
     switch (m) {
         case ZYDIS_MNEMONIC_LOOP:
         case ZYDIS_MNEMONIC_JRCXZ:

@@ -28,6 +28,7 @@ bool is_system_register(const ZydisDecodedOperand& operand) {
         return false;
     }
     switch (ZydisRegisterGetClass(operand.reg.value)) {
+        case ZYDIS_REGCLASS_MMX:
         case ZYDIS_REGCLASS_XMM:
         case ZYDIS_REGCLASS_YMM: return false;
         default: return !is_gpr(operand);
@@ -233,6 +234,45 @@ bool Translation::high_byte(const GuestInstruction& in) {
         e_.mov(kHomeOf[guest_high], kHostRax);
     }
     if (in.flags_written != 0) flags_produced();
+    return true;
+}
+
+// One of AH, CH, DH and BH, and memory. The address is in a register that only REX reaches, with
+// which those cannot be named: the two low bytes of the register are swapped for the time being.
+bool Translation::high_byte_and_memory(const GuestInstruction& in) {
+    const unsigned visible = in.decoded.visible_operands();
+    if (visible != 2) return false;
+    const bool memory_first = in.operand(0).type == ZYDIS_OPERAND_TYPE_MEMORY;
+    const ZydisDecodedOperand& mem = in.operand(memory_first ? 0 : 1);
+    const ZydisDecodedOperand& high = in.operand(memory_first ? 1 : 0);
+    if (mem.type != ZYDIS_OPERAND_TYPE_MEMORY || high.type != ZYDIS_OPERAND_TYPE_REGISTER ||
+        mem.encoding != ZYDIS_OPERAND_ENCODING_MODRM_RM || mem.size != 8 ||
+        high.encoding != ZYDIS_OPERAND_ENCODING_MODRM_REG || !is_high_byte(high.reg.value)) {
+        return false;
+    }
+    const HostReg home = kHomeOf[high.reg.value - ZYDIS_REGISTER_AH];
+    const auto swap = [&] {  // ROL r16, 8
+        e_.byte(0x66);
+        e_.rex(false, 0, 0, home);
+        e_.byte(0xc1);
+        e_.modrm_reg(0, home);
+        e_.byte(8);
+    };
+    Fields fields = original_fields(in.decoded, in.bytes);
+    access(in, mem, 1, writes(mem) ? AccessKind::kWrite : AccessKind::kRead, kScratch1);
+    swap();
+    want_flags(in);
+    fields.has_memory = true;
+    fields.memory = {.base = kScratch1};
+    fields.reg = home;
+    fields.force_rex = true;
+    reencode(e_, in.decoded, in.bytes, fields);
+    if (in.flags_written != 0) {
+        flags_produced();
+        save_flags();
+    }
+    swap();
+    flags_clobbered();
     return true;
 }
 

@@ -29,12 +29,18 @@ bool is_memory(const ZydisDecodedOperand& operand) {
 bool Translation::translate(const GuestInstruction& in) {
     const ZydisMnemonic m = in.mnemonic();
     if (branch_kind(m) != BranchKind::kNone) {
-        switch (branch(in)) {
+        switch (legacy_ ? legacy_branch(in) : branch(in)) {
             case End::kNo: return true;
             case End::kYes: return false;
             case End::kRefused: break;
         }
     }
+    return (legacy_ ? legacy_operation(in) : operation(in)) || hand_over(in);
+}
+
+// What is no branch.
+bool Translation::operation(const GuestInstruction& in) {
+    const ZydisMnemonic m = in.mnemonic();
     bool done = false;
     switch (m) {
         case ZYDIS_MNEMONIC_NOP:
@@ -79,13 +85,17 @@ bool Translation::translate(const GuestInstruction& in) {
         case ZYDIS_MNEMONIC_SAHF: done = flags_in_ah(in); break;
         default:
             if (is_generic_integer(m)) {
-                done = generic(in) || accumulator_immediate(in) || high_byte(in);
+                done = generic(in) || accumulator_immediate(in) || high_byte(in) ||
+                       high_byte_and_memory(in);
             } else {
-                done = vector(in);
+                done = vector(in) || x87(in);
             }
             break;
     }
-    if (done) return true;
+    return done;
+}
+
+bool Translation::hand_over(const GuestInstruction& in) {
     bool ends = false;
     const void* handled = make_handled(in, ends);
     if (handled == nullptr) {
@@ -93,13 +103,14 @@ bool Translation::translate(const GuestInstruction& in) {
         return false;
     }
     save_flags();
+    store_fip();
     e_.mov_imm64(kScratch0, reinterpret_cast<uint64_t>(handled));
     e_.call_to(processor_.thunks_.handler);
     flags_clobbered();
-    vectors_loaded_ = false;
+    vectors_loaded_ = x87_loaded_ = false;
     if (!ends) return true;
     // Its handler always leaves the block; nothing comes here.
-    exit_to(in.next(), completed(in) + 1);
+    exit_to(behind(in), completed(in) + 1);
     return false;
 }
 
@@ -257,6 +268,7 @@ bool Translation::divide(const GuestInstruction& in) {
         }
     }
     flags_clobbered();
+    store_fip();
     const size_t index = cold_.size();
     {
         Cold& cold = cold_.emplace_back();
@@ -287,7 +299,7 @@ bool Translation::divide(const GuestInstruction& in) {
     reencode(e_, in.decoded, in.bytes, fields);
     e_.mov(kRaxHome, kHostRax);
     e_.bind(cold_[index].back);
-    vectors_loaded_ = false;
+    vectors_loaded_ = x87_loaded_ = false;
     return true;
 }
 

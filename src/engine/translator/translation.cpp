@@ -41,6 +41,7 @@ Translation::Translation(Processor& processor, Emitter& emitter, uint32_t block_
       e_(emitter),
       block_id_(block_id),
       rip_(rip),
+      legacy_(processor.legacy()),
       instructions_(processor.workspace_.get()),
       ungrouped_(ungrouped),
       groups_(processor.groups_),
@@ -51,10 +52,10 @@ Translation::Translation(Processor& processor, Emitter& emitter, uint32_t block_
 bool Translation::decode(std::span<const std::byte> bytes) {
     unsigned offset = 0, branches = 0;
     cut_ = true;
-    while (count_ < kMaxInstructions && offset < bytes.size()) {
+    while (count_ < kMI && offset < bytes.size()) {
         GuestInstruction& in = instructions_[count_];
         const auto rest = bytes.subspan(offset);
-        if (mynah::decode(rest, CodeSize::k64, in.decoded) != DecodeStatus::kOk) break;
+        if (mynah::decode(rest, processor_.core_.mode.code_size, in.decoded) != DecodeStatus::kOk) break;
         in.bytes = rest.data();
         in.rip = rip_ + offset;
         in.offset = static_cast<uint16_t>(offset);
@@ -69,12 +70,26 @@ bool Translation::decode(std::span<const std::byte> bytes) {
     }
     byte_count_ = offset;
     analyse();
-    if (ungrouped_) {
+    if (ungrouped_ || legacy_) {
         for (size_t i = 0; i < count_; ++i) instructions_[i].group = -1;
     } else {
         plan_groups();
     }
     return count_ > 0;
+}
+
+bool Translation::decode_crossing(std::span<const std::byte> bytes, unsigned in_page) {
+    GuestInstruction& in = instructions_[0];
+    if (mynah::decode(bytes, processor_.core_.mode.code_size, in.decoded) != DecodeStatus::kOk) return false;
+    if (in.decoded.length() <= in_page) return false;
+    in.bytes = bytes.data();
+    in.rip = rip_;
+    in.offset = 0;
+    in.group = -1;
+    count_ = 1;
+    byte_count_ = in.decoded.length();
+    analyse();
+    return true;
 }
 
 void Translation::analyse() {
@@ -98,6 +113,8 @@ FlagsAt Translation::wanted_at_entry(bool& dead) const {
         const GuestInstruction& in = instructions_[i];
         if (touches_memory(in.decoded) || !is_plain(in.decoded)) return FlagsAt::kMemory;
         if (in.flags_read != 0) return FlagsAt::kHost;
+        // Goes elsewhere with the flags as they are.
+        if (branch_kind(in.mnemonic()) != BranchKind::kNone) return FlagsAt::kMemory;
         if (in.flags_written == 0) continue;
         dead = in.always_writes;
         return FlagsAt::kHost;
@@ -140,20 +157,24 @@ void Translation::want_flags(const GuestInstruction& in) {
 
 bool Translation::emit(Block& block) {
     bool dead = false;
-    const FlagsAt wanted = wanted_at_entry(dead);
-    const auto guard = [&] {
-        block.guarded = e_.here();
+    const bool crossing = block.second_page != 0;
+    const FlagsAt wanted = crossing ? FlagsAt::kMemory : wanted_at_entry(dead);
+    const auto check_page = [&](uint64_t address, uint32_t page) {
         e_.load(kScratch1, frame(offsetof(HostFrame, gate)));
         e_.alu_mem_imm(Alu::kCmp,
                        {.base = kScratch1,
                         .disp = static_cast<int32_t>(SoftTlb::kCodeIdsOffset +
-                                                     4 * SoftTlb::index(rip_))},
-                       static_cast<int32_t>(block.page), false);
+                                                     4 * SoftTlb::index(address))},
+                       static_cast<int32_t>(page), false);
         Cold& cold = cold_.emplace_back();
         cold.kind = Cold::Kind::kExit;
         cold.site = processor_.new_site(
             {.target = rip_, .block = block_id_, .kind = ExitSite::Kind::kGuard});
         e_.jcc(Condition::kNz, cold.from);
+    };
+    const auto guard = [&] {
+        block.guarded = e_.here();
+        check_page(linear(rip_), block.page);
     };
     if (dead) {
         guard();
@@ -178,6 +199,8 @@ bool Translation::emit(Block& block) {
         e_.bind(body);
         flags_ = FlagsAt::kMemory;
     }
+    // Whichever way it was entered, only the first page is known to be right.
+    if (crossing) check_page(linear(rip_ + kPageSize), block.second_page);
     bool ended = false;
     for (size_t i = 0; i < count_ && !ended; ++i) {
         if (e_.full()) return false;
@@ -189,7 +212,7 @@ bool Translation::emit(Block& block) {
         }
     }
     note_step();
-    if (!ended) exit_to(rip_ + byte_count_, static_cast<unsigned>(count_));
+    if (!ended) exit_to(behind(instructions_[count_ - 1]), static_cast<unsigned>(count_));
     emit_cold();
     return !e_.full();
 }
@@ -255,6 +278,11 @@ void Translation::emit_cold() {
             case Cold::Kind::kLoadVectors:
                 e_.bind(cold.from);
                 e_.call_to(thunks.load_vectors);
+                e_.jmp(cold.back);
+                break;
+            case Cold::Kind::kLoadX87:
+                e_.bind(cold.from);
+                e_.call_to(thunks.load_x87);
                 e_.jmp(cold.back);
                 break;
             case Cold::Kind::kHandler:

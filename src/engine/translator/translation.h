@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdlib>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -52,7 +53,7 @@ struct AccessGroup {
     size_t first = 0, last = 0;  // instructions
 };
 
-// Makes one block: decodes, analyses and emits. 64-bit code.
+// Makes one block: decodes, analyses and emits.
 //
 // Between two guest instructions every guest register is in its home, and the arithmetic flags are
 // where flags_ says. The translator's own checks clobber the host's flags, so that they are put
@@ -64,6 +65,8 @@ class Translation {
 
     // Decodes up to a page's end; false if the first instruction cannot be translated.
     bool decode(std::span<const std::byte> bytes);
+    // Instead: one instruction that reaches into the next page, whose bytes follow.
+    bool decode_crossing(std::span<const std::byte> bytes, unsigned in_page);
     // Emits; false if there was no room.
     bool emit(Block& block);
 
@@ -72,7 +75,8 @@ class Translation {
     std::span<const GuestInstruction> instructions() const { return {instructions_, count_}; }
     // To be filled in by emit(). Set before.
     void set_trace(BlockTrace* trace) { trace_ = trace; }
-    static constexpr unsigned kMaxInstructions = 40, kMaxBranches = 6;
+    static constexpr unsigned kMaxInstructions = 40;
+    static inline unsigned kMI = getenv("MI") ? atoi(getenv("MI")) : 40, kMaxBranches = getenv("MB") ? atoi(getenv("MB")) : 6;
 
     // Code that runs rarely, put behind the block.
     struct Cold {
@@ -82,6 +86,7 @@ class Translation {
             kStackRange,
             kExit,
             kLoadVectors,
+            kLoadX87,
             kHandler
         };
         Kind kind = Kind::kAccess;
@@ -123,6 +128,8 @@ class Translation {
     // kScratch0: linear address, then its offset in the page; kScratch1: the TLB entry. The flags
     // say "above" (or "not zero" if it has to be aligned and no more) for a miss.
     void look_up(unsigned size, AccessKind kind, unsigned alignment);
+    void check_table(const GuestInstruction& in, unsigned size, AccessKind kind, HostReg result,
+                     unsigned alignment);
     void check_stack(const GuestInstruction& in, unsigned size, AccessKind kind, HostReg result);
     void address_of(HostReg to, uint8_t base, uint8_t index, uint8_t scale_shift, int32_t disp,
                     bool wide);
@@ -139,8 +146,11 @@ class Translation {
 
     // --- instructions ---
     bool translate(const GuestInstruction& in);  // false: ends the block
+    bool operation(const GuestInstruction& in);  // false: not translated, nothing emitted
+    bool hand_over(const GuestInstruction& in);  // to the interpreter's handler; as translate()
     bool generic(const GuestInstruction& in, unsigned alignment = 1);
     bool high_byte(const GuestInstruction& in);
+    bool high_byte_and_memory(const GuestInstruction& in);
     void handler(const GuestInstruction& in, bool ends);
     const void* make_handled(const GuestInstruction& in, bool& ends);
     void integer_move_wide(const GuestInstruction& in, HostReg to, HostReg from, unsigned bits);
@@ -161,6 +171,18 @@ class Translation {
     bool vector_fits(const GuestInstruction& in, unsigned& alignment) const;
     void want_vectors();
 
+    // --- x87 and MMX (translate_x87.cpp) ---
+    bool x87(const GuestInstruction& in);
+    bool x87_fits(const GuestInstruction& in) const;
+    bool x87_control(const GuestInstruction& in);
+    void initialise_x87();
+    void load_control_word(const GuestInstruction& in, const ZydisDecodedOperand& mem);
+    bool mmx_fits(const GuestInstruction& in, unsigned& alignment) const;
+    bool mmx(const GuestInstruction& in);
+    void want_x87();
+    void store_fip();
+    void note_x87(const GuestInstruction& in, const ZydisDecodedOperand* mem);
+
     // --- branches (translate_branch.cpp) ---
     enum class End : uint8_t { kNo, kYes, kRefused };
     End branch(const GuestInstruction& in);
@@ -175,6 +197,32 @@ class Translation {
     uint32_t direct_site(uint64_t target, unsigned completed);
     bool wants_guard(uint64_t from, uint64_t target) const;
 
+    // --- code of 16 and 32 bits (translate_legacy.cpp, translate_legacy_branch.cpp) ---
+    uint64_t linear(uint64_t rip) const;
+    uint64_t behind(const GuestInstruction& in) const;
+    bool suits_legacy(const GuestInstruction& in) const;
+    bool vex_suits_legacy(const GuestInstruction& in) const;
+    bool legacy_operation(const GuestInstruction& in);
+    void legacy_access(const GuestInstruction& in, const ZydisDecodedOperand& mem, unsigned size,
+                       AccessKind kind, HostReg result, unsigned alignment);
+    void add_segment(const GuestInstruction& in, x86::Segment segment, unsigned size);
+    void legacy_stack_address(const GuestInstruction& in, HostReg base, int32_t displacement,
+                              unsigned size);
+    void move_stack(HostReg from, int32_t change);
+    bool legacy_lea(const GuestInstruction& in);
+    bool legacy_push(const GuestInstruction& in);
+    bool legacy_pop(const GuestInstruction& in);
+    bool legacy_leave(const GuestInstruction& in);
+    bool move_at_offset(const GuestInstruction& in);
+    void leave_if(const GuestInstruction& in, Condition condition);
+    End legacy_branch(const GuestInstruction& in);
+    bool legacy_target(const GuestInstruction& in, uint64_t& target) const;
+    void legacy_count_down(const GuestInstruction& in, uint64_t target);
+    void legacy_load_target(const GuestInstruction& in);
+    void check_target(const GuestInstruction& in);
+    void legacy_push_return(const GuestInstruction& in);
+    void legacy_jump_indirect(const GuestInstruction& in);
+
     void emit_cold();
     void note_step();
 
@@ -186,12 +234,15 @@ class Translation {
     Emitter& e_;
     const uint32_t block_id_;
     const uint64_t rip_;
+    const bool legacy_;  // not 64-bit code
     GuestInstruction* instructions_;
     size_t count_ = 0;
     unsigned byte_count_ = 0;
     bool cut_ = false;  // the block ends for want of room, not by a branch
     FlagsAt flags_ = FlagsAt::kHost;
     bool vectors_loaded_ = false;
+    bool x87_loaded_ = false;
+    const GuestInstruction* x87_last_ = nullptr;  // whose address the guest's FIP does not show yet
     const bool ungrouped_;
     std::vector<AccessGroup>& groups_;
     std::vector<Cold>& cold_;

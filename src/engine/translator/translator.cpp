@@ -7,6 +7,8 @@ namespace mynah {
 namespace {
 
 constexpr uint64_t kLeastCache = uint64_t{1} << 20;
+// For what runs a few times only, decoded for the interpreter.
+constexpr size_t kColdCode = size_t{6} << 20;
 
 class TranslatorEngine final : public Engine {
   public:
@@ -18,7 +20,11 @@ class TranslatorEngine final : public Engine {
           vectors_(std::move(vectors)),
           caches_(std::move(caches)),
           shared_{
-              .memory = memory, .cpuid = cpuid, .vectors = *vectors_, .split_lock = split_lock_} {}
+              .memory = memory,
+              .cpuid = cpuid,
+              .vectors = *vectors_,
+              .split_lock = split_lock_,
+              .code_budget = kColdCode} {}
 
     std::unique_ptr<Vcpu> create_vcpu(CpuPorts& ports, VcpuIndex index) override {
         CHECK(!caches_.empty());  // one for each processor of the topology
