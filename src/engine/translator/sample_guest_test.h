@@ -62,6 +62,7 @@ class SampleGuest {
         s.cr4 = x86::cr4::kPae | x86::cr4::kOsfxsr | x86::cr4::kOsxmmexcpt | x86::cr4::kOsxsave;
         s.efer = x86::efer::kLme | x86::efer::kLma | x86::efer::kSce | x86::efer::kNxe;
         s.xcr0 = 7;
+        s.x87.fcw = 0x37f;
         constexpr uint32_t kData64 = attr::kPresent | attr::kCodeOrData |
                                      attr::kReadableOrWritable | attr::kAccessed |
                                      attr::kGranularity;
