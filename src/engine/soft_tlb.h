@@ -18,7 +18,7 @@ namespace mynah {
 class SoftTlb {
   public:
     enum Set : unsigned { kUser, kSupervisor, kSupervisorSmapOff, kSetCount };
-    static constexpr unsigned kSlots = 2048;
+    static constexpr unsigned kSlots = 4096;
 
     struct Entry {
         uint64_t read_tag;
