@@ -60,6 +60,7 @@ std::string Processor::trial(uint32_t id, Rest& rest) {
     pending_link_ = 0;
     jumped_ = false;
     if (rest == Rest::kFinishHandled) {  // its handler was not run
+        core_.stats.instructions += handled_last_->count;
         core_.s.rip = core_.wrap_ip(handled_last_->block_rip + handled_last_->op.offset);
         rest = Rest::kInterpretOne;
     }
