@@ -104,6 +104,12 @@ TEST_F(MachineTest, GuestPrintsAndPowersOff) {
     EXPECT_EQ(serial_output(), "Hi");
 }
 
+TEST_F(MachineTest, RunsInLockstep) {
+    config_.translator = {.hot_after = 0, .lockstep = true};
+    EXPECT_EQ(run(print('H') + print('i') + kPowerOff), StopReason::kPoweredOff);
+    EXPECT_EQ(serial_output(), "Hi");
+}
+
 TEST_F(MachineTest, TripleFaultEndsWithRegisters) {
     EXPECT_EQ(run(kUndefined), StopReason::kCrashed);
     EXPECT_THAT(machine_->register_dump(), testing::HasSubstr("rip 0000000001000200"));
@@ -206,6 +212,13 @@ TEST_F(MachineTest, AnUnusableConfigurationIsNamed) {
     config_.topology = {.sockets = 1, .cores = 65, .threads = 1};
     config_.cpu = "no-such-model";
     EXPECT_THAT(creation_failure(), testing::HasSubstr("no-such-model"));
+    config_ = good;
+    config_.translator.lockstep = true;
+    config_.topology.cores = 2;
+    EXPECT_THAT(creation_failure(), StartsWith("--lockstep: "));
+    config_.topology.cores = 1;
+    config_.accelerator = MachineConfig::Accelerator::kInterpreter;
+    EXPECT_THAT(creation_failure(), StartsWith("--lockstep: "));
     config_ = good;
     config_.disks = {{.path = directory_ / "missing"}};
     EXPECT_THAT(creation_failure(), testing::HasSubstr("missing"));
