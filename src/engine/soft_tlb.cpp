@@ -76,6 +76,7 @@ void SoftTlb::fill(Set set, const Page& page) {
 }
 
 void SoftTlb::drop_not_global() {
+    ++generation_;
     // A slot may meanwhile hold a global page; it is found again.
     for (const uint16_t i : not_global_) drop(*supervisor_, i);
     not_global_.clear();
@@ -96,6 +97,7 @@ void SoftTlb::note_large_page(uint64_t linear, unsigned page_shift) {
 }
 
 void SoftTlb::flush_all() {
+    ++generation_;
     each_table([](Table& table) { table.clear(); });
     for (Space& space : spaces_) {
         space.valid = space.valid && space.user.get() == current_[kUser];
@@ -106,6 +108,7 @@ void SoftTlb::flush_all() {
 }
 
 void SoftTlb::flush_page(uint64_t linear) {
+    ++generation_;
     const LargePages& pages = large_pages(linear);
     const unsigned position = bloom_bit(linear);
     const bool large =
@@ -128,6 +131,7 @@ void SoftTlb::flush_page(uint64_t linear) {
 }
 
 void SoftTlb::switch_pcid(uint16_t pcid, bool flush) {
+    ++generation_;
     drop_not_global();
     for (Space& space : spaces_) {
         if (!space.valid || space.pcid != pcid) continue;
@@ -165,6 +169,7 @@ void SoftTlb::note_writer(uintptr_t host, Table& in, unsigned slot) {
 }
 
 void SoftTlb::forget_writes(uintptr_t host_page) {
+    ++generation_;
     const auto forget = [&](Table& table, unsigned slot) {
         if (table.entries[slot].host == host_page) table.entries[slot].write_tag = no_tag(slot);
     };

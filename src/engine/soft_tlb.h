@@ -66,6 +66,8 @@ class SoftTlb {
     // MOV CR3: continues with the address space of this PCID; flush: its entries are forgotten.
     void switch_pcid(uint16_t pcid, bool flush);
     void forget_code();  // all code_ids
+    // Changes whenever an entry may have lost a right, or another address space came.
+    uint64_t generation() const { return generation_; }
     // Stores to this page no longer hit, so that they are seen.
     void forget_writes(uintptr_t host_page);
 
@@ -88,6 +90,7 @@ class SoftTlb {
     void note_large_page(uint64_t linear, unsigned page_shift);
     LargePages& large_pages(uint64_t linear) { return large_pages_[linear >> 63]; }
 
+    uint64_t generation_ = 0;
     std::array<Space, 8> spaces_;
     unsigned next_space_ = 0;
     std::unique_ptr<Table> supervisor_;

@@ -247,7 +247,12 @@ bool Processor::run_translated(uint32_t id) {
     pending_link_ = 0;
     jumped_ = false;
     if (!open_gate()) return true;
-    frame_.stack_tag = HostFrame::kNoStack;
+    // What stack accesses try first holds for one table and as long as nothing is taken from it.
+    if (stack_table_ != core_.data_table_ || stack_generation_ != core_.tlb_.generation()) {
+        stack_table_ = core_.data_table_;
+        stack_generation_ = core_.tlb_.generation();
+        frame_.stack_tag = HostFrame::kNoStack;
+    }
     ++entries_;
     using Enter = uint32_t (*)(HostFrame*, const std::byte*);
     const auto enter = reinterpret_cast<Enter>(reinterpret_cast<uintptr_t>(thunks_.enter));

@@ -143,6 +143,8 @@ class Processor final : public Vcpu, private WriteWatch::Listener {
     std::vector<Translation::Cold> cold_;
     std::vector<AccessGroup> groups_;
 
+    const SoftTlb::Table* stack_table_ = nullptr;  // what HostFrame::stack_tag was taken from
+    uint64_t stack_generation_ = 0;
     PerfMap* perf_map_ = nullptr;
     TranslationMode mode_;
     uint16_t mode_number_ = 0;  // of mode_, in blocks
