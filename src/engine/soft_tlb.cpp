@@ -6,13 +6,10 @@ namespace mynah {
 namespace {
 
 constexpr unsigned kLargeShift = 21, kHugeShift = 30;
-constexpr unsigned kDisplacedBits = 1u << 16;
 
 unsigned bloom_bit(uint64_t linear) {
     return static_cast<unsigned>(((linear >> kLargeShift) * 0x9e3779b97f4a7c15u) >> 52);
 }
-
-size_t displaced_bit(uintptr_t host_page) { return (host_page >> 12) & (kDisplacedBits - 1); }
 
 void drop(SoftTlb::Table& table, unsigned index) {
     const uint64_t none = SoftTlb::no_tag(index);
@@ -32,7 +29,7 @@ void SoftTlb::Table::clear() {
     filled = 0;
 }
 
-SoftTlb::SoftTlb() : supervisor_(new Table), writers_(kWriters), displaced_(kDisplacedBits / 64) {
+SoftTlb::SoftTlb() : supervisor_(new Table), writers_(kWriters) {
     switch_pcid(0, true);
 }
 
@@ -104,7 +101,6 @@ void SoftTlb::flush_all() {
     }
     not_global_.clear();
     large_pages_ = {};
-    std::fill(displaced_.begin(), displaced_.end(), 0);
 }
 
 void SoftTlb::flush_page(uint64_t linear) {
@@ -155,38 +151,41 @@ void SoftTlb::forget_code() {
     each_table([](Table& table) { table.code_ids.fill(0); });
 }
 
+void SoftTlb::forget(Writer& writer) {
+    for (size_t i = 0; i < writer.tables.size(); ++i) {
+        Table* table = writer.tables[i];
+        const unsigned slot = writer.slots[i];
+        // The slot may long be another page's.
+        if (table != nullptr && table->entries[slot].host == writer.host)
+            table->entries[slot].write_tag = no_tag(slot);
+    }
+    writer = {};
+}
+
 void SoftTlb::note_writer(uintptr_t host, Table& in, unsigned slot) {
     Writer& writer = writers_[writer_index(host)];
-    if (writer.host == host) {
-        if (writer.table != &in || writer.slot != slot) writer.several = true;
-        return;
+    if (writer.host != host) {
+        forget(writer);
+        writer.host = host;
     }
-    if (writer.host != 0) {
-        const size_t bit = displaced_bit(writer.host);
-        displaced_[bit / 64] |= uint64_t{1} << (bit % 64);
+    for (size_t i = 0; i < writer.tables.size(); ++i) {
+        if (writer.tables[i] == &in && writer.slots[i] == slot) return;
     }
-    writer = {.host = host, .table = &in, .slot = static_cast<uint16_t>(slot), .several = false};
+    const size_t place = writer.next;
+    writer.next = static_cast<uint16_t>((place + 1) % writer.tables.size());
+    if (Table* table = writer.tables[place]; table != nullptr) {
+        const unsigned old = writer.slots[place];
+        if (table->entries[old].host == host) table->entries[old].write_tag = no_tag(old);
+    }
+    writer.tables[place] = &in;
+    writer.slots[place] = static_cast<uint16_t>(slot);
 }
 
 void SoftTlb::forget_writes(uintptr_t host_page) {
     ++generation_;
-    const auto forget = [&](Table& table, unsigned slot) {
-        if (table.entries[slot].host == host_page) table.entries[slot].write_tag = no_tag(slot);
-    };
-    const size_t bit = displaced_bit(host_page);
-    const bool displaced = ((displaced_[bit / 64] >> (bit % 64)) & 1) != 0;
-    Writer& writer = writers_[writer_index(host_page)];
-    const bool known = writer.host == host_page;
-    if (!displaced && !known) return;
-    if (!displaced && !writer.several) {
-        forget(*writer.table, writer.slot);
-    } else {
-        each_table([&](Table& table) {
-            for (unsigned i = 0; i < kSlots; ++i) forget(table, i);
-        });
+    if (Writer& writer = writers_[writer_index(host_page)]; writer.host == host_page) {
+        forget(writer);
     }
-    // The bit in displaced_ stays: other pages share it.
-    if (known) writer = {};
 }
 
 }  // namespace mynah

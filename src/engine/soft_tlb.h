@@ -18,7 +18,7 @@ namespace mynah {
 class SoftTlb {
   public:
     enum Set : unsigned { kUser, kSupervisor, kSupervisorSmapOff, kSetCount };
-    static constexpr unsigned kSlots = 2048;
+    static constexpr unsigned kSlots = 4096;
 
     struct Entry {
         uint64_t read_tag;
@@ -97,18 +97,19 @@ class SoftTlb {
     std::array<Table*, kSetCount> current_{};
     std::vector<uint16_t> not_global_;         // slots of supervisor_
     std::array<LargePages, 2> large_pages_;
-    // Where a host page has its write tag: by a hash of its address.
+    // Where a host page has its write tags, by a hash of its address. Whatever finds no place
+    // here loses its tag, so that none is ever unknown.
     struct Writer {
         uintptr_t host = 0;
-        Table* table = nullptr;
-        uint16_t slot = 0;
-        bool several = false;
+        std::array<Table*, 3> tables{};
+        std::array<uint16_t, 3> slots{};
+        uint16_t next = 0;  // of the three, to be replaced
     };
-    static constexpr unsigned kWriters = 4096;
+    static constexpr unsigned kWriters = 8192;
     static unsigned writer_index(uintptr_t host) { return (host >> 12) & (kWriters - 1); }
     void note_writer(uintptr_t host, Table& in, unsigned slot);
+    static void forget(Writer& writer);
     std::vector<Writer> writers_;
-    std::vector<uint64_t> displaced_;  // filter over host pages whose Writer another one took
 };
 
 }  // namespace mynah

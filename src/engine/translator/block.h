@@ -54,8 +54,8 @@ struct ExitSite {
         kHandled,    // a handler was run and did more than complete the instruction
     };
     uint64_t target = 0;
-    const std::byte* stub = nullptr;  // where the jump leads while it is not linked
-    uint32_t patch = 0;               // offset in code memory of the jump's displacement
+    uint32_t stub = 0;   // offset in code memory of where the jump leads while it is not linked
+    uint32_t patch = 0;  // and of the jump's displacement
     uint32_t block = 0;
     uint32_t linked = 0;         // block, 0: not linked
     uint32_t next_incoming = 0;  // of `linked`

@@ -164,7 +164,10 @@ uint32_t Processor::translate_here(bool ungrouped) {
     made.end = emitter.here();
     if (perf_map_ != nullptr) perf_map_->add(code_->execute_at(used_), emitter.offset(), rip);
     // Patches are offsets from this block's start until here.
-    for (size_t i = sites; i < sites_.size(); ++i) sites_[i].patch += static_cast<uint32_t>(used_);
+    for (size_t i = sites; i < sites_.size(); ++i) {
+        sites_[i].patch += static_cast<uint32_t>(used_);
+        sites_[i].stub += static_cast<uint32_t>(used_);
+    }
     used_ = (used_ + emitter.offset() + 15) & ~size_t{15};
     uint32_t& bucket = buckets_[bucket_of(rip, page)];
     made.next = bucket;
@@ -207,7 +210,7 @@ void Processor::unlink_incoming(Block& block) {
     while (id != 0) {
         ExitSite& site = sites_[id];
         const auto displacement =
-            static_cast<int32_t>(site.stub - code_->execute_at(site.patch + 4));
+            static_cast<int32_t>(site.stub - (site.patch + 4));
         std::memcpy(code_->write_at(site.patch), &displacement, 4);
         site.linked = 0;
         id = std::exchange(site.next_incoming, 0);

@@ -246,17 +246,51 @@ bool Processor::run_translated(uint32_t id) {
     }
     pending_link_ = 0;
     jumped_ = false;
-    if (!open_gate()) return true;
+    if (!ready_to_enter()) return true;
+    ++entries_;
+    using Enter = uint32_t (*)(HostFrame*, const std::byte*);
+    const auto enter = reinterpret_cast<Enter>(reinterpret_cast<uintptr_t>(thunks_.enter));
+    return after_exit(enter(&frame_, blocks_[id].from_memory_flags));
+}
+
+// Whether translated code may be entered now; nothing must happen in between.
+bool Processor::ready_to_enter() {
+    if (!open_gate()) return false;
     // What stack accesses try first holds for one table and as long as nothing is taken from it.
     if (stack_table_ != core_.data_table_ || stack_generation_ != core_.tlb_.generation()) {
         stack_table_ = core_.data_table_;
         stack_generation_ = core_.tlb_.generation();
         frame_.stack_tag = HostFrame::kNoStack;
     }
-    ++entries_;
-    using Enter = uint32_t (*)(HostFrame*, const std::byte*);
-    const auto enter = reinterpret_cast<Enter>(reinterpret_cast<uintptr_t>(thunks_.enter));
-    return after_exit(enter(&frame_, blocks_[id].from_memory_flags));
+    return true;
+}
+
+// What follows a handler that did more than complete its instruction. False: triple fault.
+bool Processor::finish_handled() {
+    core_.stats.instructions += handled_last_->count;
+    if (outcome_ == interpreter::Outcome::kNext) {
+        core_.s.rip = core_.rip_after(handled_last_->op);
+        ++core_.stats.instructions;
+        core_.refresh_mode();
+        return true;
+    }
+    if (outcome_ != interpreter::Outcome::kFault) ++core_.stats.instructions;
+    return outcome_ == interpreter::Outcome::kJump || core_.finish(outcome_, handled_last_->op);
+}
+
+// The same without going back to run(), if nothing else is to be done: where to go on.
+const std::byte* Processor::go_on_after_handler() {
+    handled_finished_ = false;
+    if (counting_ || core_.signals_.alarmed()) return nullptr;
+    handled_finished_ = true;
+    handled_alive_ = finish_handled();
+    if (!handled_alive_ || core_.stop_ || core_.attention_ || core_.signalled() ||
+        translation_mode() != mode_) {
+        return nullptr;
+    }
+    const uint32_t id = find_code(false);
+    if (id == 0 || !ready_to_enter()) return nullptr;
+    return blocks_[id].from_memory_flags;
 }
 
 bool Processor::after_exit(uint32_t site_id) {
@@ -294,16 +328,7 @@ bool Processor::after_exit(uint32_t site_id) {
             return interpret_one();
         case ExitSite::Kind::kHandled:
             ++handled_exits_;
-            core_.stats.instructions += handled_last_->count;
-            if (outcome_ == interpreter::Outcome::kNext) {
-                core_.s.rip = core_.rip_after(handled_last_->op);
-                ++core_.stats.instructions;
-                core_.refresh_mode();
-                return true;
-            }
-            if (outcome_ != interpreter::Outcome::kFault) ++core_.stats.instructions;
-            return outcome_ == interpreter::Outcome::kJump ||
-                   core_.finish(outcome_, handled_last_->op);
+            return handled_finished_ ? handled_alive_ : finish_handled();
     }
     return true;
 }
@@ -367,7 +392,7 @@ uint64_t Processor::run_handler(Processor* self, Handled* handled) {
     }
     self->handled_last_ = handled;
     self->outcome_ = outcome;
-    return 0;
+    return reinterpret_cast<uint64_t>(self->go_on_after_handler());
 }
 
 }  // namespace mynah::translator

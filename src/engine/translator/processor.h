@@ -59,7 +59,7 @@ class Processor final : public Vcpu, private WriteWatch::Listener {
     // The host address, or 0: s.rip is at the instruction, which the interpreter must run.
     static uint64_t slow_access(Processor* self, uint64_t scratch0, uint64_t scratch1,
                                 const AccessSite* site);
-    // True: the block goes on behind the instruction.
+    // 1: the block goes on behind the instruction. 0: back to run(). Else where to go on.
     static uint64_t run_handler(Processor* self, Handled* handled);
 
   private:
@@ -76,6 +76,9 @@ class Processor final : public Vcpu, private WriteWatch::Listener {
     bool interpret_one();
     bool after_exit(uint32_t site_id);
     bool open_gate();
+    bool ready_to_enter();
+    bool finish_handled();
+    const std::byte* go_on_after_handler();
     void change_mode(const TranslationMode& mode);
     TranslationMode translation_mode() const;
     bool legacy() const { return core_.mode.code_size != CodeSize::k64; }
@@ -158,6 +161,7 @@ class Processor final : public Vcpu, private WriteWatch::Listener {
     bool ungrouped_ = false;  // the block at RIP is wanted in its variant without shared checks
     const Handled* handled_last_ = nullptr;
     interpreter::Outcome outcome_ = interpreter::Outcome::kNext;
+    bool handled_finished_ = false, handled_alive_ = true;
     unsigned watch_index_ = 0;
 
     Mutex inbox_lock_;

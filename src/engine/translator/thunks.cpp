@@ -234,10 +234,16 @@ class ThunkEmitter {
         e_.load(kHostRsi, {.base = kHostRsp});
         e_.load(kHostRsi, before_call(kHostRsi, sizeof(void*)));
         call(targets.run_handler);
-        Label failed;
+        Label failed, elsewhere;
         e_.jcc(Condition::kZ, failed);
+        e_.alu_imm(Alu::kCmp, kHostRax, 1);
+        e_.jcc(Condition::kNz, elsewhere);
         load_guest(true);
         e_.ret();
+        e_.bind(elsewhere);
+        load_guest(true);
+        e_.lea(kHostRsp, {.base = kHostRsp, .disp = 8});
+        e_.jmp_reg(kHostRax);
         e_.bind(failed);
         e_.mov_imm(kHostRax, 1);  // site 1
         leave();

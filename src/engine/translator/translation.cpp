@@ -243,7 +243,7 @@ void Translation::emit_cold() {
                 e_.jcc(Condition::kNz, cold.back);
                 e_.jmp_to(e_.here() + 5);
                 processor_.sites_[cold.site].patch = e_.offset() - 4;
-                processor_.sites_[cold.site].stub = e_.here();
+                processor_.sites_[cold.site].stub = e_.offset();
                 e_.call_to(thunks.exit);
                 e_.dword(cold.site);
                 break;
@@ -252,7 +252,7 @@ void Translation::emit_cold() {
                 e_.bind(cold.from);
                 if (ExitSite& site = processor_.sites_[cold.site];
                     site.kind == ExitSite::Kind::kDirect) {
-                    site.stub = e_.here();
+                    site.stub = e_.offset();
                     flags_ = site.flags;
                     save_flags();
                 }
