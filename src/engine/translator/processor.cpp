@@ -284,10 +284,9 @@ const std::byte* Processor::go_on_after_handler() {
     if (counting_ || core_.signals_.alarmed()) return nullptr;
     handled_finished_ = true;
     handled_alive_ = finish_handled();
-    if (!handled_alive_ || core_.stop_ || core_.attention_ || core_.signalled() ||
-        translation_mode() != mode_) {
-        return nullptr;
-    }
+    if (!handled_alive_ || core_.stop_ || core_.attention_ || core_.signalled()) return nullptr;
+    // As with the system calls of 32-bit programs.
+    if (const TranslationMode mode = translation_mode(); mode != mode_) change_mode(mode);
     const uint32_t id = find_code(false);
     if (id == 0 || !ready_to_enter()) return nullptr;
     return blocks_[id].from_memory_flags;
