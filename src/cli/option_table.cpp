@@ -100,6 +100,11 @@ Result<void> apply_dump_code(RunOptions& options, Value value) {
     return {};
 }
 
+Result<void> apply_lockstep(RunOptions& options, Value) {
+    options.machine.translator.lockstep = true;
+    return {};
+}
+
 Result<void> apply_cpu(RunOptions& options, Value value) {
     if (value.empty()) return Error("expected MODEL[,+FEATURE][,-FEATURE], such as max");
     options.machine.cpu = value;
@@ -163,6 +168,9 @@ constexpr std::array kOptions{
     Option{"--dump-code", "", "ADDRESS",
            "print guest code, analysis and host code of blocks that start at ADDRESS", false,
            apply_dump_code},
+    Option{"--lockstep", "", "",
+           "run translated blocks on the interpreter as well; stop at the first difference", false,
+           apply_lockstep},
     Option{"--perf-map", "", "", "write /tmp/perf-PID.map, by which perf names guest code", false,
            apply_perf_map},
     Option{"--machine", "", "micro", "board: micro has virtio-mmio and neither firmware nor PCI",

@@ -17,6 +17,7 @@ enum class VcpuExit {
     kInit,              // CpuSignals::kInit was raised; the engine has lowered it; state untouched
     kShutdown,          // triple fault
     kInstructionLimit,  // the limit given to run() is reached
+    kEngineError,       // the engine found itself wrong and has said how; the machine cannot go on
 };
 
 // Counters an engine keeps; read when it is not running.

@@ -32,6 +32,12 @@ Result<void> check_config(const MachineConfig& config) {
         return Error(fmt::format("--vcpus: {}; expected 1 to {}", config.topology.vcpus(),
                                  MachineConfig::kMaxVcpus));
     }
+    if (config.translator.lockstep && config.topology.vcpus() != 1)
+        return Error("--lockstep: works with one processor only; expected --vcpus 1");
+    if (config.translator.lockstep &&
+        config.accelerator == MachineConfig::Accelerator::kInterpreter) {
+        return Error("--lockstep: compares the translator with the interpreter; expected --accel jit");
+    }
     if (config.disks.size() > MachineConfig::kMaxDisks) {
         return Error(fmt::format("--disk: given {} times; expected at most {}", config.disks.size(),
                                  MachineConfig::kMaxDisks));

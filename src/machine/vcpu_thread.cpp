@@ -67,6 +67,9 @@ bool VcpuThread::step() {
         case VcpuExit::kInstructionLimit:
             if (instruction_limit_) control_.request_stop(StopReason::kInstructionLimit);
             return true;
+        case VcpuExit::kEngineError:
+            control_.request_stop(StopReason::kHostError);
+            return true;
     }
     return true;
 }

@@ -48,6 +48,9 @@ class WriteWatch {
 
     // Reports a write, to all listeners or all but one.
     void wrote(const void* host, uint64_t size, const Listener* except = nullptr) {
+        // The write itself must be out before it is looked whether somebody watches: whoever begins
+        // to watch just now, and reads then, would otherwise neither read it nor hear of it.
+        std::atomic_thread_fence(std::memory_order_seq_cst);
         if (any()) report(host, size, except);
     }
     void wrote(std::span<const std::span<std::byte>> slices) {

@@ -30,9 +30,13 @@ std::vector<NamedEngine> engines() {
     const auto translate = [](GuestMemory& memory, const CpuidPolicy& cpuid) {
         return make_translator(memory, cpuid, {});
     };
+    const auto lockstep = [](GuestMemory& memory, const CpuidPolicy& cpuid) {
+        return make_translator(memory, cpuid, {.hot_after = 0, .lockstep = true});
+    };
     return {{"interpreter", make_interpreter},
             {"jit", translate},
             {"jit_at_once", translate_at_once},
+            {"jit_lockstep", lockstep},
             {"jit_counting", translate_at_once, true}};
 }
 

@@ -18,6 +18,7 @@
 #include "engine/interpreter/code_mode.h"
 #include "engine/interpreter/op.h"
 #include "engine/soft_tlb.h"
+#include "engine/write_log.h"
 #include "isa/instruction.h"
 
 namespace mynah::translator {
@@ -311,6 +312,7 @@ class Core final : public Vcpu {
     Block* decode_crossing(uint64_t linear, const std::byte* host, unsigned in_page);
 
     SoftTlb tlb_;
+    WriteLog* write_log_ = nullptr;  // who wants to see the stores, if anybody does
     SoftTlb::Table* data_table_;  // empty_table_ while every access must take the slow path
     SoftTlb::Table* code_table_;
     std::unique_ptr<SoftTlb::Table> empty_table_;

@@ -79,7 +79,9 @@ SoftTlb::Set Core::set_of(AccessMode access_mode) const {
 }
 
 bool Core::resolve(uint64_t linear, AccessKind kind, AccessMode access_mode, Piece& piece) {
+    if (write_log_ != nullptr) write_log_->before_walk();
     auto result = mmu.translate(s, linear, kind, access_mode);
+    if (write_log_ != nullptr) write_log_->after_walk();
     if (const Exception* exception = std::get_if<Exception>(&result)) return raised(*exception);
     const Translation& found = std::get<Translation>(result);
     piece.physical = found.page + (linear & kPageMask);
@@ -94,13 +96,19 @@ bool Core::resolve(uint64_t linear, AccessKind kind, AccessMode access_mode, Pie
                                  : set_of(access_mode);
     const bool other_rights = kind == AccessKind::kExecute && set == SoftTlb::kSupervisor &&
                               found.user && (s.cr4 & x86::cr4::kSmap) != 0;
+    const bool logged =
+        write_log_ == nullptr || write_log_->admits(page, kind == AccessKind::kWrite);
+    const bool writable =
+        found.writable && !other_rights && logged && !is_code_page(host_page);
     tlb_.fill(set, {.linear = linear,
                     .host = host_page,
                     .readable = found.readable && !other_rights,
-                    .writable = found.writable && !other_rights && !is_code_page(host_page),
+                    .writable = writable,
                     .executable = found.executable,
                     .global = found.global,
                     .page_shift = found.page_shift});
+    if (write_log_ != nullptr && writable)
+        write_log_->note_entry(page, tlb_.slot(set, linear), SoftTlb::index(linear));
     return true;
 }
 

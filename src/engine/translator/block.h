@@ -20,6 +20,9 @@ struct CodePage {
     unsigned writes = 0;  // to the page, since it was watched
 };
 
+// In Block::mode: the variant without shared checks.
+inline constexpr unsigned kUngrouped = 1u << 15;
+
 // Translated code of one run of guest instructions within a page.
 struct Block {
     uint64_t rip = 0;

@@ -12,8 +12,6 @@ namespace mynah::translator {
 namespace {
 
 constexpr size_t kMaxBlocks = 1u << 17, kBuckets = 1u << 16;
-// In Block::mode: the variant without shared checks.
-constexpr unsigned kUngrouped = 1u << 15;
 // What one block may take.
 constexpr size_t kMostCode = 24u << 10;
 
@@ -127,6 +125,9 @@ uint32_t Processor::translate_here(bool ungrouped) {
     const size_t sites = sites_.size();
     Emitter emitter(code_->write_at(used_), code_->execute_at(used_), kMostCode);
     Translation translation(*this, emitter, id, rip, ungrouped);
+    BlockTrace trace;
+    const bool traced = options_.lockstep || options_.dump_code == rip;
+    if (traced) translation.set_trace(&trace);
     uint32_t second = 0;
     if (!translation.decode(std::span(bytes).first(size))) {
         // Nothing, or an instruction that is cut off by the page's end.
@@ -163,6 +164,7 @@ uint32_t Processor::translate_here(bool ungrouped) {
     made.instruction_count = static_cast<uint16_t>(translation.instruction_count());
     made.end = emitter.here();
     if (perf_map_ != nullptr) perf_map_->add(code_->execute_at(used_), emitter.offset(), rip);
+    trace.begin = code_->execute_at(used_);
     // Patches are offsets from this block's start until here.
     for (size_t i = sites; i < sites_.size(); ++i) {
         sites_[i].patch += static_cast<uint32_t>(used_);
@@ -175,6 +177,7 @@ uint32_t Processor::translate_here(bool ungrouped) {
     pages_[page].blocks.push_back(id);
     if (second != 0) pages_[second].blocks.push_back(id);
     ++translated_;
+    if (traced) keep_trace(id, std::move(trace));
     return id;
 }
 
@@ -290,6 +293,7 @@ void Processor::flush_code() {
     sites_.push_back({.kind = ExitSite::Kind::kSlow});
     sites_.push_back({.kind = ExitSite::Kind::kHandled});
     handled_.clear();
+    traces_.clear();
     buckets_.assign(kBuckets, 0);
     pages_.clear();
     pages_.emplace_back();

@@ -62,6 +62,10 @@ Processor::Processor(Region* region, Crew& crew, const TranslatorOptions& option
     CHECK(!emitter.full());
     thunks_end_ = (emitter.offset() + 63) & ~size_t{63};
     if (options_.perf_map) perf_map_ = PerfMap::open();
+    if (options_.lockstep) {
+        write_log_ = std::make_unique<WriteLog>();
+        core_.write_log_ = write_log_.get();
+    }
     cold_.reserve(256);
     blocks_.reserve(1u << 17);
     flush_code();
@@ -194,7 +198,7 @@ VcpuExit Processor::run(uint64_t instruction_limit) {
     } outside{running_};
     drain();
     core_.refresh_mode();
-    const bool counting = instruction_limit != ~uint64_t{0};
+    const bool counting = instruction_limit != ~uint64_t{0} || options_.lockstep;
     if (counting && !counting_) flush_code();  // no links: every block is counted
     counting_ = counting;
     const auto progress = [this] { return core_.stats.instructions + core_.stats.exceptions; };
@@ -247,10 +251,15 @@ bool Processor::run_translated(uint32_t id) {
     pending_link_ = 0;
     jumped_ = false;
     if (!ready_to_enter()) return true;
+    return options_.lockstep ? run_in_lockstep(id) : after_exit(enter_block(id));
+}
+
+// Returns the number of the exit site.
+uint32_t Processor::enter_block(uint32_t id) {
     ++entries_;
     using Enter = uint32_t (*)(HostFrame*, const std::byte*);
     const auto enter = reinterpret_cast<Enter>(reinterpret_cast<uintptr_t>(thunks_.enter));
-    return after_exit(enter(&frame_, blocks_[id].from_memory_flags));
+    return enter(&frame_, blocks_[id].from_memory_flags);
 }
 
 // Whether translated code may be entered now; nothing must happen in between.
@@ -281,7 +290,7 @@ bool Processor::finish_handled() {
 // The same without going back to run(), if nothing else is to be done: where to go on.
 const std::byte* Processor::go_on_after_handler() {
     handled_finished_ = false;
-    if (counting_ || core_.signals_.alarmed()) return nullptr;
+    if (counting_ || options_.lockstep || core_.signals_.alarmed()) return nullptr;
     handled_finished_ = true;
     handled_alive_ = finish_handled();
     if (!handled_alive_ || core_.stop_ || core_.attention_ || core_.signalled()) return nullptr;
@@ -292,7 +301,7 @@ const std::byte* Processor::go_on_after_handler() {
     return blocks_[id].from_memory_flags;
 }
 
-bool Processor::after_exit(uint32_t site_id) {
+Processor::Rest Processor::leave_block(uint32_t site_id) {
     const ExitSite& site = sites_[site_id];
     core_.stats.instructions += site.count;
     switch (site.kind) {
@@ -302,51 +311,75 @@ bool Processor::after_exit(uint32_t site_id) {
             core_.s.rip = site.target;
             pending_link_ = site_id;
             ungrouped_ = site.ungrouped;
-            return true;
+            return Rest::kNothing;
         case ExitSite::Kind::kGuard:
             ++guards_;
             core_.s.rip = site.target;
-            return guard_mended(site.block) || interpret_one();
+            return guard_mended(site.block) ? Rest::kNothing : Rest::kInterpretOne;
         case ExitSite::Kind::kIndirect:
             if (!interpreter::Core::canonical(frame_.exit_value)) {
                 // The branch itself faults: run it again, from the state before it.
                 core_.s.rip = site.target;
                 core_.s.gpr[kRsp] += static_cast<uint64_t>(
                     static_cast<int64_t>(static_cast<int32_t>(site.linked)));
-                return interpret_one();
+                --core_.stats.instructions;
+                return Rest::kInterpretOne;
             }
             core_.s.rip = frame_.exit_value;
             jumped_ = true;
             ++indirect_;
-            return true;
+            return Rest::kNothing;
         case ExitSite::Kind::kInterpret:
             core_.s.rip = site.target;
             ++interpreted_elsewhere_;
-            return interpret_one();
+            return Rest::kInterpretOne;
         case ExitSite::Kind::kSlow:
-            return interpret_one();
+            return Rest::kInterpretOne;
         case ExitSite::Kind::kHandled:
             ++handled_exits_;
-            return handled_finished_ ? handled_alive_ : finish_handled();
+            if (options_.lockstep) core_.stats.instructions += handled_last_->count;
+            return Rest::kFinishHandled;
     }
-    return true;
+    return Rest::kNothing;
 }
 
-// A block that is cold, by the interpreter; hot ones are translated first.
+bool Processor::after_exit(uint32_t site_id) {
+    switch (leave_block(site_id)) {
+        case Rest::kNothing: return true;
+        case Rest::kInterpretOne: return interpret_one();
+        case Rest::kFinishHandled: break;
+    }
+    return handled_finished_ ? handled_alive_ : finish_handled();
+}
+
+// Cold blocks, by the interpreter, until there is one that may have been translated; what is hot is
+// translated first.
 bool Processor::interpret() {
     pending_link_ = 0;
     interpreter::Block* block = core_.find_block();
-    if (block == nullptr) return core_.raise_pending_fault();
-    if (block->host != 0 && block->op_count > 0 && block->heat != kNever) {
-        if (block->heat >= options_.hot_after) {
-            const uint32_t id = translate_here(false);
-            if (id != 0) return true;
-        } else {
-            ++block->heat;
+    for (unsigned most = counting_ ? 1 : 64; most > 0; --most) {
+        if (block == nullptr) return core_.raise_pending_fault();
+        if (block->host != 0 && block->op_count > 0 && block->heat != kNever) {
+            if (block->heat >= options_.hot_after) {
+                if (translate_here(false) != 0) {
+                    // It warms up again for another process, at another address.
+                    block->heat = 0;
+                    block->translated = true;
+                    return true;
+                }
+            } else {
+                ++block->heat;
+            }
         }
+        ++cold_runs_;
+        if (!core_.execute(*block, ~0u)) return false;
+        if (core_.stop_ || core_.attention_ || core_.signalled() || core_.signals_.alarmed())
+            return true;
+        block = core_.find_block();
+        // A fault is met again.
+        if (block == nullptr || block->translated) return true;
     }
-    ++cold_runs_;
-    return core_.execute(*block, ~0u);
+    return true;
 }
 
 bool Processor::interpret_one() {
@@ -382,6 +415,10 @@ uint64_t Processor::slow_access(Processor* self, uint64_t scratch0, uint64_t scr
 
 uint64_t Processor::run_handler(Processor* self, Handled* handled) {
     interpreter::Core& core = self->core_;
+    if (self->options_.lockstep) {  // the comparison ends before it
+        self->handled_last_ = handled;
+        return 0;
+    }
     ++handled->runs;
     core.s.gpr[CpuState::kRipBaseSlot] = handled->block_rip;
     const interpreter::Outcome outcome = handled->op.handler(core, handled->op);

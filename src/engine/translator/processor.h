@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <span>
+#include <string>
 #include <unordered_map>
 #include <vector>
 
@@ -13,6 +15,7 @@
 #include "engine/interpreter/core.h"
 #include "engine/translator/block.h"
 #include "engine/translator/code_memory.h"
+#include "engine/translator/dump.h"
 #include "engine/translator/frame.h"
 #include "engine/translator/thunks.h"
 #include "engine/translator/translation.h"
@@ -75,6 +78,10 @@ class Processor final : public Vcpu, private WriteWatch::Listener {
     bool interpret();
     bool interpret_one();
     bool after_exit(uint32_t site_id);
+    // Brings state and counts up to date after an exit; what is left to do then.
+    enum class Rest : uint8_t { kNothing, kInterpretOne, kFinishHandled };
+    Rest leave_block(uint32_t site_id);
+    uint32_t enter_block(uint32_t id);
     bool open_gate();
     bool ready_to_enter();
     bool finish_handled();
@@ -103,6 +110,20 @@ class Processor final : public Vcpu, private WriteWatch::Listener {
     void forget_jumps();
     void flush_code();
 
+    // --- showing them (debugging.cpp) ---
+    void keep_trace(uint32_t id, BlockTrace trace);
+    std::string describe(uint32_t id);
+    std::string mode_text() const;
+    static constexpr size_t kMostBytes = Translation::kMaxInstructions * kMaxInstructionLength;
+    std::span<const GuestInstruction> decode_again(uint32_t id,
+                                                   std::span<std::byte, kMostBytes> bytes);
+
+    // --- comparing with the interpreter (lockstep.cpp) ---
+    bool run_in_lockstep(uint32_t id);
+    std::string trial(uint32_t id, Rest& rest);
+    bool interpret_exactly(uint64_t count);
+    uint16_t undefined_flags(uint32_t id, uint64_t count);
+
     // --- other processors, devices (watching.cpp) ---
     void written(uint64_t page, unsigned begin, unsigned end) override;
     struct Message {
@@ -129,6 +150,7 @@ class Processor final : public Vcpu, private WriteWatch::Listener {
     std::vector<ExitSite> sites_;
     std::vector<std::unique_ptr<Handled>> handled_;
     std::vector<uint32_t> buckets_;
+    std::unordered_map<uint32_t, BlockTrace> traces_;  // by block; of those that may be shown
     std::vector<CodePage> pages_;
     struct PageKey {
         uint64_t linear, host;
@@ -173,6 +195,9 @@ class Processor final : public Vcpu, private WriteWatch::Listener {
         uint64_t posted;
     };
     std::unordered_map<uint64_t, std::vector<Awaited>> unsettled_;  // by watched page
+
+    // Only with TranslatorOptions::lockstep.
+    std::unique_ptr<WriteLog> write_log_;
 
     uint64_t flushes_ = 0, translated_ = 0, links_ = 0, entries_ = 0, slow_ = 0;
     uint64_t cold_runs_ = 0, guards_ = 0, indirect_ = 0, handled_exits_ = 0;

@@ -16,7 +16,7 @@ struct Fields {
     uint8_t vvvv = 0;    // VEX.vvvv
     uint8_t opcode = 0;  // the register in the opcode byte
     bool has_memory = false;
-    HostMem memory;
+    HostMem memory{};
     bool force_rex = false;  // 8-bit registers 4 to 7 are SPL to DIL
 };
 

@@ -101,7 +101,8 @@ void Translation::analyse() {
             in.flags_written = arithmetic(flags->modified | flags->set_0 | flags->set_1 |
                                           flags->undefined);
         }
-        in.always_writes = in.flags_written == kAllFlags && !may_leave_flags(in);
+        in.keeps_flags = may_leave_flags(in);
+        in.always_writes = in.flags_written == kAllFlags && !in.keeps_flags;
     }
 }
 
@@ -203,15 +204,24 @@ bool Translation::emit(Block& block) {
     bool ended = false;
     for (size_t i = 0; i < count_ && !ended; ++i) {
         if (e_.full()) return false;
+        note_step();
         ended = !translate(instructions_[i]);
         if (ended && i + 1 < count_) {
             byte_count_ = instructions_[i + 1].offset;
             count_ = i + 1;
         }
     }
+    note_step();
     if (!ended) exit_to(behind(instructions_[count_ - 1]), static_cast<unsigned>(count_));
     emit_cold();
     return !e_.full();
+}
+
+// Where the next instruction's code begins, for those who want to see it.
+void Translation::note_step() {
+    if (trace_ == nullptr) return;
+    trace_->steps.push_back(
+        {.host = e_.offset(), .cold = static_cast<uint32_t>(cold_.size()), .flags = flags_});
 }
 
 // The cold parts, in the order in which they came up.
@@ -220,6 +230,12 @@ void Translation::emit_cold() {
     for (size_t i = 0; i < cold_.size(); ++i) {
         if (e_.full()) return;
         Cold& cold = cold_[i];
+        if (trace_ != nullptr) {
+            const bool accesses = cold.kind == Cold::Kind::kStackAccess ||
+                                  cold.kind == Cold::Kind::kAccess ||
+                                  cold.kind == Cold::Kind::kStackRange;
+            trace_->cold.push_back({.host = e_.offset(), .has_access_site = accesses});
+        }
         switch (cold.kind) {
             case Cold::Kind::kStackAccess:
             case Cold::Kind::kAccess: {

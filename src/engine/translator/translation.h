@@ -8,6 +8,7 @@
 
 #include "cpu/mmu.h"
 #include "engine/translator/block.h"
+#include "engine/translator/dump.h"
 #include "engine/translator/emitter.h"
 #include "engine/translator/frame.h"
 #include "engine/translator/reencode.h"
@@ -24,7 +25,8 @@ struct GuestInstruction {
     uint64_t rip = 0;
     uint16_t offset = 0;  // from the block's first byte
     uint8_t flags_read = 0, flags_written = 0;  // as LAHF bits, OF as bit 1
-    bool always_writes = false;  // flags_written are written whatever the operands
+    bool keeps_flags = false;    // if the operands are such
+    bool always_writes = false;  // all flags are written whatever the operands
     int16_t group = -1;          // of accesses that share a check
     int32_t group_at = 0;        // its access, from what the group's registers add up to at its start
 
@@ -70,6 +72,9 @@ class Translation {
 
     unsigned byte_count() const { return byte_count_; }
     unsigned instruction_count() const { return static_cast<unsigned>(count_); }
+    std::span<const GuestInstruction> instructions() const { return {instructions_, count_}; }
+    // To be filled in by emit(). Set before.
+    void set_trace(BlockTrace* trace) { trace_ = trace; }
     static constexpr unsigned kMaxInstructions = 40;
     static inline unsigned kMI = getenv("MI") ? atoi(getenv("MI")) : 40, kMaxBranches = getenv("MB") ? atoi(getenv("MB")) : 6;
 
@@ -219,6 +224,7 @@ class Translation {
     void legacy_jump_indirect(const GuestInstruction& in);
 
     void emit_cold();
+    void note_step();
 
     unsigned completed(const GuestInstruction& in) const {
         return static_cast<unsigned>(&in - instructions_);
@@ -240,6 +246,7 @@ class Translation {
     const bool ungrouped_;
     std::vector<AccessGroup>& groups_;
     std::vector<Cold>& cold_;
+    BlockTrace* trace_ = nullptr;
 };
 
 }  // namespace mynah::translator

@@ -49,6 +49,8 @@ Result<std::unique_ptr<Engine>> make_translator(GuestMemory& memory, const Cpuid
                                                 const TranslatorOptions& options) {
     auto vectors = TRY(interpreter::HostVectorUnit::create());
     const uint32_t vcpus = cpuid.topology().vcpus();
+    if (options.lockstep && vcpus != 1)
+        return Error("the translator can be compared with the interpreter on one processor only");
     std::vector<std::unique_ptr<translator::CodeMemory>> caches;
     for (uint32_t i = 0; i < vcpus; ++i) {
         const uint64_t size = std::max(options.code_cache / vcpus, kLeastCache);
