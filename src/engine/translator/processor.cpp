@@ -361,6 +361,9 @@ bool Processor::interpret() {
         if (block == nullptr) return core_.raise_pending_fault();
         if (block->host != 0 && block->op_count > 0 && block->heat != kNever) {
             if (block->heat >= options_.hot_after) {
+                // Cold code before it may have changed it.
+                if (const TranslationMode mode = translation_mode(); mode != mode_)
+                    change_mode(mode);
                 if (translate_here(false) != 0) {
                     // It warms up again for another process, at another address.
                     block->heat = 0;
