@@ -27,6 +27,7 @@ struct Block {
     uint8_t mode = 0;
     bool crosses_page = false;
     uint16_t heat = 0;           // how often it was run, for the translator
+    bool translated = false;     // by it, at one address at least
     Block* successor = nullptr;  // what was run after it the last time; only a guess
     Block* next = nullptr;       // in its bucket
 

@@ -223,6 +223,7 @@ void Processor::unlink_incoming(Block& block) {
 // An indirect jump came to this block: the next one finds it by itself.
 void Processor::note_jump(const Block& block) {
     if (legacy()) {
+        legacy_jumped_ = true;
         frame_.legacy_jumps[HostFrame::legacy_jump_index(block.rip)] = {
             .rip = static_cast<uint32_t>(block.rip), .mode = block.mode, .code = block.guarded};
         return;
@@ -241,7 +242,7 @@ void Processor::invalidate(uint32_t id) {
     const unsigned index = HostFrame::jump_index(block.rip);
     if (frame_.jumps[index].code == block.guarded) frame_.jumps[index] = HostFrame::no_jump(index);
     HostFrame::LegacyJump& jump = frame_.legacy_jumps[HostFrame::legacy_jump_index(block.rip)];
-    if (jump.code == block.guarded) jump = {};
+    if (legacy_jumped_ && jump.code == block.guarded) jump = {};
     std::erase(pages_[block.page].blocks, id);
     if (block.second_page != 0) std::erase(pages_[block.second_page].blocks, id);
 }
@@ -301,7 +302,7 @@ void Processor::flush_code() {
     unsettled_.clear();
     core_.tlb_.forget_code();
     forget_jumps();
-    frame_.legacy_jumps.fill({});
+    if (std::exchange(legacy_jumped_, false)) frame_.legacy_jumps.fill({});
     pending_link_ = 0;
     used_ = thunks_end_;
     ++flushes_;

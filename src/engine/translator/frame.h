@@ -48,14 +48,15 @@ struct alignas(64) HostFrame {
         return (static_cast<uint32_t>(rip) * kJumpFactor) >> (32 - kJumpBits);
     }
 
-    // The same for code of 16 and 32 bits, of all its modes. No mode has the number 0.
-    static constexpr unsigned kLegacyJumpBits = 10;
+    // The same for code of 16 and 32 bits, of all its modes. No mode has the number 0. Without
+    // initialisers: the frame lies in memory that is zero, and most guests never touch these.
+    static constexpr unsigned kLegacyJumpBits = 13;
     struct LegacyJump {
-        uint32_t rip = 0;
-        uint32_t mode = 0;
-        const std::byte* code = nullptr;
+        uint32_t rip;
+        uint32_t mode;
+        const std::byte* code;
     };
-    std::array<LegacyJump, 1u << kLegacyJumpBits> legacy_jumps{};
+    std::array<LegacyJump, 1u << kLegacyJumpBits> legacy_jumps;
     static unsigned legacy_jump_index(uint64_t rip) {
         return (static_cast<uint32_t>(rip) * kJumpFactor) >> (32 - kLegacyJumpBits);
     }

@@ -225,7 +225,8 @@ class Generator {
             starts.push_back(at);
             const auto& imm = in.info.raw.imm[0];
             if (imm.is_relative)
-                branches.push_back({at + imm.offset, at + in.length(), imm.size / 8u, starts.size()});
+                branches.push_back(
+                    {at + imm.offset, at + in.length(), imm.size / 8u, starts.size()});
             at += in.length();
         }
         for (unsigned i = 0; i < 4; ++i) starts.push_back(at + i);
@@ -298,8 +299,9 @@ class Generator {
         static constexpr unsigned kTwoBytes[] = {
             0xa0, 0xa1, 0xa3, 0xa4, 0xa5, 0xa8, 0xab, 0xac, 0xad, 0xaf, 0xb0, 0xb1, 0xb2, 0xb3,
             0xb4, 0xb5, 0xb6, 0xb7, 0xba, 0xbb, 0xbc, 0xbd, 0xbe, 0xbf, 0xc0, 0xc1, 0xc7, 0xc3};
-        static constexpr unsigned kVector[] = {0x10, 0x11, 0x28, 0x29, 0x2a, 0x2d, 0x50, 0x57, 0x58,
-                                               0x6e, 0x6f, 0x7e, 0x7f, 0xd6, 0xef, 0xfe, 0xc4, 0xc5};
+        static constexpr unsigned kVector[] = {0x10, 0x11, 0x28, 0x29, 0x2a, 0x2d,
+                                               0x50, 0x57, 0x58, 0x6e, 0x6f, 0x7e,
+                                               0x7f, 0xd6, 0xef, 0xfe, 0xc4, 0xc5};
         switch (random_.below(13)) {
             case 0:
             case 1: put(random_.below(8) * 8 + random_.below(6)); break;  // ADD to CMP
@@ -368,9 +370,9 @@ std::string difference(const Machine& one, const Machine& two) {
     for (uint64_t at = 0; at < kMemorySize; at += kPageSize) {
         const std::byte *x = one.page(at), *y = two.page(at);
         for (unsigned i = 0; i < kPageSize; ++i) {
-            if (x[i] != y[i])
-                return differ("memory at " + std::to_string(at + i), std::to_integer<unsigned>(x[i]),
-                              std::to_integer<unsigned>(y[i]));
+            if (x[i] == y[i]) continue;
+            return differ("memory at " + std::to_string(at + i), std::to_integer<unsigned>(x[i]),
+                          std::to_integer<unsigned>(y[i]));
         }
     }
     return {};
@@ -399,15 +401,15 @@ TEST_P(LegacyCode, DoesWhatTheInterpreterDoes) {
         // Virtual-8086 mode may not halt.
         const CpuState& end = interpreter.vcpu->state();
         const uint64_t linear = (end.cs().base + end.rip) & 0xffffffff;
-        if (exit == VcpuExit::kHalted || interpreter.memory->load<uint8_t>(GuestPhys(linear)) == 0xf4)
-            ++halted;
+        const bool at_hlt = interpreter.memory->load<uint8_t>(GuestPhys(linear)) == 0xf4;
+        if (exit == VcpuExit::kHalted || at_hlt) ++halted;
         // The second time blocks are there, the third time they are linked.
         for (unsigned time = 1; time <= 3; ++time) {
             translator.restore(program.memory);
             EXPECT_EQ(translator.run(program.state, ~uint64_t{0}), exit);
             const std::string what = difference(interpreter, translator);
-            ASSERT_EQ(what, "") << "case " << i << " of seed " << seed << ", run " << time << "; from "
-                                << program.state.rip << " to " << end.rip << "\n"
+            ASSERT_EQ(what, "") << "case " << i << " of seed " << seed << ", run " << time
+                                << "; from " << program.state.rip << " to " << end.rip << "\n"
                                 << program.text;
         }
     }

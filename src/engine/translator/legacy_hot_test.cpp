@@ -102,6 +102,39 @@ TEST_P(HotLegacyLoop, StaysInTranslatedCode) {
     EXPECT_LT(counters["entries into translated code"], 200u);
 }
 
+// Every base of CS is a mode of its own; a guest that makes more of them than are kept track of
+// only has its code translated again.
+TEST(LegacyModes, MoreThanAreKept) {
+    const GuestMemory::Range range{GuestPhys(0), kMemorySize};
+    auto memory = GuestMemory::create({&range, 1}).take_value();
+    auto cpuid = CpuidPolicy::create("max", {}, 2'000'000'000).take_value();
+    auto engine = make_translator(*memory, cpuid, {.hot_after = 0}).take_value();
+    NoPorts ports;
+    auto vcpu = engine->create_vcpu(ports, VcpuIndex(0));
+    constexpr uint8_t kIncrement[] = {0x47, 0xf4};  // inc di; hlt
+    ASSERT_TRUE(memory->write(GuestPhys(kCode), std::as_bytes(std::span(kIncrement))));
+    constexpr Shape kReal{"Real", false, false, false}, kProtected{"Protected", true, false, false};
+    uint64_t runs = 0;
+    for (const Shape& shape : {kReal, kProtected, kReal}) {
+        for (uint32_t i = 0; i < 4000; ++i) {
+            CpuState& s = vcpu->state();
+            s.cr0 = shape.protected_mode ? s.cr0 | x86::cr0::kPe : s.cr0 & ~x86::cr0::kPe;
+            for (SegmentRegister& each : s.segments) each = segment(shape, kData, false);
+            s.segment(x86::Segment::kCs) = segment(shape, kCode - 16 * i, true);
+            s.rip = 16 * i;
+            s.gpr[kRdi] = i;
+            vcpu->state_changed();
+            ASSERT_EQ(vcpu->run(), VcpuExit::kHalted);
+            ASSERT_EQ(s.gpr[kRdi], i + 1);
+            ASSERT_EQ(s.rip, 16 * i + 2);
+            ++runs;
+        }
+    }
+    auto counters = vcpu->statistics().counters;
+    EXPECT_GE(counters["code cache flushes"], 2u);
+    EXPECT_GE(counters["entries into translated code"], runs);
+}
+
 INSTANTIATE_TEST_SUITE_P(Modes, HotLegacyLoop,
                          ::testing::Values(Shape{"Real", false, false, false},
                                            Shape{"Protected16", true, false, false},

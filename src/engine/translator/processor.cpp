@@ -290,13 +290,12 @@ bool Processor::finish_handled() {
 // The same without going back to run(), if nothing else is to be done: where to go on.
 const std::byte* Processor::go_on_after_handler() {
     handled_finished_ = false;
-    if (counting_ || core_.signals_.alarmed()) return nullptr;
+    if (counting_ || options_.lockstep || core_.signals_.alarmed()) return nullptr;
     handled_finished_ = true;
     handled_alive_ = finish_handled();
-    if (!handled_alive_ || core_.stop_ || core_.attention_ || core_.signalled() ||
-        translation_mode() != mode_) {
-        return nullptr;
-    }
+    if (!handled_alive_ || core_.stop_ || core_.attention_ || core_.signalled()) return nullptr;
+    // As with the system calls of 32-bit programs.
+    if (const TranslationMode mode = translation_mode(); mode != mode_) change_mode(mode);
     const uint32_t id = find_code(false);
     if (id == 0 || !ready_to_enter()) return nullptr;
     return blocks_[id].from_memory_flags;
@@ -352,21 +351,37 @@ bool Processor::after_exit(uint32_t site_id) {
     return true;
 }
 
-// A block that is cold, by the interpreter; hot ones are translated first.
+// Cold blocks, by the interpreter, until there is one that may have been translated; what is hot is
+// translated first.
 bool Processor::interpret() {
     pending_link_ = 0;
     interpreter::Block* block = core_.find_block();
-    if (block == nullptr) return core_.raise_pending_fault();
-    if (block->host != 0 && block->op_count > 0 && block->heat != kNever) {
-        if (block->heat >= options_.hot_after) {
-            const uint32_t id = translate_here(false);
-            if (id != 0) return true;
-        } else {
-            ++block->heat;
+    for (unsigned most = counting_ ? 1 : 64; most > 0; --most) {
+        if (block == nullptr) return core_.raise_pending_fault();
+        if (block->host != 0 && block->op_count > 0 && block->heat != kNever) {
+            if (block->heat >= options_.hot_after) {
+                // Cold code before it may have changed it.
+                if (const TranslationMode mode = translation_mode(); mode != mode_)
+                    change_mode(mode);
+                if (translate_here(false) != 0) {
+                    // It warms up again for another process, at another address.
+                    block->heat = 0;
+                    block->translated = true;
+                    return true;
+                }
+            } else {
+                ++block->heat;
+            }
         }
+        ++cold_runs_;
+        if (!core_.execute(*block, ~0u)) return false;
+        if (core_.stop_ || core_.attention_ || core_.signalled() || core_.signals_.alarmed())
+            return true;
+        block = core_.find_block();
+        // A fault is met again.
+        if (block == nullptr || block->translated) return true;
     }
-    ++cold_runs_;
-    return core_.execute(*block, ~0u);
+    return true;
 }
 
 bool Processor::interpret_one() {

@@ -174,6 +174,7 @@ class Processor final : public Vcpu, private WriteWatch::Listener {
     TranslationMode mode_;
     uint16_t mode_number_ = 0;  // of mode_, in blocks
     uint16_t jumps_mode_ = 0;   // which HostFrame::jumps are for
+    bool legacy_jumped_ = false;  // HostFrame::legacy_jumps has entries
     std::unordered_map<TranslationMode, uint16_t, TranslationModeHash> mode_numbers_;
     std::unique_ptr<SoftTlb::Table> closed_;  // what the gate leads to when it is closed
     bool counting_ = false;                   // a limit was given: every block comes back here

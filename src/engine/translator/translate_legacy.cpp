@@ -109,8 +109,8 @@ void Translation::leave_if(const GuestInstruction& in, Condition condition) {
 // kScratch0: from an offset in the segment to the linear address of `size` bytes there.
 void Translation::add_segment(const GuestInstruction& in, x86::Segment segment, unsigned size) {
     if (processor_.mode_.use(segment) == SegmentUse::kFlat) return;
-    const int32_t at = processor_.offsets_.segments +
-                       static_cast<int32_t>(sizeof(SegmentRegister)) * static_cast<int32_t>(segment);
+    constexpr auto kSize = static_cast<int32_t>(sizeof(SegmentRegister));
+    const int32_t at = processor_.offsets_.segments + kSize * static_cast<int32_t>(segment);
     // In 64 bits, where the difference of two 32-bit numbers has its sign.
     e_.load(kScratch1, core(at + int32_t{offsetof(SegmentRegister, limit)}), false);
     e_.alu(Alu::kSub, kScratch1, kScratch0);

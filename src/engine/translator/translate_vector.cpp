@@ -68,6 +68,12 @@ bool Translation::vector_fits(const GuestInstruction& in, unsigned& alignment) c
         const ZydisRegisterClass kind = ZydisRegisterGetClass(operand.reg.value);
         named = named || kind == ZYDIS_REGCLASS_XMM || kind == ZYDIS_REGCLASS_YMM;
         if (kind == ZYDIS_REGCLASS_MMX || kind == ZYDIS_REGCLASS_X87) return false;
+        // PCMPESTRI and PCMPESTRM name RAX by their opcode alone.
+        if ((kind == ZYDIS_REGCLASS_GPR32 || kind == ZYDIS_REGCLASS_GPR64) &&
+            operand.visibility != ZYDIS_OPERAND_VISIBILITY_EXPLICIT &&
+            ZydisRegisterGetId(operand.reg.value) == kRax) {
+            return false;
+        }
     }
     return named;
 }
