@@ -163,7 +163,7 @@ constexpr std::array kOptions{
     Option{"--cpu", "", "MODEL[,+F,-F]", "processor model and features (max)", false, apply_cpu},
     Option{"--accel", "", "auto|jit|interpreter",
            "how guest code is run; auto is jit, the translator", false, apply_accel},
-    Option{"--code-cache", "", "SIZE", "host memory for translated code, in MiB or with suffix (24M)",
+    Option{"--code-cache", "", "SIZE", "host memory for translated code, in MiB or with suffix (20M)",
            false, apply_code_cache},
     Option{"--dump-code", "", "ADDRESS",
            "print guest code, analysis and host code of blocks that start at ADDRESS", false,

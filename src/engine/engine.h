@@ -25,7 +25,7 @@ Result<std::unique_ptr<Engine>> make_interpreter(GuestMemory& memory, const Cpui
 
 struct TranslatorOptions {
     // Host memory for translated code, of all processors together, in bytes.
-    uint64_t code_cache = uint64_t{24} << 20;
+    uint64_t code_cache = uint64_t{20} << 20;
     // How often the interpreter runs a block before it is translated. 0: at once, for tests.
     unsigned hot_after = 32;
     // Write /tmp/perf-PID.map, by which perf names translated blocks.

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <span>
 #include <string>
 #include <vector>
@@ -37,7 +38,7 @@ struct BlockView {
     std::string mode;  // what it takes for granted
     const BlockTrace& trace;
     std::span<const GuestInstruction> guest;
-    std::span<const ExitSite> sites;
+    const std::deque<ExitSite>& sites;
     const Thunks& thunks;
     const Offsets& offsets;
 };

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <span>
@@ -147,7 +148,7 @@ class Processor final : public Vcpu, private WriteWatch::Listener {
     size_t used_ = 0;
 
     std::vector<Block> blocks_;  // reserved once; block 0 is nobody
-    std::vector<ExitSite> sites_;
+    std::deque<ExitSite> sites_;  // grows without copying
     std::vector<std::unique_ptr<Handled>> handled_;
     std::vector<uint32_t> buckets_;
     std::unordered_map<uint32_t, BlockTrace> traces_;  // by block; of those that may be shown
