@@ -36,9 +36,12 @@ struct TranslatorOptions {
     bool lockstep = false;
 };
 
+// Whether the host's processor has what translated code is made of (AVX, BMI2).
+bool translator_usable();
+
 // The translator: guest code becomes host code [docs/life-of-an-instruction.md]. The interpreter
 // runs what is cold and what is not translated.
-// Error: the host refuses executable memory.
+// Error: the host refuses executable memory, or translator_usable() says no.
 Result<std::unique_ptr<Engine>> make_translator(GuestMemory& memory, const CpuidPolicy& cpuid,
                                                 const TranslatorOptions& options = {});
 

@@ -79,9 +79,12 @@ Result<void> Machine::build() {
     disks_ = TRY(open_disks(config_.disks, slow_work_));
     memory_ = TRY(GuestMemory::create(micro::ram_ranges(config_.memory_bytes)));
     TRY(load_kernel());
-    engine_ = config_.accelerator == MachineConfig::Accelerator::kInterpreter
-                  ? TRY(make_interpreter(*memory_, *cpuid_))
-                  : TRY(make_translator(*memory_, *cpuid_, config_.translator));
+    using Accelerator = MachineConfig::Accelerator;
+    const bool interpreter =
+        config_.accelerator == Accelerator::kInterpreter ||
+        (config_.accelerator == Accelerator::kAuto && !translator_usable());
+    engine_ = interpreter ? TRY(make_interpreter(*memory_, *cpuid_))
+                          : TRY(make_translator(*memory_, *cpuid_, config_.translator));
     build_processors(tsc_hz);
     control_.set_kick([this] {
         for (auto& processor : processors_) processor->vcpu().signals().raise(CpuSignals::kKick);

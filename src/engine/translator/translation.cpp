@@ -52,7 +52,7 @@ Translation::Translation(Processor& processor, Emitter& emitter, uint32_t block_
 bool Translation::decode(std::span<const std::byte> bytes) {
     unsigned offset = 0, branches = 0;
     cut_ = true;
-    while (count_ < kMI && offset < bytes.size()) {
+    while (count_ < kMaxInstructions && offset < bytes.size()) {
         GuestInstruction& in = instructions_[count_];
         const auto rest = bytes.subspan(offset);
         if (mynah::decode(rest, processor_.core_.mode.code_size, in.decoded) != DecodeStatus::kOk) break;

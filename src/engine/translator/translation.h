@@ -1,6 +1,5 @@
 #pragma once
 
-#include <cstdlib>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -75,8 +74,7 @@ class Translation {
     std::span<const GuestInstruction> instructions() const { return {instructions_, count_}; }
     // To be filled in by emit(). Set before.
     void set_trace(BlockTrace* trace) { trace_ = trace; }
-    static constexpr unsigned kMaxInstructions = 40;
-    static inline unsigned kMI = getenv("MI") ? atoi(getenv("MI")) : 40, kMaxBranches = getenv("MB") ? atoi(getenv("MB")) : 6;
+    static constexpr unsigned kMaxInstructions = 40, kMaxBranches = 6;
 
     // Code that runs rarely, put behind the block.
     struct Cold {

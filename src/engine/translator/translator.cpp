@@ -45,8 +45,17 @@ class TranslatorEngine final : public Engine {
 
 }  // namespace
 
+bool translator_usable() {
+    // RORX in every memory access; YMM registers are saved as such.
+    return __builtin_cpu_supports("bmi2") != 0 && __builtin_cpu_supports("avx") != 0;
+}
+
 Result<std::unique_ptr<Engine>> make_translator(GuestMemory& memory, const CpuidPolicy& cpuid,
                                                 const TranslatorOptions& options) {
+    if (!translator_usable()) {
+        return Error("the translator needs a host processor with AVX and BMI2; "
+                     "use --accel interpreter");
+    }
     auto vectors = TRY(interpreter::HostVectorUnit::create());
     const uint32_t vcpus = cpuid.topology().vcpus();
     if (options.lockstep && vcpus != 1)
