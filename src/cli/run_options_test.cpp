@@ -177,11 +177,16 @@ TEST(RunOptions, WhatLaterVersionsHaveIsSaidToBeMissing) {
     EXPECT_THAT(failure({"--cdrom", "a.iso"}),
                 StartsWith("--cdrom: this version does not have it"));
     EXPECT_THAT(failure({"--accel", "kvm"}), HasSubstr("does not have it"));
-    EXPECT_THAT(failure({"--accel", "jit"}), HasSubstr("does not have it"));
     EXPECT_THAT(failure({"--machine", "pc"}), HasSubstr("does not have it; expected micro"));
     EXPECT_THAT(failure({"--graphics", "vnc"}), HasSubstr("does not have it; expected none"));
     EXPECT_THAT(failure({"--network", "user"}), HasSubstr("no network"));
     EXPECT_THAT(failure({"--boot", "uefi"}), HasSubstr("this version boots only"));
+}
+
+TEST(RunOptions, TheTranslatorsOptions) {
+    EXPECT_EQ(failure({"--code-cache", "100K"}), "--code-cache 100K: expected 1M to 1G");
+    EXPECT_THAT(failure({"--dump-code", "here"}), HasSubstr("expected an address"));
+    EXPECT_THAT(failure({"--accel", "fast"}), HasSubstr("expected auto, jit or interpreter"));
 }
 
 TEST(RunOptions, WordsThatAreNoOptionsAreNamed) {

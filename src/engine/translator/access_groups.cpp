@@ -51,6 +51,21 @@ unsigned registers_in_memory(const Instruction& in) {
     return count;
 }
 
+// Segment, control and debug registers: such moves are handled.
+bool names_system_register(const Instruction& in) {
+    for (unsigned i = 0; i < in.info.operand_count_visible; ++i) {
+        const ZydisDecodedOperand& operand = in.operands[i];
+        if (operand.type != ZYDIS_OPERAND_TYPE_REGISTER) continue;
+        switch (ZydisRegisterGetClass(operand.reg.value)) {
+            case ZYDIS_REGCLASS_SEGMENT:
+            case ZYDIS_REGCLASS_CONTROL:
+            case ZYDIS_REGCLASS_DEBUG: return true;
+            default: break;
+        }
+    }
+    return false;
+}
+
 bool names_high_byte(const Instruction& in) {
     for (unsigned i = 0; i < in.info.operand_count_visible; ++i) {
         const ZydisDecodedOperand& operand = in.operands[i];
@@ -133,7 +148,10 @@ bool Translation::groupable(const GuestInstruction& in, GroupAccess& access) con
     } else if (!vector_fits(in, alignment) && !x87_fits(in) && !mmx_fits(in, alignment)) {
         return false;
     }
-    if (registers_in_memory(in.decoded) > 1 || names_high_byte(in.decoded)) return false;
+    if (registers_in_memory(in.decoded) > 1 || names_high_byte(in.decoded) ||
+        names_system_register(in.decoded)) {
+        return false;
+    }
     access.base = static_cast<uint8_t>(general_register(mem->mem.base));
     access.index = mem->mem.index == ZYDIS_REGISTER_NONE
                        ? kNone
@@ -156,7 +174,7 @@ bool Translation::keeps_group(const GuestInstruction& in) const {
                m != ZYDIS_MNEMONIC_JECXZ;
     }
     if (touches_memory(in.decoded) || registers_in_memory(in.decoded) > 1 ||
-        names_high_byte(in.decoded)) {
+        names_high_byte(in.decoded) || names_system_register(in.decoded)) {
         return false;
     }
     if (m == ZYDIS_MNEMONIC_LEA) {
@@ -253,7 +271,12 @@ size_t Translation::plan_group(size_t first, const GroupAccess& start) {
 bool Translation::grouped(const GuestInstruction& in, HostMem& mem) {
     if (in.group < 0) return false;
     const AccessGroup& group = groups_[static_cast<size_t>(in.group)];
-    if (group.first == completed(in)) check_group(in, group);
+    if (group.first == completed(in)) {
+        check_group(in, group);
+        held_group_ = in.group;
+    }
+    // Nothing is held if the first one, or one in between, went another way than was planned.
+    if (held_group_ != in.group) return false;
     mem = {.base = kScratch1, .disp = in.group_at - static_cast<int32_t>(group.low)};
     return true;
 }

@@ -95,6 +95,7 @@ AccessSite Translation::access_site(const GuestInstruction& in, unsigned size, A
 
 void Translation::access(const GuestInstruction& in, const ZydisDecodedOperand& mem, unsigned size,
                          AccessKind kind, HostReg result, unsigned alignment) {
+    held_group_ = -1;
     save_flags();
     flags_clobbered();
     if (legacy_) {
@@ -135,6 +136,7 @@ void Translation::check_table(const GuestInstruction& in, unsigned size, AccessK
 
 void Translation::stack_access(const GuestInstruction& in, int32_t displacement, AccessKind kind,
                                HostReg base, HostReg result, unsigned size) {
+    held_group_ = -1;
     save_flags();
     flags_clobbered();
     if (legacy_) {

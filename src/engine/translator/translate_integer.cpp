@@ -106,6 +106,7 @@ bool Translation::hand_over(const GuestInstruction& in) {
     store_fip();
     e_.mov_imm64(kScratch0, reinterpret_cast<uint64_t>(handled));
     e_.call_to(processor_.thunks_.handler);
+    held_group_ = -1;
     flags_clobbered();
     vectors_loaded_ = x87_loaded_ = false;
     if (!ends) return true;

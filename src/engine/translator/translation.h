@@ -242,6 +242,7 @@ class Translation {
     bool x87_loaded_ = false;
     const GuestInstruction* x87_last_ = nullptr;  // whose address the guest's FIP does not show yet
     const bool ungrouped_;
+    int held_group_ = -1;  // whose host address is in kScratch1
     std::vector<AccessGroup>& groups_;
     std::vector<Cold>& cold_;
     BlockTrace* trace_ = nullptr;
