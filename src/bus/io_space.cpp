@@ -51,11 +51,45 @@ Result<void> IoSpace::add(std::string name, uint64_t start, uint64_t size, IoHan
     return {};
 }
 
+void IoSpace::place(uint64_t start, uint64_t size, IoHandler& handler) {
+    CHECK(size > 0 && start + (size - 1) >= start);
+    const Placed placed{start, start + (size - 1), &handler};
+    MutexLock lock(mutex_);
+    const auto is_it = [&](const Placed& other) { return other.handler == &handler; };
+    const auto found = std::find_if(placed_.begin(), placed_.end(), is_it);
+    if (found != placed_.end()) {
+        *found = placed;
+    } else {
+        placed_.push_back(placed);
+    }
+    any_placed_.store(true, std::memory_order_release);
+}
+
+void IoSpace::withdraw(IoHandler& handler) {
+    MutexLock lock(mutex_);
+    std::erase_if(placed_, [&](const Placed& placed) { return placed.handler == &handler; });
+}
+
+// The lock is let go before the handler is called: it may move ranges, its own among them.
+IoSpace::Found IoSpace::find(uint64_t address) {
+    if (const Range* range = table_->find(address)) {
+        return {range->handler, range->start, range->last};
+    }
+    if (!any_placed_.load(std::memory_order_acquire)) return {};
+    MutexLock lock(mutex_);
+    for (const Placed& placed : placed_) {
+        if (address >= placed.start && address <= placed.last) {
+            return {placed.handler, placed.start, placed.last};
+        }
+    }
+    return {};
+}
+
 uint64_t IoSpace::read(uint64_t address, unsigned size) {
-    const Range* range = table_->find(address);
+    const Found found = find(address);
     const uint64_t end = address + (size - 1);
-    if (range != nullptr && end >= address && end <= range->last) [[likely]] {
-        return range->handler->read(address - range->start, size) & low_mask(8 * size);
+    if (found.handler != nullptr && end >= address && end <= found.last) [[likely]] {
+        return found.handler->read(address - found.start, size) & low_mask(8 * size);
     }
     if (size == 1) return 0xff;
     uint64_t value = 0;
@@ -64,10 +98,10 @@ uint64_t IoSpace::read(uint64_t address, unsigned size) {
 }
 
 void IoSpace::write(uint64_t address, unsigned size, uint64_t value) {
-    const Range* range = table_->find(address);
+    const Found found = find(address);
     const uint64_t end = address + (size - 1);
-    if (range != nullptr && end >= address && end <= range->last) [[likely]] {
-        range->handler->write(address - range->start, size, value & low_mask(8 * size));
+    if (found.handler != nullptr && end >= address && end <= found.last) [[likely]] {
+        found.handler->write(address - found.start, size, value & low_mask(8 * size));
         return;
     }
     if (size == 1) return;

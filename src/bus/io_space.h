@@ -1,9 +1,12 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
+#include "base/mutex.h"
 #include "base/result.h"
 #include "bus/io_handler.h"
 
@@ -22,13 +25,33 @@ class IoSpace {
     // The handler must outlive this space. Error: the range overlaps one that is there.
     Result<void> add(std::string name, uint64_t start, uint64_t size, IoHandler& handler);
 
+    // Ranges that come, move and go while the machine runs (PCI BARs). Where one overlaps a range
+    // of add(), that one answers; among movable ones, the one that was placed first. place() moves
+    // a handler that is placed already. After withdraw() no call begins; one that is under way on
+    // another thread may still run. Any thread, also from within a handler.
+    void place(uint64_t start, uint64_t size, IoHandler& handler) EXCLUDES(mutex_);
+    void withdraw(IoHandler& handler) EXCLUDES(mutex_);
+
     uint64_t read(uint64_t address, unsigned size);
     void write(uint64_t address, unsigned size, uint64_t value);
 
  private:
     struct Range;
     struct Table;
+    struct Found {
+        IoHandler* handler = nullptr;
+        uint64_t start = 0, last = 0;
+    };
+    Found find(uint64_t address);
+
     std::unique_ptr<Table> table_;
+    Mutex mutex_;
+    struct Placed {
+        uint64_t start, last;
+        IoHandler* handler;
+    };
+    std::vector<Placed> placed_ GUARDED_BY(mutex_);  // in the order in which they were placed
+    std::atomic<bool> any_placed_{false};
 };
 
 }  // namespace mynah

@@ -81,6 +81,30 @@ TEST(IoSpace, RefusesOverlapAndNamesBoth) {
     EXPECT_TRUE(space.add("after", 0x44, 4, handler).ok());
 }
 
+TEST(IoSpace, MovableRangesComeMoveAndGo) {
+    IoSpace space;
+    Recorder bar, other;
+    space.place(0x1000, 0x100, bar);
+    EXPECT_NE(space.read(0x1000, 1), 0xffu);
+    space.place(0x2000, 0x100, bar);
+    EXPECT_EQ(space.read(0x1000, 1), 0xffu);
+    EXPECT_EQ(space.read(0x20fe, 1), 0xfeu);
+    space.withdraw(bar);
+    EXPECT_EQ(space.read(0x2000, 1), 0xffu);
+    space.withdraw(other);
+}
+
+TEST(IoSpace, AFixedRangeAnswersBeforeAMovableOne) {
+    IoSpace space;
+    Recorder fixed, bar;
+    ASSERT_TRUE(space.add("fixed", 0x40, 4, fixed).ok());
+    space.place(0x30, 0x20, bar);
+    fixed.base = 0x80;
+    EXPECT_EQ(space.read(0x41, 1), 0x81u);
+    EXPECT_EQ(space.read(0x31, 1), 0x01u);
+    EXPECT_EQ(space.read(0x46, 1), 0x16u);
+}
+
 class TwoBytes {
  public:
     uint8_t read(unsigned offset) { return static_cast<uint8_t>(0xa0 + offset); }

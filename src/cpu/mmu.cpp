@@ -36,12 +36,13 @@ enum class WalkEnd { kMapped, kNotPresent, kReserved };
 
 template <typename Entry>
 bool add_step(const GuestMemory& memory, uint64_t address, Leaf& leaf) {
-    std::byte* host = memory.host(GuestPhys(address), sizeof(Entry));
+    const auto run = memory.find(GuestPhys(address), sizeof(Entry));
+    std::byte* host = run && run->size == sizeof(Entry) ? run->host : nullptr;
     // Aligned entries are read in one piece, as another vCPU may be writing them.
     const Entry value = host == nullptr ? static_cast<Entry>(~Entry{0})
                                         : std::atomic_ref<Entry>(*reinterpret_cast<Entry*>(host))
                                               .load(std::memory_order_relaxed);
-    leaf.step[leaf.steps++] = {.host = host, .value = value};
+    leaf.step[leaf.steps++] = {.host = run && run->writable ? host : nullptr, .value = value};
     leaf.rights &= value;
     return (value & entry::kPresent) != 0;
 }

@@ -5,55 +5,49 @@
 
 namespace mynah {
 
-bool DmaView::contains(GuestPhys start, uint64_t size) const {
-    if (size == 0) return true;
-    if (start.value + (size - 1) < start.value) return false;
-    for (const GuestMemory::Range& range : memory_.ranges()) {
-        if (start < range.start) return false;  // ranges ascend: this byte lies in a hole
-        if (start >= range.end()) continue;
-        const uint64_t here = range.end() - start;
-        if (size <= here) return true;
-        // The rest must go on in the range that follows without a hole.
-        size -= here;
-        start = range.end();
+// Calls visit(host bytes, offset, writable) for each piece that lies side by side; false as soon as
+// it says so, or where there is no memory.
+template <typename Visit>
+bool DmaView::for_each_run(GuestPhys start, uint64_t size, Visit&& visit) const {
+    if (size != 0 && start.value + (size - 1) < start.value) return false;
+    for (uint64_t offset = 0; offset < size;) {
+        const auto run = memory_.find(start + offset, size - offset);
+        if (!run || !visit(Slice(run->host, run->size), offset, run->writable)) return false;
+        offset += run->size;
     }
-    return false;
+    return true;
 }
 
-template <typename Visit>
-void DmaView::for_each_run(GuestPhys start, uint64_t size, Visit&& visit) const {
-    uint64_t offset = 0;
-    for (const GuestMemory::Range& range : memory_.ranges()) {
-        if (offset == size) return;
-        const GuestPhys at = start + offset;
-        if (at < range.start || at >= range.end()) continue;
-        const uint64_t part = std::min<uint64_t>(range.end() - at, size - offset);
-        visit(Slice(memory_.host(at, part), part), offset);
-        offset += part;
-    }
+bool DmaView::contains(GuestPhys start, uint64_t size) const {
+    return for_each_run(start, size, [](Slice, uint64_t, bool) { return true; });
 }
 
 bool DmaView::read(GuestPhys from, std::span<std::byte> to) const {
     if (!contains(from, to.size())) return false;
-    for_each_run(from, to.size(), [to](Slice run, uint64_t offset) {
+    return for_each_run(from, to.size(), [to](Slice run, uint64_t offset, bool) {
         std::memcpy(to.data() + offset, run.data(), run.size());
+        return true;
     });
-    return true;
 }
 
 bool DmaView::write(GuestPhys to, std::span<const std::byte> from) const {
-    if (!contains(to, from.size())) return false;
-    for_each_run(to, from.size(), [&](Slice run, uint64_t offset) {
+    const auto writable = [](Slice, uint64_t, bool may_write) { return may_write; };
+    if (!for_each_run(to, from.size(), writable)) return false;
+    return for_each_run(to, from.size(), [&](Slice run, uint64_t offset, bool may_write) {
+        if (!may_write) return false;  // it changed meanwhile
         std::memcpy(run.data(), from.data() + offset, run.size());
         memory_.watch().wrote(run.data(), run.size());
+        return true;
     });
-    return true;
 }
 
 bool DmaView::slices(GuestPhys start, uint64_t size, SliceList& to) const {
-    if (!contains(start, size)) return false;
-    for_each_run(start, size, [&to](Slice run, uint64_t) { to.append(run); });
-    return true;
+    const auto writable = [](Slice, uint64_t, bool may_write) { return may_write; };
+    if (!for_each_run(start, size, writable)) return false;
+    return for_each_run(start, size, [&to](Slice run, uint64_t, bool) {
+        to.append(run);
+        return true;
+    });
 }
 
 }  // namespace mynah

@@ -12,7 +12,8 @@
 
 namespace mynah {
 
-// What a device sees of the guest's memory: RAM, by the addresses a driver hands it. Devices reach
+// What a device sees of the guest's memory: RAM (slices() and writes: not what is read-only), by the
+// addresses a driver hands it. Devices reach
 // memory only through here, so that this is the one place where an IOMMU, dirty-page tracking
 // or taking a device's memory away is put. An access may cross from one range into the next if the
 // two touch. Any thread. Contents are shared with running processors: copy once, validate, use.
@@ -67,11 +68,12 @@ class DmaView {
     T* naturally_aligned(GuestPhys address) const {
         static_assert(std::is_integral_v<T>);
         if (address.value % sizeof(T) != 0) return nullptr;
-        return reinterpret_cast<T*>(memory_.host(address, sizeof(T)));
+        const auto run = memory_.find(address, sizeof(T));
+        if (!run || run->size != sizeof(T) || !run->writable) return nullptr;
+        return reinterpret_cast<T*>(run->host);
     }
-    // Calls visit(host bytes, offset) for each run; the caller has checked contains().
     template <typename Visit>
-    void for_each_run(GuestPhys start, uint64_t size, Visit&& visit) const;
+    bool for_each_run(GuestPhys start, uint64_t size, Visit&& visit) const;
 
     GuestMemory& memory_;
 };

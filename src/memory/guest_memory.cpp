@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -10,16 +11,20 @@
 
 namespace mynah {
 
-Result<std::unique_ptr<GuestMemory>> GuestMemory::create(std::span<const Range> ranges) {
+Result<std::unique_ptr<GuestMemory>> GuestMemory::create(std::span<const Range> ranges,
+                                                         uint64_t block_bytes) {
     uint64_t size = 0;
+    std::vector<MemoryMap::Ram> ram;
     GuestPhys previous_end{0};
     for (const Range& range : ranges) {
         CHECK(range.start.value % kPageSize == 0 && range.size % kPageSize == 0 && range.size > 0);
         CHECK(range.start >= previous_end);
         previous_end = range.end();
+        ram.push_back({range.start, range.size, size});
         size += range.size;
     }
-    CHECK(size > 0);
+    CHECK(size > 0 && block_bytes % kPageSize == 0);
+    const uint64_t file_size = size + block_bytes;
 
     const auto failed = [size](const char* call) {
         return Error("cannot reserve " + std::to_string(size >> 20) +
@@ -27,56 +32,73 @@ Result<std::unique_ptr<GuestMemory>> GuestMemory::create(std::span<const Range> 
     };
     const int fd = memfd_create("guest-memory", MFD_CLOEXEC);
     if (fd < 0) return failed("memfd_create");
-    if (ftruncate(fd, static_cast<off_t>(size)) != 0) {
+    if (ftruncate(fd, static_cast<off_t>(file_size)) != 0) {
         Error error = failed("ftruncate");
         close(fd);
         return error;
     }
-    void* base = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+    void* base =
+        mmap(nullptr, file_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
     if (base == MAP_FAILED) {
         Error error = failed("mmap");
         close(fd);
         return error;
     }
     // Guest RAM in a core file helps nobody and can be huge.
-    madvise(base, size, MADV_DONTDUMP);
-    return std::unique_ptr<GuestMemory>(new GuestMemory(
-        std::vector<Range>(ranges.begin(), ranges.end()), size, fd, static_cast<std::byte*>(base)));
+    madvise(base, file_size, MADV_DONTDUMP);
+    return std::unique_ptr<GuestMemory>(
+        new GuestMemory(std::vector<Range>(ranges.begin(), ranges.end()), ram, size, file_size, fd,
+                        static_cast<std::byte*>(base)));
 }
 
-GuestMemory::GuestMemory(std::vector<Range> ranges, uint64_t size, int fd, std::byte* base)
+GuestMemory::GuestMemory(std::vector<Range> ranges, std::span<const MemoryMap::Ram> ram,
+                         uint64_t size, uint64_t file_size, int fd, std::byte* base)
     : ranges_(std::move(ranges)),
       size_(size),
+      file_size_(file_size),
+      blocks_taken_(size),
       fd_(fd),
       base_(base),
-      watch_(std::make_unique<WriteWatch>(base, size)) {
-    uint64_t offset = 0;
-    for (const Range& range : ranges_) {
-        offsets_.push_back(offset);
-        offset += range.size;
-    }
-}
+      map_(ram),
+      watch_(std::make_unique<WriteWatch>(base, file_size)) {}
 
 GuestMemory::~GuestMemory() {
-    munmap(base_, size_);
+    munmap(base_, file_size_);
     close(fd_);
 }
 
-std::byte* GuestMemory::host(GuestPhys address, uint64_t size) const {
-    for (size_t i = 0; i < ranges_.size(); ++i) {
-        const Range& range = ranges_[i];
-        if (address < range.start || address >= range.end()) continue;
-        const uint64_t within = address - range.start;
-        if (size > range.size - within) return nullptr;
-        return base_ + offsets_[i] + within;
-    }
-    return nullptr;
+GuestMemory::Block GuestMemory::take_block(uint64_t size) {
+    CHECK(size > 0 && size % kPageSize == 0 && size <= file_size_ - blocks_taken_);
+    const Block block{blocks_taken_, size, base_ + blocks_taken_};
+    blocks_taken_ += size;
+    return block;
 }
 
-std::optional<uint64_t> GuestMemory::file_offset(GuestPhys address) const {
-    const std::byte* byte = host(address, 1);
-    if (byte == nullptr) return std::nullopt;
-    return static_cast<uint64_t>(byte - base_);
+void GuestMemory::set_overlay(unsigned slot, const MemoryOverlay& overlay) {
+    if (overlay.kind == MemoryOverlay::Kind::kReadOnly ||
+        overlay.kind == MemoryOverlay::Kind::kMemory) {
+        CHECK(overlay.offset <= file_size_ && overlay.size <= file_size_ - overlay.offset);
+    }
+    if (map_.set(slot, overlay) && map_changed_) map_changed_();
+}
+
+std::optional<GuestMemory::Run> GuestMemory::find(GuestPhys address, uint64_t size,
+                                                  MemoryView view) const {
+    MemoryMap::Run run;
+    if (!map_.find(address, view, run)) return std::nullopt;
+    return Run{base_ + run.offset, std::min(run.size, size), run.writable};
+}
+
+std::byte* GuestMemory::host(GuestPhys address, uint64_t size, MemoryView view) const {
+    MemoryMap::Run run;
+    if (!map_.find(address, view, run) || size > run.size) return nullptr;
+    return base_ + run.offset;
+}
+
+// The writable memory of `size` bytes at `address`, side by side; null if it is not all that.
+std::byte* GuestMemory::writable(GuestPhys address, uint64_t size) const {
+    const std::optional<Run> run = find(address, size);
+    return run && run->writable && run->size == size ? run->host : nullptr;
 }
 
 bool GuestMemory::read(GuestPhys from, std::span<std::byte> to) const {
@@ -89,7 +111,7 @@ bool GuestMemory::read(GuestPhys from, std::span<std::byte> to) const {
 
 bool GuestMemory::write(GuestPhys to, std::span<const std::byte> from) {
     if (from.empty()) return true;
-    std::byte* target = host(to, from.size());
+    std::byte* target = writable(to, from.size());
     if (target == nullptr) return false;
     std::memcpy(target, from.data(), from.size());
     watch_->wrote(target, from.size());
@@ -98,7 +120,7 @@ bool GuestMemory::write(GuestPhys to, std::span<const std::byte> from) {
 
 bool GuestMemory::fill(GuestPhys to, std::byte value, uint64_t size) {
     if (size == 0) return true;
-    std::byte* target = host(to, size);
+    std::byte* target = writable(to, size);
     if (target == nullptr) return false;
     std::memset(target, static_cast<int>(value), size);
     watch_->wrote(target, size);

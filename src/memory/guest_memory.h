@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -9,14 +10,17 @@
 
 #include "base/result.h"
 #include "memory/address.h"
+#include "memory/memory_map.h"
 #include "memory/write_watch.h"
 
 namespace mynah {
 
-// The guest's RAM: some ranges of guest-physical addresses, backed by one anonymous file (memfd)
-// that is mapped once. Pages the guest never touched use no host memory. The ranges never change
-// while the machine runs, so every function may be called from any thread. Contents are shared with
-// running vCPUs: copy in once, validate, then use.
+// The guest's memory: RAM at some ranges of guest-physical addresses, and blocks that are not RAM
+// (ROM, flash, video memory), all in one anonymous file (memfd) that is mapped once. Pages the
+// guest never touched use no host memory. Overlays say where blocks appear, and where RAM is hidden
+// or cannot be written; they change while the machine runs, the ranges never do. Every function
+// may be called from any thread. Contents are shared with running vCPUs: copy in once, validate,
+// then use.
 class GuestMemory {
   public:
     struct Range {
@@ -26,15 +30,35 @@ class GuestMemory {
         GuestPhys end() const { return start + size; }
     };
 
-    // Ranges must be page-aligned, ascending and disjoint (CHECKed). Error: the host refuses the
-    // mapping.
-    static Result<std::unique_ptr<GuestMemory>> create(std::span<const Range> ranges);
+    // Ranges must be page-aligned, ascending and disjoint (CHECKed). block_bytes: room for
+    // take_block(). Error: the host refuses the mapping.
+    static Result<std::unique_ptr<GuestMemory>> create(std::span<const Range> ranges,
+                                                       uint64_t block_bytes = 0);
     ~GuestMemory();
     GuestMemory(const GuestMemory&) = delete;
     GuestMemory& operator=(const GuestMemory&) = delete;
 
     std::span<const Range> ranges() const { return ranges_; }
     uint64_t size() const { return size_; }  // bytes of RAM in all
+
+    // --- memory that is not RAM, and what lies over RAM ---
+    // A piece of the backing file; all zero to begin with.
+    struct Block {
+        uint64_t offset = 0;  // in the file
+        uint64_t size = 0;    // bytes, a multiple of kPageSize
+        std::byte* host = nullptr;
+    };
+    // While the machine is built; CHECKs that create() was given room for it.
+    Block take_block(uint64_t size);
+
+    // A slot for an overlay that lies over RAM ranges and over earlier slots; while the machine is
+    // built, CHECKs that one is left.
+    unsigned take_overlay() { return map_.take_slot(); }
+    // Replaces what the slot says, and tells the listener when it makes a difference. Any thread,
+    // with no device lock held.
+    void set_overlay(unsigned slot, const MemoryOverlay& overlay);
+    // Told on the thread that changed an overlay; set before the machine runs.
+    void on_map_change(std::function<void()> told) { map_changed_ = std::move(told); }
 
     // Copies; false, with nothing written to guest memory, if any byte is not RAM.
     [[nodiscard]] bool read(GuestPhys from, std::span<std::byte> to) const;
@@ -52,26 +76,44 @@ class GuestMemory {
         return write(to, std::as_bytes(std::span(&value, 1)));
     }
 
-    // Host address of the byte at `address`; null if [address, address+size) is not RAM of one
-    // range. Valid as long as this object. For engines and for DMA; the contents may change at
-    // any moment under the caller.
-    std::byte* host(GuestPhys address, uint64_t size) const;
+    struct Run {
+        std::byte* host;
+        uint64_t size;  // bytes that lie side by side from there on, at most those asked for
+        bool writable;
+    };
+    // The memory that begins at `address`; nothing: there is none (a device, or nobody).
+    std::optional<Run> find(GuestPhys address, uint64_t size,
+                            MemoryView view = MemoryView::kNormal) const;
+    // Host address of the byte at `address`; null if not all of [address, address+size) is memory
+    // that lies side by side. It may be read-only. Valid as long as this object. For engines and
+    // for DMA; the contents may change at any moment under the caller.
+    std::byte* host(GuestPhys address, uint64_t size,
+                    MemoryView view = MemoryView::kNormal) const;
 
-    // The backing file, and where in it an address lies (for mapping pages a second time).
+    // The backing file, and where in it a byte of guest memory lies (for mapping pages a second
+    // time).
     int fd() const { return fd_; }
-    std::optional<uint64_t> file_offset(GuestPhys address) const;
+    uint64_t file_offset(const std::byte* host) const {
+        return static_cast<uint64_t>(host - base_);
+    }
+    std::byte* at_offset(uint64_t offset) const { return base_ + offset; }
 
     // Every write that does not come through this class or a DmaView must be reported here.
     WriteWatch& watch() const { return *watch_; }
 
   private:
-    GuestMemory(std::vector<Range> ranges, uint64_t size, int fd, std::byte* base);
+    GuestMemory(std::vector<Range> ranges, std::span<const MemoryMap::Ram> ram, uint64_t size,
+                uint64_t file_size, int fd, std::byte* base);
 
-    std::vector<Range> ranges_;
-    std::vector<uint64_t> offsets_;  // of each range in the file
-    uint64_t size_;
-    int fd_;
-    std::byte* base_;
+    std::byte* writable(GuestPhys address, uint64_t size) const;
+
+    const std::vector<Range> ranges_;
+    const uint64_t size_, file_size_;
+    uint64_t blocks_taken_;  // where in the file the next block begins
+    const int fd_;
+    std::byte* const base_;
+    MemoryMap map_;
+    std::function<void()> map_changed_;
     std::unique_ptr<WriteWatch> watch_;
 };
 

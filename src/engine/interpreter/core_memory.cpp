@@ -85,10 +85,12 @@ bool Core::resolve(uint64_t linear, AccessKind kind, AccessMode access_mode, Pie
     if (const Exception* exception = std::get_if<Exception>(&result)) return raised(*exception);
     const Translation& found = std::get<Translation>(result);
     piece.physical = found.page + (linear & kPageMask);
-    std::byte* page = shared.memory.host(found.page, kPageSize);
-    piece.host = page == nullptr ? nullptr : page + (linear & kPageMask);
-    if (page == nullptr) return true;
+    const auto memory = shared.memory.find(found.page, kPageSize);
+    const bool seen = memory && (memory->writable || kind != AccessKind::kWrite);
+    piece.host = seen ? memory->host + (linear & kPageMask) : nullptr;
+    if (!memory) return true;
 
+    std::byte* const page = memory->host;
     const auto host_page = reinterpret_cast<uintptr_t>(page);
     // Execution does not depend on AC: it has the supervisor's table.
     const SoftTlb::Set set = kind == AccessKind::kExecute && access_mode != AccessMode::kUser
@@ -99,7 +101,7 @@ bool Core::resolve(uint64_t linear, AccessKind kind, AccessMode access_mode, Pie
     const bool logged =
         write_log_ == nullptr || write_log_->admits(page, kind == AccessKind::kWrite);
     const bool writable =
-        found.writable && !other_rights && logged && !is_code_page(host_page);
+        found.writable && memory->writable && !other_rights && logged && !is_code_page(host_page);
     tlb_.fill(set, {.linear = linear,
                     .host = host_page,
                     .readable = found.readable && !other_rights,

@@ -23,10 +23,10 @@ void LockedOperandBase::prepare_split() NO_THREAD_SAFETY_ANALYSIS {
         if (window != MAP_FAILED) {
             bool mapped = true;
             for (unsigned i = 0; i < 2; ++i) {
-                const GuestPhys page{align_down(pieces[i].physical.value, kPageSize)};
+                const std::byte* page = pieces[i].host - (pieces[i].physical.value & kPageMask);
                 mapped &= mmap(static_cast<std::byte*>(window) + i * kPageSize, kPageSize,
                                PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, memory.fd(),
-                               static_cast<off_t>(*memory.file_offset(page))) != MAP_FAILED;
+                               static_cast<off_t>(memory.file_offset(page))) != MAP_FAILED;
             }
             if (mapped) {
                 core_.note_code_write(reinterpret_cast<uintptr_t>(pieces[0].host), first);
