@@ -79,7 +79,7 @@ void GuestMemory::set_overlay(unsigned slot, const MemoryOverlay& overlay) {
         overlay.kind == MemoryOverlay::Kind::kMemory) {
         CHECK(overlay.offset <= file_size_ && overlay.size <= file_size_ - overlay.offset);
     }
-    if (map_.set(slot, overlay) && map_changed_) map_changed_();
+    if (map_.set(slot, overlay)) forget_translations();
 }
 
 std::optional<GuestMemory::Run> GuestMemory::find(GuestPhys address, uint64_t size,
