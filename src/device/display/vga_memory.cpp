@@ -110,7 +110,8 @@ VgaMemory::Place VgaMemory::place(const VgaRegisters& registers, const Dispi& di
     const uint8_t misc_graphics = registers.graphics[graphics::kMiscellaneous];
     uint32_t address = offset;
     if ((registers.sequencer[sequencer::kMemoryMode] & sequencer::kChain4) != 0) {
-        address &= ~3u;
+        // A0 and A1 choose the plane; A14 and A15 take their place, as in double-word scanning.
+        address = (address & ~3u) | (address >> 14 & 3);
     } else if ((misc_graphics & graphics::kChainOddEven) != 0) {
         // A0 chooses the plane; what takes its place is A16 in the largest window, else the page
         // bit of the miscellaneous output register [VGA 2-84].
