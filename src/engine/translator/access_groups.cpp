@@ -11,39 +11,16 @@
 
 namespace mynah::translator {
 
-unsigned general_register(ZydisRegister reg);
-
 namespace {
 
 constexpr int64_t kMostBytes = 512;
 constexpr uint8_t kNone = 0xff;
 
-bool is_general(const ZydisDecodedOperand& operand) {
-    if (operand.type != ZYDIS_OPERAND_TYPE_REGISTER) return false;
-    const ZydisRegisterClass kind = ZydisRegisterGetClass(operand.reg.value);
-    return kind == ZYDIS_REGCLASS_GPR8 || kind == ZYDIS_REGCLASS_GPR16 ||
-           kind == ZYDIS_REGCLASS_GPR32 || kind == ZYDIS_REGCLASS_GPR64;
-}
-
-bool writes_register(const Instruction& in, uint8_t number) {
-    if (number == kNone) return false;
-    for (unsigned i = 0; i < in.info.operand_count; ++i) {
-        const ZydisDecodedOperand& operand = in.operands[i];
-        if ((operand.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) == 0 || !is_general(operand))
-            continue;
-        const unsigned written = is_high_byte(operand.reg.value)
-                                     ? static_cast<unsigned>(operand.reg.value - ZYDIS_REGISTER_AH)
-                                     : general_register(operand.reg.value);
-        if (written == number) return true;
-    }
-    return false;
-}
-
 unsigned registers_in_memory(const Instruction& in) {
     unsigned count = 0;
     for (unsigned i = 0; i < in.info.operand_count_visible; ++i) {
         const ZydisDecodedOperand& operand = in.operands[i];
-        if (is_general(operand) && !is_high_byte(operand.reg.value) &&
+        if (is_general_register(operand) && !is_high_byte(operand.reg.value) &&
             kHomeOf[general_register(operand.reg.value)] == kNoHostReg) {
             ++count;
         }
@@ -114,8 +91,8 @@ bool Translation::groupable(const GuestInstruction& in, GroupAccess& access) con
         case ZYDIS_MNEMONIC_PUSH:
             access.disp = -8;
             access.writes = true;
-            return wide && (first.type == ZYDIS_OPERAND_TYPE_IMMEDIATE || is_general(first));
-        case ZYDIS_MNEMONIC_POP: return wide && is_general(first);
+            return wide && (first.type == ZYDIS_OPERAND_TYPE_IMMEDIATE || is_general_register(first));
+        case ZYDIS_MNEMONIC_POP: return wide && is_general_register(first);
         case ZYDIS_MNEMONIC_CALL:
             access.disp = -8;
             access.writes = true;
@@ -247,7 +224,7 @@ size_t Translation::plan_group(size_t first, const GroupAccess& start) {
             if (!stack || !stack_change(in, change)) break;
             delta += change;
         }
-        if (writes_register(in.decoded, index)) break;
+        if (index != kNone && writes_register(in.decoded, index)) break;
         if (branch_kind(in.mnemonic()) == BranchKind::kFinal) break;
     }
     // What is read and written in one go needs the right to write even where it only reads: fine,
@@ -282,9 +259,8 @@ bool Translation::grouped(const GuestInstruction& in, HostMem& mem) {
 }
 
 void Translation::check_group(const GuestInstruction& in, const AccessGroup& group) {
-    save_flags();
+    give_up_flags();
     store_fip();
-    flags_clobbered();
     const auto size = static_cast<unsigned>(group.high - group.low);
     const auto kind = group.writes ? AccessKind::kWrite : AccessKind::kRead;
     const uint32_t site = processor_.new_site({.target = in.rip,
@@ -294,6 +270,7 @@ void Translation::check_group(const GuestInstruction& in, const AccessGroup& gro
                                                .flags = FlagsAt::kMemory,
                                                .ungrouped = true});
     const auto low = static_cast<int32_t>(group.low);
+    const FlagRecipe recipe = flags_ == FlagsAt::kRecipe ? recipe_ : FlagRecipe{};
     if (group.stack) {
         e_.lea(kScratch0, {.base = kHomeOf[kRsp], .disp = low});
         e_.alu(Alu::kXor, kScratch0, frame(offsetof(HostFrame, stack_tag)));
@@ -303,6 +280,7 @@ void Translation::check_group(const GuestInstruction& in, const AccessGroup& gro
         cold.kind = Cold::Kind::kStackRange;
         cold.access = access_site(in, size, kind);
         cold.site = site;
+        cold.recipe = recipe;
         e_.jcc(Condition::kNbe, cold.from);
         e_.load(kScratch1, frame(offsetof(HostFrame, stack_host)));
         e_.alu(Alu::kAdd, kScratch1, kScratch0);
@@ -316,6 +294,7 @@ void Translation::check_group(const GuestInstruction& in, const AccessGroup& gro
     Cold& cold = cold_.emplace_back();
     cold.kind = Cold::Kind::kExit;
     cold.site = site;
+    cold.recipe = recipe;
     e_.jcc(group.alignment > 1 && size <= group.alignment ? Condition::kNz : Condition::kNbe,
            cold.from);
     processor_.sites_[site].patch = e_.offset() - 4;
@@ -326,6 +305,7 @@ void Translation::check_group(const GuestInstruction& in, const AccessGroup& gro
         Cold& misaligned = cold_.emplace_back();
         misaligned.kind = Cold::Kind::kExit;
         misaligned.site = other;
+        misaligned.recipe = recipe;
         e_.jcc(Condition::kNz, misaligned.from);
         processor_.sites_[other].patch = e_.offset() - 4;
     }

@@ -28,6 +28,7 @@ void Translation::exit_to(uint64_t target, unsigned completed) {
     store_fip();
     const uint64_t from = completed == 0 ? rip_ : instructions_[completed - 1].rip;
     if (wants_guard(from, target)) save_flags();
+    make_flags(kScratch0);
     const uint32_t site = direct_site(target, completed);
     // An exit with the flags in the host's register stores them first.
     Cold& cold = cold_.emplace_back();
@@ -148,8 +149,8 @@ void Translation::ret(const GuestInstruction& in) {
                           ? static_cast<int32_t>(in.operand(0).imm.value.u & 0xffff)
                           : 0;
     HostMem from{.base = kScratch0};
-    if (!grouped(in, from)) stack_access(in, 0, AccessKind::kRead, kHomeOf[kRsp], kScratch0);
     save_flags();
+    if (!grouped(in, from)) stack_access(in, 0, AccessKind::kRead, kHomeOf[kRsp], kScratch0);
     flags_clobbered();
     e_.load(kScratch0, from);
     e_.lea(kHomeOf[kRsp], {.base = kHomeOf[kRsp], .disp = 8 + drop});

@@ -123,6 +123,7 @@ FlagsAt Translation::wanted_at_entry(bool& dead) const {
 }
 
 void Translation::save_flags() {
+    make_flags(kScratch0);
     if (flags_ != FlagsAt::kHost) return;
     e_.lahf();
     e_.seto_al();
@@ -131,6 +132,7 @@ void Translation::save_flags() {
 }
 
 void Translation::restore_flags() {
+    make_flags(kScratch0);
     if (flags_ != FlagsAt::kMemory) return;
     e_.load_zero16(kScratch0, core(processor_.offsets_.flags));
     e_.add_al(0x7f);
@@ -138,8 +140,58 @@ void Translation::restore_flags() {
     flags_ = FlagsAt::kBoth;
 }
 
+void Translation::give_up_flags() {
+    if (flags_ == FlagsAt::kHost && recipe_) {
+        flags_ = FlagsAt::kRecipe;
+    } else if (flags_ != FlagsAt::kRecipe) {
+        save_flags();
+        flags_ = FlagsAt::kMemory;
+    }
+}
+
+void Translation::make_flags(HostReg spare) {
+    if (flags_ != FlagsAt::kRecipe) return;
+    emit_recipe(e_, recipe_, processor_.offsets_, spare);
+    flags_ = FlagsAt::kHost;
+}
+
+bool Translation::spoils_recipe(const GuestInstruction& in) const {
+    return recipe_ && (writes_register(in.decoded, recipe_.a) ||
+                       (recipe_.b != FlagRecipe::kImmediate && writes_register(in.decoded, recipe_.b)));
+}
+
+// Whether the flags are overwritten before anybody can see what they were before `in`, of which
+// only the part is left that cannot fault.
+bool Translation::flags_dead_behind(const GuestInstruction& in) const {
+    if (in.flags_read != 0) return false;
+    if (in.always_writes) return true;
+    for (size_t i = completed(in) + 1; i < count_; ++i) {
+        const GuestInstruction& next = instructions_[i];
+        if (!is_plain(next.decoded) || next.flags_read != 0 ||
+            branch_kind(next.mnemonic()) != BranchKind::kNone) {
+            return false;
+        }
+        if (next.always_writes) return true;
+    }
+    return false;
+}
+
+// Before an instruction changes what the recipe needs. `checked`: it cannot fault any more.
+void Translation::keep_recipe(const GuestInstruction& in, HostReg spare, bool checked) {
+    if (!spoils_recipe(in)) return;
+    if (flags_ == FlagsAt::kRecipe) {
+        if ((checked || is_plain(in.decoded)) && flags_dead_behind(in)) {
+            flags_ = FlagsAt::kMemory;
+        } else {
+            make_flags(spare);
+        }
+    }
+    recipe_ = {};
+}
+
 // Only CF, which is bit 8 there.
 void Translation::restore_carry() {
+    make_flags(kScratch0);
     if (flags_ == FlagsAt::kMemory) e_.bt_mem(core(processor_.offsets_.flags), 8);
 }
 
@@ -224,6 +276,12 @@ void Translation::note_step() {
         {.host = e_.offset(), .cold = static_cast<uint32_t>(cold_.size()), .flags = flags_});
 }
 
+void Translation::recipe_to_memory(const FlagRecipe& recipe) {
+    recipe_ = recipe;
+    flags_ = FlagsAt::kRecipe;
+    save_flags();
+}
+
 // The cold parts, in the order in which they came up.
 void Translation::emit_cold() {
     const Thunks& thunks = processor_.thunks_;
@@ -257,6 +315,7 @@ void Translation::emit_cold() {
                 e_.mov(kScratch1, kScratch0);
                 e_.test(kScratch0, kScratch0);
                 e_.jcc(Condition::kNz, cold.back);
+                if (cold.recipe) recipe_to_memory(cold.recipe);
                 e_.jmp_to(e_.here() + 5);
                 processor_.sites_[cold.site].patch = e_.offset() - 4;
                 processor_.sites_[cold.site].stub = e_.offset();
@@ -266,6 +325,11 @@ void Translation::emit_cold() {
             }
             case Cold::Kind::kExit:
                 e_.bind(cold.from);
+                if (cold.recipe) {
+                    recipe_to_memory(cold.recipe);
+                    e_.jmp_to(e_.here() + 5);
+                    processor_.sites_[cold.site].patch = e_.offset() - 4;
+                }
                 if (ExitSite& site = processor_.sites_[cold.site];
                     site.kind == ExitSite::Kind::kDirect) {
                     site.stub = e_.offset();

@@ -9,6 +9,7 @@
 #include "engine/translator/block.h"
 #include "engine/translator/dump.h"
 #include "engine/translator/emitter.h"
+#include "engine/translator/flag_recipe.h"
 #include "engine/translator/frame.h"
 #include "engine/translator/reencode.h"
 #include "isa/instruction.h"
@@ -93,6 +94,7 @@ class Translation {
         uint32_t site = 0;
         HostReg result = kScratch0;
         const void* handled = nullptr;
+        FlagRecipe recipe{};  // of flags that must be in memory at the exit
     };
 
   private:
@@ -105,8 +107,20 @@ class Translation {
     void restore_flags();
     void restore_carry();
     void want_flags(const GuestInstruction& in);
-    void flags_clobbered() { flags_ = FlagsAt::kMemory; }
-    void flags_produced() { flags_ = FlagsAt::kHost; }
+    // Before code that destroys the host's: they are in memory then, or there is a recipe.
+    void give_up_flags();
+    void flags_clobbered() {
+        if (flags_ != FlagsAt::kRecipe) flags_ = FlagsAt::kMemory;
+    }
+    void flags_produced() {
+        flags_ = FlagsAt::kHost;
+        recipe_ = {};
+    }
+    void recipe_to_memory(const FlagRecipe& recipe);
+    void make_flags(HostReg spare);  // in the host's register, if there is but a recipe
+    void keep_recipe(const GuestInstruction& in, HostReg spare, bool checked = false);
+    bool spoils_recipe(const GuestInstruction& in) const;
+    bool flags_dead_behind(const GuestInstruction& in) const;
 
     // --- memory (translate_access.cpp) ---
     HostMem guest(unsigned number) const;
@@ -238,6 +252,7 @@ class Translation {
     unsigned byte_count_ = 0;
     bool cut_ = false;  // the block ends for want of room, not by a branch
     FlagsAt flags_ = FlagsAt::kHost;
+    FlagRecipe recipe_;  // of the flags as they are now
     bool vectors_loaded_ = false;
     bool x87_loaded_ = false;
     const GuestInstruction* x87_last_ = nullptr;  // whose address the guest's FIP does not show yet
