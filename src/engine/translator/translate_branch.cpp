@@ -169,6 +169,7 @@ Translation::End Translation::branch(const GuestInstruction& in) {
             return End::kNo;
         case ZYDIS_MNEMONIC_JMP:
             if (in.operand(0).type == ZYDIS_OPERAND_TYPE_IMMEDIATE) {
+                if (in.repeats) return End::kNo;
                 exit_to(in.next() + in.operand(0).imm.value.u, completed(in) + 1);
                 return End::kYes;
             }
@@ -202,8 +203,12 @@ Translation::End Translation::branch(const GuestInstruction& in) {
     }
     if (branch_kind(m) != BranchKind::kConditional) return End::kRefused;
     // The condition is the low half of the opcode, in both forms.
-    conditional(in, static_cast<Condition>(in.decoded.info.opcode & 15),
-                in.next() + in.operand(0).imm.value.u);
+    const auto condition = static_cast<Condition>(in.decoded.info.opcode & 15);
+    if (in.repeats) {
+        conditional(in, static_cast<Condition>(static_cast<unsigned>(condition) ^ 1), in.next());
+    } else {
+        conditional(in, condition, in.next() + in.operand(0).imm.value.u);
+    }
     return End::kNo;
 }
 

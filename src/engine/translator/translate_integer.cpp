@@ -34,7 +34,9 @@ bool Translation::translate(const GuestInstruction& in) {
             case End::kRefused: break;
         }
     }
-    return (legacy_ ? legacy_operation(in) : operation(in)) || hand_over(in);
+    const bool done = (legacy_ ? legacy_operation(in) : operation(in)) || hand_over(in);
+    if (!in.keeps_scratch) held_group_ = -1;
+    return done;
 }
 
 // What is no branch.
@@ -113,6 +115,7 @@ bool Translation::hand_over(const GuestInstruction& in) {
     e_.mov_imm64(kScratch0, reinterpret_cast<uint64_t>(handled));
     e_.call_to(processor_.thunks_.handler);
     held_group_ = -1;
+    checked_groups_ = 0;
     flags_clobbered();
     vectors_loaded_ = x87_loaded_ = false;
     if (!ends) return true;

@@ -1,5 +1,7 @@
 #include "engine/translator/translation.h"
 
+#include <algorithm>
+
 #include "engine/translator/instruction_kind.h"
 #include "engine/translator/processor.h"
 
@@ -51,27 +53,31 @@ Translation::Translation(Processor& processor, Emitter& emitter, uint32_t block_
 
 bool Translation::decode(std::span<const std::byte> bytes) {
     unsigned offset = 0, branches = 0;
-    cut_ = true;
-    while (count_ < kMaxInstructions && offset < bytes.size()) {
+    while (count_ < kMaxDecoded && offset < bytes.size()) {
         GuestInstruction& in = instructions_[count_];
         const auto rest = bytes.subspan(offset);
         if (mynah::decode(rest, processor_.core_.mode.code_size, in.decoded) != DecodeStatus::kOk) break;
         in.bytes = rest.data();
         in.rip = rip_ + offset;
         in.offset = static_cast<uint16_t>(offset);
+        in.repeats = false;
         offset += in.decoded.length();
         ++count_;
+        if (closes_loop(in)) break;
         const BranchKind kind = branch_kind(in.mnemonic());
         if (kind == BranchKind::kConditional && ++branches < kMaxBranches) continue;
         if (kind != BranchKind::kNone) {
-            cut_ = kind == BranchKind::kConditional;
             break;
         }
     }
     byte_count_ = offset;
     analyse();
+    if (count_ > 0 && closes_loop(instructions_[count_ - 1])) unroll();
     if (ungrouped_ || legacy_) {
-        for (size_t i = 0; i < count_; ++i) instructions_[i].group = -1;
+        for (size_t i = 0; i < count_; ++i) {
+            instructions_[i].group = -1;
+            instructions_[i].keeps_scratch = false;
+        }
     } else {
         plan_groups();
     }
@@ -86,10 +92,38 @@ bool Translation::decode_crossing(std::span<const std::byte> bytes, unsigned in_
     in.rip = rip_;
     in.offset = 0;
     in.group = -1;
+    in.keeps_scratch = in.repeats = false;
     count_ = 1;
     byte_count_ = in.decoded.length();
     analyse();
     return true;
+}
+
+// A jump to the block's first instruction, of code that is worth repeating.
+bool Translation::closes_loop(const GuestInstruction& in) const {
+    if (legacy_ || ungrouped_) return false;
+    const ZydisMnemonic m = in.mnemonic();
+    const BranchKind kind = branch_kind(m);
+    if (kind == BranchKind::kNone || m == ZYDIS_MNEMONIC_LOOP || m == ZYDIS_MNEMONIC_JRCXZ ||
+        m == ZYDIS_MNEMONIC_JECXZ || (kind == BranchKind::kFinal && m != ZYDIS_MNEMONIC_JMP)) {
+        return false;
+    }
+    return in.operand(0).type == ZYDIS_OPERAND_TYPE_IMMEDIATE &&
+           in.next() + in.operand(0).imm.value.u == rip_;
+}
+
+// Copies of a loop's body, one behind the other: accesses of several turns share a check, and only
+// the last copy leads back past the guard.
+void Translation::unroll() {
+    constexpr size_t kMostCopies = 4;
+    const size_t body = count_;
+    const size_t copies = std::min(kMostCopies, kMaxInstructions / body);
+    for (size_t copy = 1; copy < copies; ++copy) {
+        instructions_[count_ - 1].repeats = true;
+        std::copy_n(instructions_, body, instructions_ + count_);
+        count_ += body;
+        instructions_[count_ - 1].repeats = false;
+    }
 }
 
 void Translation::analyse() {
@@ -259,7 +293,8 @@ bool Translation::emit(Block& block) {
         note_step();
         ended = !translate(instructions_[i]);
         if (ended && i + 1 < count_) {
-            byte_count_ = instructions_[i + 1].offset;
+            // Of a loop's copies the first one has them all.
+            byte_count_ = std::max<unsigned>(instructions_[i + 1].offset, instructions_[i].offset + instructions_[i].decoded.length());
             count_ = i + 1;
         }
     }
