@@ -67,6 +67,10 @@ Result<void> apply_unpack(RunOptions& options, Value value) {
     options.machine.unpack_kernel = TRY(parse_switch(value));
     return {};
 }
+Result<void> apply_kernel_cache(RunOptions& options, Value value) {
+    options.kernel_cache = TRY(parse_switch(value));
+    return {};
+}
 Result<void> apply_machine(RunOptions&, Value value) { return expect_word(value, "micro", "pc"); }
 
 Result<void> apply_accel(RunOptions& options, Value value) {
@@ -184,6 +188,9 @@ constexpr std::array kOptions{
            apply_boot_option},
     Option{"--unpack-kernel", "", "on|off", "unpack a bzImage here instead of in the guest (on)",
            false, apply_unpack},
+    Option{"--kernel-cache", "", "on|off",
+           "keep the unpacked kernel in the user's cache directory for the next time (on)", false,
+           apply_kernel_cache},
     Option{"--disk", "", "path=FILE[,format=raw][,readonly=on][,cache=MODE]",
            "virtio disk; cache: writeback, writethrough, unsafe. Repeatable", true,
            apply_disk_option},

@@ -12,6 +12,7 @@ namespace mynah {
 // What `mynah run` was asked to do.
 struct RunOptions {
     MachineConfig machine;
+    bool kernel_cache = true;     // keep unpacked kernels for the next time
     bool verbose = false;         // what is being done, and a summary at the end
     bool dump_registers = false;  // after a crash
     bool help = false;
