@@ -74,7 +74,7 @@ class Translation {
     std::span<const GuestInstruction> instructions() const { return {instructions_, count_}; }
     // To be filled in by emit(). Set before.
     void set_trace(BlockTrace* trace) { trace_ = trace; }
-    static constexpr unsigned kMaxInstructions = 40, kMaxBranches = 6;
+    static constexpr unsigned kMaxInstructions = 40, kMaxBranches = 1;
 
     // Code that runs rarely, put behind the block.
     struct Cold {
@@ -97,6 +97,7 @@ class Translation {
 
   private:
     // --- analysis ---
+    bool decode_one(std::span<const std::byte> bytes, GuestInstruction& in);
     void analyse();
     FlagsAt wanted_at_entry(bool& dead) const;
 
