@@ -107,6 +107,10 @@ void Machine::build_processors(uint64_t tsc_hz) {
     for (uint32_t i = 0; i < config_.topology.vcpus(); ++i) {
         processors_.push_back(std::make_unique<Processor>(context, VcpuIndex(i)));
     }
+    memory_->on_map_change([this] {
+        for (auto& processor : processors_)
+            processor->vcpu().signals().raise(CpuSignals::kMemoryMap);
+    });
 }
 
 Result<void> Machine::build_board() {

@@ -257,6 +257,7 @@ class Core final : public Vcpu {
     // Guest TSC.
     uint64_t read_tsc() const;
     // Something wants this vCPU's attention: long instructions give way (Outcome::kRepeat).
+    void take_map_change();
     bool signalled() const { return (signals_.pending() & signal_mask_) != 0; }
     // Traps may be due after every iteration of a repeated string instruction.
     bool single_iterations() const { return attention_; }

@@ -44,6 +44,7 @@ const char* place_name(FlagsAt place) {
         case FlagsAt::kHost: return "host register";
         case FlagsAt::kBoth: return "host register and memory";
         case FlagsAt::kMemory: return "memory";
+        case FlagsAt::kRecipe: return "registers that give them";
     }
     return "?";
 }

@@ -26,6 +26,9 @@ struct alignas(64) HostFrame {
 
     static constexpr uint16_t kHostFcw = 0x37f;
     uint16_t host_fcw = kHostFcw;  // what C++ wants
+    // Host addresses of groups of accesses, for one run of a block.
+    static constexpr unsigned kParked = 16;
+    std::array<uint64_t, kParked> parked{};
     // The guest's x87 state on its way, as XSAVE has it. Only the first part is used.
     alignas(64) std::array<std::byte, 576> x87_image{};
 

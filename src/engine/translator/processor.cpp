@@ -425,6 +425,7 @@ uint64_t Processor::slow_access(Processor* self, uint64_t scratch0, uint64_t scr
     }
     core.s.rip = self->blocks_[site->block].rip + site->offset;
     core.stats.instructions += site->count;
+    if (site->recipe) core.s.flags.arithmetic = evaluate(site->recipe, core.s.gpr.data());
     if (site->x87 != 0) core.s.x87.fip = self->blocks_[site->block].rip + site->x87 - 1;
     return 0;
 }

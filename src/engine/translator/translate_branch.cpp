@@ -28,6 +28,7 @@ void Translation::exit_to(uint64_t target, unsigned completed) {
     store_fip();
     const uint64_t from = completed == 0 ? rip_ : instructions_[completed - 1].rip;
     if (wants_guard(from, target)) save_flags();
+    make_flags(kScratch0);
     const uint32_t site = direct_site(target, completed);
     // An exit with the flags in the host's register stores them first.
     Cold& cold = cold_.emplace_back();
@@ -148,8 +149,8 @@ void Translation::ret(const GuestInstruction& in) {
                           ? static_cast<int32_t>(in.operand(0).imm.value.u & 0xffff)
                           : 0;
     HostMem from{.base = kScratch0};
-    if (!grouped(in, from)) stack_access(in, 0, AccessKind::kRead, kHomeOf[kRsp], kScratch0);
     save_flags();
+    if (!grouped(in, from)) stack_access(in, 0, AccessKind::kRead, kHomeOf[kRsp], kScratch0);
     flags_clobbered();
     e_.load(kScratch0, from);
     e_.lea(kHomeOf[kRsp], {.base = kHomeOf[kRsp], .disp = 8 + drop});
@@ -168,6 +169,7 @@ Translation::End Translation::branch(const GuestInstruction& in) {
             return End::kNo;
         case ZYDIS_MNEMONIC_JMP:
             if (in.operand(0).type == ZYDIS_OPERAND_TYPE_IMMEDIATE) {
+                if (in.repeats) return End::kNo;
                 exit_to(in.next() + in.operand(0).imm.value.u, completed(in) + 1);
                 return End::kYes;
             }
@@ -201,8 +203,12 @@ Translation::End Translation::branch(const GuestInstruction& in) {
     }
     if (branch_kind(m) != BranchKind::kConditional) return End::kRefused;
     // The condition is the low half of the opcode, in both forms.
-    conditional(in, static_cast<Condition>(in.decoded.info.opcode & 15),
-                in.next() + in.operand(0).imm.value.u);
+    const auto condition = static_cast<Condition>(in.decoded.info.opcode & 15);
+    if (in.repeats) {
+        conditional(in, static_cast<Condition>(static_cast<unsigned>(condition) ^ 1), in.next());
+    } else {
+        conditional(in, condition, in.next() + in.operand(0).imm.value.u);
+    }
     return End::kNo;
 }
 
