@@ -80,6 +80,10 @@ Result<void> apply_machine(RunOptions& options, Value value) {
 Result<void> apply_firmware(RunOptions& options, Value value) {
     return set_path(options.machine.firmware, value, "the path of a firmware image");
 }
+Result<void> apply_kernel_cache(RunOptions& options, Value value) {
+    options.kernel_cache = TRY(parse_switch(value));
+    return {};
+}
 
 Result<void> apply_accel(RunOptions& options, Value value) {
     using Accelerator = MachineConfig::Accelerator;
@@ -198,6 +202,9 @@ constexpr std::array kOptions{
            "boot order and firmware; or kernel=,initrd=,kernel_args=", true, apply_boot_option},
     Option{"--unpack-kernel", "", "on|off", "unpack a bzImage here instead of in the guest (on)",
            false, apply_unpack},
+    Option{"--kernel-cache", "", "on|off",
+           "keep the unpacked kernel in the user's cache directory for the next time (on)", false,
+           apply_kernel_cache},
     Option{"--disk", "", "path=FILE[,format=raw][,readonly=on][,cache=MODE]",
            "virtio disk; cache: writeback, writethrough, unsafe. Repeatable", true,
            apply_disk_option},

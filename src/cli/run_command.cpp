@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/mutex.h"
+#include "cli/cache_directory.h"
 #include "cli/exit_status.h"
 #include "cli/run_options.h"
 #include "cli/version.h"
@@ -91,7 +92,9 @@ std::string reason_line(StopReason reason) {
 }
 
 Result<Ending> run_machine(const RunOptions& options, SignalStop& signals) {
-    auto machine = TRY(Machine::create(options.machine));
+    MachineConfig config = options.machine;
+    if (options.kernel_cache) config.kernel_cache = cache_directory("kernels");
+    auto machine = TRY(Machine::create(config));
     signals.attach(machine.get());
     const auto run = [&]() -> Result<StopReason> {
         TRY(machine->start());

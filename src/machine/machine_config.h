@@ -59,6 +59,7 @@ struct MachineConfig {
     std::optional<std::string> initrd;
     std::string command_line;
     bool unpack_kernel = true;  // see KernelBoot::unpack
+    std::optional<std::string> kernel_cache;  // directory of unpacked kernels; see KernelCache
 
     std::vector<DiskConfig> disks;
     std::vector<SerialConfig> serial_ports;  // COM1 first
