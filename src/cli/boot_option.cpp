@@ -11,8 +11,7 @@
 namespace mynah {
 namespace {
 
-constexpr std::array<std::string_view, 5> kKeys{"kernel", "initrd", "kernel_args", "menu",
-                                                "nvram"};
+constexpr std::array<std::string_view, 5> kKeys{"kernel", "initrd", "kernel_args", "menu", "nvram"};
 constexpr std::array<std::string_view, 4> kWords{"hd", "cdrom", "network", "uefi"};
 
 Result<void> set_once(std::string& place, const ValuePart& part) {
@@ -36,9 +35,10 @@ Result<void> apply_word(BootConfig& boot, const std::string& word) {
         boot.order.push_back(kDevices[i]);
         return {};
     }
-    return Error(fmt::format("'{}'{}; expected hd, cdrom, network or uefi, menu=on, nvram=FILE, or "
-                             "kernel=FILE[,initrd=FILE][,kernel_args=TEXT]",
-                             word, did_you_mean(word, kWords)));
+    return Error(
+        fmt::format("'{}'{}; expected hd, cdrom, network or uefi, menu=on, nvram=FILE, or "
+                    "kernel=FILE[,initrd=FILE][,kernel_args=TEXT]",
+                    word, did_you_mean(word, kWords)));
 }
 
 }  // namespace
@@ -67,10 +67,10 @@ Result<void> apply_boot_option(RunOptions& options, std::string_view value) {
         } else if (part.key.empty()) {
             TRY(apply_word(machine.boot, part.value));
         } else {
-            return Error(
-                fmt::format("unknown part '{}='{}; expected kernel=, initrd=, kernel_args=, menu= or "
-                            "nvram= (a comma within a value is written twice)",
-                            part.key, did_you_mean(part.key, kKeys)));
+            return Error(fmt::format(
+                "unknown part '{}='{}; expected kernel=, initrd=, kernel_args=, menu= or "
+                "nvram= (a comma within a value is written twice)",
+                part.key, did_you_mean(part.key, kKeys)));
         }
     }
     return {};

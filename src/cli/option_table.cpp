@@ -87,7 +87,8 @@ Result<void> apply_kernel_cache(RunOptions& options, Value value) {
 
 Result<void> apply_accel(RunOptions& options, Value value) {
     using Accelerator = MachineConfig::Accelerator;
-    if (value == "kvm") return Error("this version does not have it; expected auto, jit or interpreter");
+    if (value == "kvm")
+        return Error("this version does not have it; expected auto, jit or interpreter");
     if (value == "auto") {
         options.machine.accelerator = Accelerator::kAuto;
     } else if (value == "jit") {
@@ -179,8 +180,8 @@ constexpr std::array kOptions{
     Option{"--cpu", "", "MODEL[,+F,-F]", "processor model and features (max)", false, apply_cpu},
     Option{"--accel", "", "auto|jit|interpreter",
            "how guest code is run; auto is jit, the translator", false, apply_accel},
-    Option{"--code-cache", "", "SIZE", "host memory for translated code, in MiB or with suffix (20M)",
-           false, apply_code_cache},
+    Option{"--code-cache", "", "SIZE",
+           "host memory for translated code, in MiB or with suffix (20M)", false, apply_code_cache},
     Option{"--dump-code", "", "ADDRESS",
            "print guest code, analysis and host code of blocks that start at ADDRESS", false,
            apply_dump_code},
@@ -189,8 +190,8 @@ constexpr std::array kOptions{
            apply_lockstep},
     Option{"--perf-map", "", "", "write /tmp/perf-PID.map, by which perf names guest code", false,
            apply_perf_map},
-    Option{"--machine", "", "micro|pc",
-           "board: micro has neither firmware nor PCI; pc is complete", false, apply_machine},
+    Option{"--machine", "", "micro|pc", "board: micro has neither firmware nor PCI; pc is complete",
+           false, apply_machine},
     Option{"--firmware", "", "FILE", "BIOS or UEFI image of the pc board (the packaged one)", false,
            apply_firmware},
     Option{"--kernel", "", "FILE", "Linux bzImage, or ELF vmlinux with a PVH entry", false,

@@ -110,7 +110,8 @@ Result<RunOptions> parse_run_options(std::span<const std::string_view> words) {
 }
 
 std::string run_help() {
-    std::string out = "usage: mynah run --kernel FILE [options]\n       mynah run --disk path=FILE [options]\n\n";
+    std::string out =
+        "usage: mynah run --kernel FILE [options]\n       mynah run --disk path=FILE [options]\n\n";
     for (const Option& option : run_option_table()) {
         std::string left = fmt::format("  {}", option.name);
         if (!option.synonym.empty()) left += fmt::format(", {}", option.synonym);

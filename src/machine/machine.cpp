@@ -38,7 +38,8 @@ Result<void> check_config(const MachineConfig& config) {
         return Error("--lockstep: works with one processor only; expected --vcpus 1");
     if (config.translator.lockstep &&
         config.accelerator == MachineConfig::Accelerator::kInterpreter) {
-        return Error("--lockstep: compares the translator with the interpreter; expected --accel jit");
+        return Error(
+            "--lockstep: compares the translator with the interpreter; expected --accel jit");
     }
     if (config.disks.size() > MachineConfig::kMaxDisks) {
         return Error(fmt::format("--disk: given {} times; expected at most {}", config.disks.size(),
@@ -83,14 +84,13 @@ Result<void> Machine::build() {
         return Error("--vcpus: so many sockets, cores and threads need APIC ids above 254");
     }
     disks_ = TRY(open_disks(config_.disks, slow_work_));
-    memory_ = TRY(is_pc() ? GuestMemory::create(pc::ram_ranges(config_.memory_bytes),
-                                                pc::kBlockBytes)
-                          : GuestMemory::create(micro::ram_ranges(config_.memory_bytes)));
+    memory_ =
+        TRY(is_pc() ? GuestMemory::create(pc::ram_ranges(config_.memory_bytes), pc::kBlockBytes)
+                    : GuestMemory::create(micro::ram_ranges(config_.memory_bytes)));
     TRY(load_kernel());
     using Accelerator = MachineConfig::Accelerator;
-    const bool interpreter =
-        config_.accelerator == Accelerator::kInterpreter ||
-        (config_.accelerator == Accelerator::kAuto && !translator_usable());
+    const bool interpreter = config_.accelerator == Accelerator::kInterpreter ||
+                             (config_.accelerator == Accelerator::kAuto && !translator_usable());
     engine_ = interpreter ? TRY(make_interpreter(*memory_, *cpuid_))
                           : TRY(make_translator(*memory_, *cpuid_, config_.translator));
     build_processors(tsc_hz);
@@ -151,6 +151,7 @@ Result<std::unique_ptr<Board>> Machine::make_pc_board(const BoardContext& contex
     PcBoardParts parts{.config = config_,
                        .firmware = firmware_ ? &*firmware_ : nullptr,
                        .serial = serial,
+                       .physical_bits = cpuid_->physical_bits(),
                        .smi = [this] { raise_smi(); },
                        .panicked = [this] { stop(StopReason::kPanicked); }};
     return std::unique_ptr<Board>(TRY(PcBoard::create(context, parts)));

@@ -6,7 +6,7 @@ namespace {
 namespace express = pci::express;
 
 constexpr uint32_t kSlotNumberShift = 19;
-constexpr uint32_t kPresence = 1u << 6;    // in the slot status
+constexpr uint32_t kPresence = 1u << 6;     // in the slot status
 constexpr uint32_t kLinkActive = 1u << 13;  // in the link status; the capability is bit 20
 constexpr uint32_t kLinkActiveReporting = 1u << 20;
 constexpr uint32_t kPortNumberShift = 24;
@@ -26,11 +26,11 @@ Ich9RootPort::Ich9RootPort(const PciAttachment& attachment, unsigned number)
     : function_(attachment, identity(number)),
       express_(function_.add_express(PciFunction::Express::kRootPort)) {
     function_.add_msi(1);
-    function_.set_config(express_ + express::kLinkCapabilities, 4,
-                         express::kLinkSpeed1Width1 | kLinkActiveReporting |
-                             (number + 1) << kPortNumberShift);
-    function_.set_config(express_ + express::kSlotCapabilities, 4, (number + 1)
-                                                                       << kSlotNumberShift);
+    function_.set_config(
+        express_ + express::kLinkCapabilities, 4,
+        express::kLinkSpeed1Width1 | kLinkActiveReporting | (number + 1) << kPortNumberShift);
+    function_.set_config(express_ + express::kSlotCapabilities, 4,
+                         (number + 1) << kSlotNumberShift);
     function_.set_config(express_ + express::kSlotControl, 2, 0, 0x1fff);
     // Changes of presence and link: write one to clear.
     function_.set_config(express_ + express::kSlotStatus, 2, 0);

@@ -94,6 +94,27 @@ void FirmwareConfig::select(uint16_t key) {
     }
 }
 
+void FirmwareConfig::on_select(std::string_view name, std::function<void()> make) {
+    made_file_ = name;
+    make_ = std::move(make);
+}
+
+// Nothing but the one file's selection calls back.
+void FirmwareConfig::prepare_select(uint16_t key) {
+    {
+        MutexLock lock(mutex_);
+        if (made_ || !make_) return;
+        const size_t index = (key & ~fw_cfg::kWriteChannel) - size_t{fw_cfg::kFirstFile};
+        const auto file = files_.find(made_file_);
+        if (file == files_.end() || index >= file_items_.size() ||
+            file_items_[index] != &file->second) {
+            return;
+        }
+        made_ = true;
+    }
+    make_();
+}
+
 // Beyond the end of an item, and where there is none, zeros come.
 uint8_t FirmwareConfig::next_byte() {
     if (selected_ == nullptr || position_ >= selected_->content.size()) return 0;
@@ -118,6 +139,7 @@ uint64_t FirmwareConfig::read(uint64_t offset, unsigned size) {
 
 void FirmwareConfig::write(uint64_t offset, unsigned size, uint64_t value) {
     if (offset == fw_cfg::kSelector && size == 2) {
+        prepare_select(static_cast<uint16_t>(value));
         MutexLock lock(mutex_);
         select(static_cast<uint16_t>(value));
         return;
@@ -143,6 +165,8 @@ void FirmwareConfig::run_dma(uint64_t address) {
     fw_cfg::DmaAccess access{__builtin_bswap32(raw->control), __builtin_bswap32(raw->length),
                              __builtin_bswap64(raw->address)};
     uint32_t result = 0;
+    if ((access.control & fw_cfg::dma::kSelect) != 0)
+        prepare_select(static_cast<uint16_t>(access.control >> fw_cfg::dma::kKeyShift));
     {
         MutexLock lock(mutex_);
         if ((access.control & fw_cfg::dma::kSelect) != 0)
@@ -195,6 +219,7 @@ void FirmwareConfig::reset() {
     selected_ = nullptr;
     position_ = 0;
     dma_high_ = 0;
+    made_ = false;
 }
 
 }  // namespace mynah

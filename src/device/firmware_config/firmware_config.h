@@ -31,6 +31,9 @@ class FirmwareConfig final : public IoHandler {
     void set_file(std::string_view name, Bytes content) EXCLUDES(mutex_);
     void set_writable_file(std::string_view name, Bytes content) EXCLUDES(mutex_);
     void remove_file(std::string_view name) EXCLUDES(mutex_);
+    // `make` is called when the guest selects this file for the first time since reset(), on its
+    // thread and with no lock held, and may replace contents by ones of the same size.
+    void on_select(std::string_view name, std::function<void()> make);
     // What the guest left in a writable file; empty if there is no such file.
     Bytes file(std::string_view name) EXCLUDES(mutex_);
 
@@ -45,6 +48,7 @@ class FirmwareConfig final : public IoHandler {
         bool writable = false;
     };
 
+    void prepare_select(uint16_t key) EXCLUDES(mutex_);
     void select(uint16_t key) REQUIRES(mutex_);
     uint8_t next_byte() REQUIRES(mutex_);
     void run_dma(uint64_t address) EXCLUDES(mutex_);
@@ -59,6 +63,9 @@ class FirmwareConfig final : public IoHandler {
     Item* selected_ GUARDED_BY(mutex_) = nullptr;       // null: nothing there
     size_t position_ GUARDED_BY(mutex_) = 0;
     uint32_t dma_high_ GUARDED_BY(mutex_) = 0;
+    std::string made_file_;  // on_select()'s
+    std::function<void()> make_;
+    bool made_ GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace mynah

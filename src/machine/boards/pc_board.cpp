@@ -146,8 +146,7 @@ Result<void> PcBoard::map_chips() {
     TRY(ports.add("apm", pc::kApm, 2, power_management_.apm_ports()));
     TRY(ports.add("debug console", pc::kDebugConsole, 1, debug_console_));
     TRY(ports.add("pvpanic", pc::kPvpanic, 1, pvpanic_));
-    TRY(ports.add("firmware configuration", pc::kFirmwareConfig, fw_cfg::kPorts,
-                  firmware_config_));
+    TRY(ports.add("firmware configuration", pc::kFirmwareConfig, fw_cfg::kPorts, firmware_config_));
     TRY(ports.add("pci configuration", pc::kPciConfig, pci::mechanism1::kPorts, config_ports_));
     IoSpace& memory = at_.memory_space;
     TRY(memory.add("shadow", pc::kShadowStart, pc::kShadowBytes, mch_->shadow_writes()));

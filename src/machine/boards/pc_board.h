@@ -38,10 +38,11 @@ namespace mynah {
 // What the PC board has beside the sockets every board has. All outlive it.
 struct PcBoardParts {
     const MachineConfig& config;
-    PcFirmware* firmware;  // null: a kernel is entered directly
+    PcFirmware* firmware;                       // null: a kernel is entered directly
     std::span<CharacterBackend* const> serial;  // COM1 first; null: the port is not there
-    std::function<void()> smi;       // to the processor that runs on the calling thread
-    std::function<void()> panicked;  // the guest says so
+    unsigned physical_bits;                     // of the processors' addresses
+    std::function<void()> smi;                  // to the processor that runs on the calling thread
+    std::function<void()> panicked;             // the guest says so
 };
 
 // The board `--machine pc`: a Q35 memory controller hub and an ICH9, with the chips every PC has,
@@ -67,8 +68,8 @@ class PcBoard final : public Board {
     template <typename Device>
     Device& own(std::unique_ptr<Device> device, std::function<void(Device&)> reset) {
         Device& reference = *device;
-        devices_.push_back({std::shared_ptr<void>(std::move(device)),
-                            [&reference, reset] { reset(reference); }});
+        devices_.push_back(
+            {std::shared_ptr<void>(std::move(device)), [&reference, reset] { reset(reference); }});
         return reference;
     }
     // The next free slot for a card.
@@ -96,7 +97,9 @@ class PcBoard final : public Board {
     void write_boot_order();
     void fill_firmware_config(std::span<const uint32_t> apic_ids);
     void set_up_chipset();
-    AcpiBoard describe(std::span<const uint32_t> apic_ids);
+    void offer_acpi_tables();
+    AcpiBoard describe();
+    AcpiBoard::Pci describe_pci();
 
     const BoardContext at_;
     const PcBoardParts parts_;
@@ -139,6 +142,8 @@ class PcBoard final : public Board {
     };
     std::vector<Device> devices_;
     unsigned next_card_;
+    bool has_display_ = false;
+    std::vector<uint32_t> apic_ids_;
     struct BootPath {
         BootConfig::Device kind;
         std::string path;

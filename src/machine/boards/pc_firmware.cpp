@@ -21,9 +21,9 @@ namespace mynah {
 namespace {
 
 // Where distributions' packages put them, best first.
-constexpr std::array<const char*, 3> kBiosPlaces{
-    "/usr/share/seabios/bios-256k.bin", "/usr/share/qemu/bios-256k.bin",
-    "/usr/share/seabios/bios.bin"};
+constexpr std::array<const char*, 3> kBiosPlaces{"/usr/share/seabios/bios-256k.bin",
+                                                 "/usr/share/qemu/bios-256k.bin",
+                                                 "/usr/share/seabios/bios.bin"};
 struct UefiPlace {
     const char* image;
     const char* variables;
@@ -68,16 +68,18 @@ Result<Paths> find_files(const MachineConfig& config) {
     if (!config.boot.uefi) {
         for (const char* place : kBiosPlaces)
             if (std::filesystem::exists(place)) return Paths{place, place, {}};
-        return Error(fmt::format("--machine pc: no BIOS at {}; install the package seabios, or "
-                                 "expected --firmware FILE",
-                                 kBiosPlaces.front()));
+        return Error(
+            fmt::format("--machine pc: no BIOS at {}; install the package seabios, or "
+                        "expected --firmware FILE",
+                        kBiosPlaces.front()));
     }
     for (const UefiPlace& place : kUefiPlaces)
         if (std::filesystem::exists(place.image) && std::filesystem::exists(place.variables))
             return Paths{place.image, place.image, place.variables};
-    return Error(fmt::format("--boot uefi: no firmware at {}; install the package ovmf, or expected "
-                             "--firmware FILE",
-                             kUefiPlaces.front().image));
+    return Error(
+        fmt::format("--boot uefi: no firmware at {}; install the package ovmf, or expected "
+                    "--firmware FILE",
+                    kUefiPlaces.front().image));
 }
 
 Error cannot(const std::string& path, const char* what) {
@@ -116,10 +118,9 @@ Result<Fd> open_variables(const std::string& path, std::vector<std::byte>& conte
     const bool fits = content.empty() ? size % flash::kBlockBytes == 0 && size < pc::kFirmwareLimit
                                       : size == content.size();
     if (!fits) {
-        return Error(fmt::format("--boot nvram={}: {} bytes; expected {}, as the firmware's own",
-                                 path, size,
-                                 content.empty() ? "whole blocks of 4096"
-                                                 : std::to_string(content.size())));
+        return Error(
+            fmt::format("--boot nvram={}: {} bytes; expected {}, as the firmware's own", path, size,
+                        content.empty() ? "whole blocks of 4096" : std::to_string(content.size())));
     }
     content.resize(size);
     const auto got = pread(fd.get(), content.data(), size, 0);
@@ -152,9 +153,10 @@ Result<PcFirmware> PcFirmware::open(const MachineConfig& config) {
     constexpr uint64_t kSmallest = 0x10000;
     const uint64_t size = firmware.image_bytes();
     if (size < kSmallest || size % flash::kBlockBytes != 0) {
-        return Error(fmt::format("{}: {} bytes; expected a firmware image of whole blocks of 4096, "
-                                 "at least 64 KiB",
-                                 paths.image_origin, size));
+        return Error(
+            fmt::format("{}: {} bytes; expected a firmware image of whole blocks of 4096, "
+                        "at least 64 KiB",
+                        paths.image_origin, size));
     }
     if (!paths.variables.empty()) {
         const InputFile variables =
@@ -174,9 +176,7 @@ Result<PcFirmware> PcFirmware::open(const MachineConfig& config) {
     return firmware;
 }
 
-void PcFirmware::copy_image(std::byte* to) const {
-    std::ranges::copy(image_.bytes(), to);
-}
+void PcFirmware::copy_image(std::byte* to) const { std::ranges::copy(image_.bytes(), to); }
 
 void PcFirmware::copy_variables(std::byte* to) const { std::ranges::copy(variables_, to); }
 
