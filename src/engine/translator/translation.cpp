@@ -66,9 +66,7 @@ bool Translation::decode(std::span<const std::byte> bytes) {
         if (closes_loop(in)) break;
         const BranchKind kind = branch_kind(in.mnemonic());
         if (kind == BranchKind::kConditional && ++branches < kMaxBranches) continue;
-        if (kind != BranchKind::kNone) {
-            break;
-        }
+        if (kind != BranchKind::kNone) break;
     }
     byte_count_ = offset;
     analyse();
@@ -115,8 +113,8 @@ bool Translation::closes_loop(const GuestInstruction& in) const {
 // Copies of a loop's body, one behind the other: accesses of several turns share a check, and only
 // the last copy leads back past the guard.
 void Translation::unroll() {
-    constexpr size_t kMostCopies = 4;
     const size_t body = count_;
+    const size_t kMostCopies = body <= 8 ? 8 : 4;
     const size_t copies = std::min(kMostCopies, kMaxInstructions / body);
     for (size_t copy = 1; copy < copies; ++copy) {
         instructions_[count_ - 1].repeats = true;
