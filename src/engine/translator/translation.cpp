@@ -51,9 +51,10 @@ Translation::Translation(Processor& processor, Emitter& emitter, uint32_t block_
     cold_.clear();
 }
 
-bool Translation::decode(std::span<const std::byte> bytes) {
+bool Translation::decode(std::span<const std::byte> bytes, bool whole) {
     unsigned offset = 0, branches = 0;
     while (count_ < kMaxDecoded && offset < bytes.size()) {
+        if (!whole && count_ > 0 && processor_.is_loop_head(rip_ + offset)) break;
         GuestInstruction& in = instructions_[count_];
         const auto rest = bytes.subspan(offset);
         if (mynah::decode(rest, processor_.core_.mode.code_size, in.decoded) != DecodeStatus::kOk) break;
@@ -70,7 +71,10 @@ bool Translation::decode(std::span<const std::byte> bytes) {
     }
     byte_count_ = offset;
     analyse();
-    if (count_ > 0 && closes_loop(instructions_[count_ - 1])) unroll();
+    if (count_ > 0 && closes_loop(instructions_[count_ - 1])) {
+        unroll();
+        processor_.note_loop_head(rip_);
+    }
     if (ungrouped_ || legacy_) {
         for (size_t i = 0; i < count_; ++i) {
             instructions_[i].group = -1;

@@ -72,8 +72,9 @@ class Translation {
     Translation(Processor& processor, Emitter& emitter, uint32_t block_id, uint64_t rip,
                 bool ungrouped);
 
-    // Decodes up to a page's end; false if the first instruction cannot be translated.
-    bool decode(std::span<const std::byte> bytes);
+    // Decodes up to a page's end; false if the first instruction cannot be translated. A block ends
+    // before a loop that has one of its own, unless it is known to be one: `whole`.
+    bool decode(std::span<const std::byte> bytes, bool whole = false);
     // Instead: one instruction that reaches into the next page, whose bytes follow.
     bool decode_crossing(std::span<const std::byte> bytes, unsigned in_page);
     // Emits; false if there was no room.
