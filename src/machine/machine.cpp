@@ -148,8 +148,11 @@ Result<std::unique_ptr<Board>> Machine::make_micro_board(
 
 Result<std::unique_ptr<Board>> Machine::make_pc_board(const BoardContext& context,
                                                       std::span<CharacterBackend* const> serial) {
+    std::vector<BlockBackend*> disks;
+    for (const auto& disk : disks_) disks.push_back(disk.get());
     PcBoardParts parts{.config = config_,
                        .firmware = firmware_ ? &*firmware_ : nullptr,
+                       .disks = disks,
                        .serial = serial,
                        .physical_bits = cpuid_->physical_bits(),
                        .smi = [this] { raise_smi(); },
