@@ -7,6 +7,7 @@
 #include "cli/boot_option.h"
 #include "cli/cpu_options.h"
 #include "cli/disk_option.h"
+#include "cli/network_option.h"
 #include "cli/option_value.h"
 #include "cli/serial_option.h"
 
@@ -113,10 +114,6 @@ Result<void> apply_cpu(RunOptions& options, Value value) {
 Result<void> apply_graphics(RunOptions&, Value value) {
     return expect_word(value, "none", "vnc|spice");
 }
-Result<void> apply_network(RunOptions&, Value value) {
-    if (value == "none") return {};
-    return Error("this version has no network; expected none");
-}
 Result<void> apply_hypervisor(RunOptions&, Value value) {
     return expect_word(value, "none", "kvm|hyperv|xen");
 }
@@ -192,7 +189,12 @@ constexpr std::array kOptions{
     Option{"--console", "", "pty[,target_type=serial]|none",
            "as virt-install: COM1 on this terminal", false, apply_console_option},
     Option{"--graphics", "", "none", "this version has no display", false, apply_graphics},
-    Option{"--network", "", "none", "this version has no network", false, apply_network},
+    Option{"--network", "", "user|tap=NAME|stream=PATH|dgram=PATH|none[,KEY=VALUE]...",
+           "a network card: behind the host's sockets (user), or with a cable to an interface, to "
+           "another\n        machine or to QEMU. All: model=virtio, mac=ADDRESS, mtu=BYTES, "
+           "pcap=FILE. user: restrict=on,\n        hostfwd=tcp:[ADDRESS]:PORT-:PORT, tftp=FOLDER, "
+           "bootfile=NAME. stream: server=on. dgram:\n        peer=PATH. Repeatable",
+           true, apply_network_option},
     Option{"--hypervisor", "", "none", "paravirtual identity the guest sees", false,
            apply_hypervisor},
     Option{"--no-reboot", "--noreboot", "", "a guest's reset ends the machine", false,

@@ -8,6 +8,7 @@
 #include "backend/block/raw_file.h"
 #include "cpu/cpuid_policy.h"
 #include "engine/engine.h"
+#include "machine/network_config.h"
 
 namespace mynah {
 
@@ -47,6 +48,7 @@ struct MachineConfig {
     bool unpack_kernel = true;  // see KernelBoot::unpack
 
     std::vector<DiskConfig> disks;
+    std::vector<NetworkConfig> networks;
     std::vector<SerialConfig> serial_ports;  // COM1 first
 
     bool reboot = true;  // a guest's reset starts it anew; false: it ends the machine
