@@ -51,12 +51,21 @@ Translation::Translation(Processor& processor, Emitter& emitter, uint32_t block_
     cold_.clear();
 }
 
-bool Translation::decode(std::span<const std::byte> bytes) {
+bool Translation::decode_one(std::span<const std::byte> bytes, GuestInstruction& in) {
+    const Instruction* found = nullptr;
+    const CodeSize size = processor_.core_.mode.code_size;
+    if (processor_.decoder().decode(bytes, size, found) != DecodeStatus::kOk) return false;
+    copy_instruction(in.decoded, *found);
+    return true;
+}
+
+bool Translation::decode(std::span<const std::byte> bytes, bool whole) {
     unsigned offset = 0, branches = 0;
     while (count_ < kMaxDecoded && offset < bytes.size()) {
+        if (!whole && count_ > 0 && processor_.is_loop_head(rip_ + offset)) break;
         GuestInstruction& in = instructions_[count_];
         const auto rest = bytes.subspan(offset);
-        if (mynah::decode(rest, processor_.core_.mode.code_size, in.decoded) != DecodeStatus::kOk) break;
+        if (!decode_one(rest, in)) break;
         in.bytes = rest.data();
         in.rip = rip_ + offset;
         in.offset = static_cast<uint16_t>(offset);
@@ -66,13 +75,14 @@ bool Translation::decode(std::span<const std::byte> bytes) {
         if (closes_loop(in)) break;
         const BranchKind kind = branch_kind(in.mnemonic());
         if (kind == BranchKind::kConditional && ++branches < kMaxBranches) continue;
-        if (kind != BranchKind::kNone) {
-            break;
-        }
+        if (kind != BranchKind::kNone) break;
     }
     byte_count_ = offset;
     analyse();
-    if (count_ > 0 && closes_loop(instructions_[count_ - 1])) unroll();
+    if (count_ > 0 && closes_loop(instructions_[count_ - 1])) {
+        unroll();
+        processor_.note_loop_head(rip_);
+    }
     if (ungrouped_ || legacy_) {
         for (size_t i = 0; i < count_; ++i) {
             instructions_[i].group = -1;
@@ -86,7 +96,7 @@ bool Translation::decode(std::span<const std::byte> bytes) {
 
 bool Translation::decode_crossing(std::span<const std::byte> bytes, unsigned in_page) {
     GuestInstruction& in = instructions_[0];
-    if (mynah::decode(bytes, processor_.core_.mode.code_size, in.decoded) != DecodeStatus::kOk) return false;
+    if (!decode_one(bytes, in)) return false;
     if (in.decoded.length() <= in_page) return false;
     in.bytes = bytes.data();
     in.rip = rip_;
@@ -115,8 +125,8 @@ bool Translation::closes_loop(const GuestInstruction& in) const {
 // Copies of a loop's body, one behind the other: accesses of several turns share a check, and only
 // the last copy leads back past the guard.
 void Translation::unroll() {
-    constexpr size_t kMostCopies = 4;
     const size_t body = count_;
+    const size_t kMostCopies = body <= 8 ? 8 : 4;
     const size_t copies = std::min(kMostCopies, kMaxInstructions / body);
     for (size_t copy = 1; copy < copies; ++copy) {
         instructions_[count_ - 1].repeats = true;
