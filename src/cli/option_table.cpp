@@ -8,6 +8,7 @@
 #include "cli/cpu_options.h"
 #include "cli/disk_option.h"
 #include "cli/graphics_option.h"
+#include "cli/network_option.h"
 #include "cli/option_value.h"
 #include "cli/serial_option.h"
 
@@ -128,10 +129,6 @@ Result<void> apply_cpu(RunOptions& options, Value value) {
     options.machine.cpu = value;
     return {};
 }
-Result<void> apply_network(RunOptions&, Value value) {
-    if (value == "none") return {};
-    return Error("this version has no network; expected none");
-}
 Result<void> apply_hypervisor(RunOptions&, Value value) {
     return expect_word(value, "none", "kvm|hyperv|xen");
 }
@@ -217,7 +214,12 @@ constexpr std::array kOptions{
     Option{"--graphics", "", "none|vnc[,listen=][,port=][,socket=][,web=on][,password=]",
            "who may see the screen of a pc, by VNC and by a browser (none)", false,
            apply_graphics_option},
-    Option{"--network", "", "none", "this version has no network", false, apply_network},
+    Option{"--network", "", "user|tap=NAME|stream=PATH|dgram=PATH|none[,KEY=VALUE]...",
+           "a network card: behind the host's sockets (user), or with a cable to an interface, to\n        "
+           "another machine or to QEMU. All: model=virtio, mac=ADDRESS, mtu=BYTES, "
+           "pcap=FILE. user: restrict=on,\n        hostfwd=tcp:[ADDRESS]:PORT-:PORT, tftp=FOLDER, "
+           "bootfile=NAME. stream: server=on. dgram:\n        peer=PATH. Repeatable",
+           true, apply_network_option},
     Option{"--hypervisor", "", "none", "paravirtual identity the guest sees", false,
            apply_hypervisor},
     Option{"--no-reboot", "--noreboot", "", "a guest's reset ends the machine", false,

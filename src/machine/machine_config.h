@@ -8,6 +8,7 @@
 #include "backend/block/raw_file.h"
 #include "cpu/cpuid_policy.h"
 #include "engine/engine.h"
+#include "machine/network_config.h"
 
 namespace mynah {
 
@@ -79,6 +80,7 @@ struct MachineConfig {
 
     std::vector<DiskConfig> disks;
     GraphicsConfig graphics;
+    std::vector<NetworkConfig> networks;
     std::vector<SerialConfig> serial_ports;  // COM1 first
 
     bool reboot = true;  // a guest's reset starts it anew; false: it ends the machine
