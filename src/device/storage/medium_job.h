@@ -38,7 +38,7 @@ class MediumJobOwner {
 // Carries a MediumWork to its backend and back. However the backend completes, there is no
 // recursion: work that is done within submit() is reported by start(), other work by job_done().
 // Used again and again; one piece of work at a time.
-class MediumJob final : private BlockCompletion {
+class MediumJob : private BlockCompletion {
   public:
     explicit MediumJob(MediumJobOwner& owner) : owner_(owner) {}
     ~MediumJob() override = default;

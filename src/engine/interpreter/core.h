@@ -19,6 +19,7 @@
 #include "engine/interpreter/op.h"
 #include "engine/soft_tlb.h"
 #include "engine/write_log.h"
+#include "isa/decode_cache.h"
 #include "isa/instruction.h"
 
 namespace mynah::translator {
@@ -331,6 +332,7 @@ class Core final : public Vcpu {
     uintptr_t written_page_ = 0;  // of stores to code pages, and how often in a row
     unsigned writes_ = 0;
     std::unique_ptr<BlockCache> blocks_;
+    DecodeCache decoder_;
     Block* previous_;  // the block that was found last; never null
 };
 

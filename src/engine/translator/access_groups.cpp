@@ -7,43 +7,22 @@
 
 #include "engine/translator/instruction_kind.h"
 #include "engine/translator/processor.h"
+#include "engine/translator/register_changes.h"
 #include "engine/translator/translation.h"
 
 namespace mynah::translator {
 
-unsigned general_register(ZydisRegister reg);
-
 namespace {
 
-constexpr int64_t kMostBytes = 512;
+constexpr int64_t kMostBytes = 256, kMostStackBytes = 512;
+constexpr size_t kMaxGroups = 48;
 constexpr uint8_t kNone = 0xff;
-
-bool is_general(const ZydisDecodedOperand& operand) {
-    if (operand.type != ZYDIS_OPERAND_TYPE_REGISTER) return false;
-    const ZydisRegisterClass kind = ZydisRegisterGetClass(operand.reg.value);
-    return kind == ZYDIS_REGCLASS_GPR8 || kind == ZYDIS_REGCLASS_GPR16 ||
-           kind == ZYDIS_REGCLASS_GPR32 || kind == ZYDIS_REGCLASS_GPR64;
-}
-
-bool writes_register(const Instruction& in, uint8_t number) {
-    if (number == kNone) return false;
-    for (unsigned i = 0; i < in.info.operand_count; ++i) {
-        const ZydisDecodedOperand& operand = in.operands[i];
-        if ((operand.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) == 0 || !is_general(operand))
-            continue;
-        const unsigned written = is_high_byte(operand.reg.value)
-                                     ? static_cast<unsigned>(operand.reg.value - ZYDIS_REGISTER_AH)
-                                     : general_register(operand.reg.value);
-        if (written == number) return true;
-    }
-    return false;
-}
 
 unsigned registers_in_memory(const Instruction& in) {
     unsigned count = 0;
     for (unsigned i = 0; i < in.info.operand_count_visible; ++i) {
         const ZydisDecodedOperand& operand = in.operands[i];
-        if (is_general(operand) && !is_high_byte(operand.reg.value) &&
+        if (is_general_register(operand) && !is_high_byte(operand.reg.value) &&
             kHomeOf[general_register(operand.reg.value)] == kNoHostReg) {
             ++count;
         }
@@ -75,33 +54,6 @@ bool names_high_byte(const Instruction& in) {
     return false;
 }
 
-// By how much an instruction that writes RSP changes it; false if that is not known.
-bool stack_change(const GuestInstruction& in, int64_t& change) {
-    const auto is_rsp = [](const ZydisDecodedOperand& operand) {
-        return operand.type == ZYDIS_OPERAND_TYPE_REGISTER &&
-               operand.reg.value == ZYDIS_REGISTER_RSP;
-    };
-    switch (in.mnemonic()) {
-        case ZYDIS_MNEMONIC_PUSH: change = -8; return true;
-        case ZYDIS_MNEMONIC_POP: change = 8; return !is_rsp(in.operand(0));
-        case ZYDIS_MNEMONIC_ADD:
-        case ZYDIS_MNEMONIC_SUB:
-            if (!is_rsp(in.operand(0)) || in.operand(1).type != ZYDIS_OPERAND_TYPE_IMMEDIATE)
-                return false;
-            change = in.mnemonic() == ZYDIS_MNEMONIC_ADD ? in.operand(1).imm.value.s
-                                                         : -in.operand(1).imm.value.s;
-            return true;
-        case ZYDIS_MNEMONIC_LEA:
-            if (!is_rsp(in.operand(0)) || in.operand(1).mem.base != ZYDIS_REGISTER_RSP ||
-                in.operand(1).mem.index != ZYDIS_REGISTER_NONE) {
-                return false;
-            }
-            change = in.operand(1).mem.disp.value;
-            return true;
-        default: return false;
-    }
-}
-
 }  // namespace
 
 // The access of an instruction that can be in a group.
@@ -114,8 +66,8 @@ bool Translation::groupable(const GuestInstruction& in, GroupAccess& access) con
         case ZYDIS_MNEMONIC_PUSH:
             access.disp = -8;
             access.writes = true;
-            return wide && (first.type == ZYDIS_OPERAND_TYPE_IMMEDIATE || is_general(first));
-        case ZYDIS_MNEMONIC_POP: return wide && is_general(first);
+            return wide && (first.type == ZYDIS_OPERAND_TYPE_IMMEDIATE || is_general_register(first));
+        case ZYDIS_MNEMONIC_POP: return wide && is_general_register(first);
         case ZYDIS_MNEMONIC_CALL:
             access.disp = -8;
             access.writes = true;
@@ -161,8 +113,7 @@ bool Translation::groupable(const GuestInstruction& in, GroupAccess& access) con
     access.size = mem->size / 8u;
     access.alignment = alignment;
     access.writes = (mem->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0;
-    // The stack's check knows nothing of alignment.
-    return access.size > 0 && (access.alignment == 1 || access.base != kRsp);
+    return access.size > 0;
 }
 
 // An instruction without memory that leaves kScratch1 alone.
@@ -193,98 +144,154 @@ bool Translation::keeps_group(const GuestInstruction& in) const {
            mmx_fits(in, alignment);
 }
 
-void Translation::plan_groups() {
-    groups_.clear();
-    for (size_t i = 0; i < count_; ++i) instructions_[i].group = -1;
-    for (size_t i = 0; i < count_;) {
-        GroupAccess access;
-        const size_t next = groupable(instructions_[i], access) ? plan_group(i, access) : i;
-        i = std::max(next, i + 1);
-    }
+// How far the registers have come since the group's first access; false if that is not known.
+bool Translation::distance(const AccessGroup& group, const RegisterChanges& changes,
+                           int64_t& distance) {
+    if (changes.era(group.base) != group.base_era) return false;
+    distance = changes.moved(group.base) - group.base_moved;
+    if (group.index == kNone) return true;
+    if (changes.era(group.index) != group.index_era) return false;
+    distance += (changes.moved(group.index) - group.index_moved) * group.scale;
+    return true;
 }
 
-// Plans the group that starts at instruction `first`; returns the instruction behind it.
-size_t Translation::plan_group(size_t first, const GroupAccess& start) {
-    AccessGroup group{.base = start.base, .index = start.index, .scale = start.scale};
-    group.low = start.disp;
-    group.high = start.disp + start.size;
-    const bool stack = start.base == kRsp && start.index == kNone;
-    group.stack = stack;
-    int64_t delta = 0;  // of RSP since the start
-    size_t members = 0, last = first;
-    const int number = static_cast<int>(groups_.size());
-    for (size_t i = first; i < count_; ++i) {
+// Whether the access, at that place, fits into the group; it is in it then.
+bool Translation::join_group(AccessGroup& group, const GroupAccess& access, int64_t at) {
+    // A page that may only be read is not asked for more where maybe nothing is written.
+    if (access.writes && !group.writes && group.branched) return false;
+    const int64_t low = std::min(group.low, at);
+    const int64_t high = std::max(group.high, at + access.size);
+    if (high - low > (group.stack ? kMostStackBytes : kMostBytes)) return false;
+    if (access.alignment > 1) {
+        // Known from the alignment of the first one that needs it.
+        if (group.alignment == 1) group.aligned_at = at;
+        if ((at - group.aligned_at) % access.alignment != 0) return false;
+        group.alignment = std::max(group.alignment, access.alignment);
+    }
+    group.low = low;
+    group.high = high;
+    group.writes = group.writes || access.writes;
+    ++group.members;
+    return true;
+}
+
+void Translation::open_group(GuestInstruction& in, const GroupAccess& access,
+                             const RegisterChanges& changes) {
+    in.group = static_cast<int16_t>(groups_.size());
+    in.group_at = static_cast<int32_t>(access.disp);
+    AccessGroup& made = groups_.emplace_back();
+    made = {.base = access.base, .index = access.index, .scale = access.scale};
+    made.stack = access.base == kRsp && access.index == kNone;
+    made.writes = access.writes;
+    made.alignment = access.alignment;
+    made.low = made.aligned_at = access.disp;
+    made.high = access.disp + access.size;
+    made.first = made.last = completed(in);
+    made.members = 1;
+    made.base_era = changes.era(access.base);
+    made.base_moved = changes.moved(access.base);
+    if (access.index == kNone) return;
+    made.index_era = changes.era(access.index);
+    made.index_moved = changes.moved(access.index);
+}
+
+void Translation::plan_groups() {
+    groups_.clear();
+    RegisterChanges changes;
+    for (size_t i = 0; i < count_; ++i) {
         GuestInstruction& in = instructions_[i];
+        in.group = -1;
         GroupAccess access;
-        if (groupable(in, access)) {
-            if (access.base != group.base || access.index != group.index ||
-                access.scale != group.scale) {
-                break;
+        const bool able = groupable(in, access);
+        in.keeps_scratch = able || in.repeats || keeps_group(in);
+        // The latest group first: one that was given up for want of room is not looked at again.
+        for (size_t g = groups_.size(); able && g-- > 0;) {
+            AccessGroup& group = groups_[g];
+            int64_t at = 0;
+            if (group.base != access.base || group.index != access.index ||
+                group.scale != access.scale || !distance(group, changes, at)) {
+                continue;
             }
-            const int64_t at = access.disp + delta;
-            const int64_t low = std::min(group.low, at);
-            const int64_t high = std::max(group.high, at + access.size);
-            if (high - low > kMostBytes) break;
-            if (access.alignment > 1) {
-                // Known from the alignment of the first one that needs it.
-                if (group.alignment == 1) group.aligned_at = at;
-                if ((at - group.aligned_at) % access.alignment != 0) break;
-                group.alignment = std::max(group.alignment, access.alignment);
-            }
-            group.low = low;
-            group.high = high;
-            group.writes = group.writes || access.writes;
-            in.group = static_cast<int16_t>(number);
+            at += access.disp;
+            if (at != static_cast<int32_t>(at) || !join_group(group, access, at)) break;
+            in.group = static_cast<int16_t>(g);
             in.group_at = static_cast<int32_t>(at);
-            ++members;
-            last = i;
-        } else if (!keeps_group(in)) {
+            group.last = i;
             break;
         }
-        const uint8_t index = group.index;
-        if (writes_register(in.decoded, group.base)) {
-            int64_t change = 0;
-            if (!stack || !stack_change(in, change)) break;
-            delta += change;
+        if (able && in.group < 0 && groups_.size() < kMaxGroups) open_group(in, access, changes);
+        changes.follow(in);
+        if (branch_kind(in.mnemonic()) == BranchKind::kConditional) {
+            for (AccessGroup& group : groups_) group.branched = true;
         }
-        if (writes_register(in.decoded, index)) break;
-        if (branch_kind(in.mnemonic()) == BranchKind::kFinal) break;
     }
-    // What is read and written in one go needs the right to write even where it only reads: fine,
-    // but for a page that may only be read this would never hit; it then runs ungrouped.
-    if (members < 2 || group.low != static_cast<int32_t>(group.low)) {
-        for (size_t i = first; i <= last; ++i) instructions_[i].group = -1;
-        return first + 1;
-    }
+    unsigned slots = 0;
+    for (size_t g = 0; g < groups_.size(); ++g) settle_group(g, slots);
+}
+
+// What is decided when all members are known.
+void Translation::settle_group(size_t number, unsigned& slots) {
+    AccessGroup& group = groups_[number];
+    if (group.low != static_cast<int32_t>(group.low)) group.members = 1;
+    if (group.members < 2) return;
     // The check is made for a range that starts at `low`, so that must be what is aligned.
     if (group.alignment > 1) {
-        const int64_t skew = (group.aligned_at - group.low) % static_cast<int64_t>(group.alignment);
-        if (skew != 0) group.low -= static_cast<int64_t>(group.alignment) - skew;
+        const auto alignment = static_cast<int64_t>(group.alignment);
+        const int64_t skew = ((group.aligned_at - group.low) % alignment + alignment) % alignment;
+        if (skew != 0) group.low -= alignment - skew;
     }
-    group.first = first;
-    group.last = last;
-    groups_.push_back(group);
-    return last + 1;
+    for (size_t i = group.first + 1; i < group.last && !group.parked; ++i) {
+        const GuestInstruction& in = instructions_[i];
+        if (in.group == static_cast<int16_t>(number)) continue;
+        group.parked = !in.keeps_scratch || in.group >= 0;
+    }
+    if (!group.parked) return;
+    if (slots == HostFrame::kParked) {
+        group.members = 1;
+    } else {
+        group.slot = static_cast<uint8_t>(slots++);
+    }
 }
 
 // If the instruction's access is in a group: where it is. Emits the check at the first one.
 bool Translation::grouped(const GuestInstruction& in, HostMem& mem) {
     if (in.group < 0) return false;
     const AccessGroup& group = groups_[static_cast<size_t>(in.group)];
+    if (group.members < 2) return false;
+    const uint64_t bit = uint64_t{1} << in.group;
+    const HostMem parked = frame(offsetof(HostFrame, parked) + 8 * size_t{group.slot});
     if (group.first == completed(in)) {
         check_group(in, group);
-        held_group_ = in.group;
+        if (group.parked) e_.store(parked, kScratch1);
+        checked_groups_ |= bit;
+    } else if ((checked_groups_ & bit) == 0) {
+        // The first one, or one in between, went another way than was planned.
+        return false;
+    } else if (held_group_ != in.group) {
+        if (!group.parked) return false;
+        e_.load(kScratch1, parked);
     }
-    // Nothing is held if the first one, or one in between, went another way than was planned.
-    if (held_group_ != in.group) return false;
+    held_group_ = in.group;
     mem = {.base = kScratch1, .disp = in.group_at - static_cast<int32_t>(group.low)};
     return true;
 }
 
+// Leaves as `site` does if the address, or its offset in the page, is not aligned.
+void Translation::check_alignment(HostReg address, const AccessGroup& group, uint32_t site,
+                                  const FlagRecipe& recipe) {
+    e_.test_imm(address, static_cast<int32_t>(group.alignment - 1), false);
+    const uint32_t other = processor_.new_site(processor_.sites_[site]);
+    Cold& cold = cold_.emplace_back();
+    cold.kind = Cold::Kind::kExit;
+    cold.site = other;
+    cold.recipe = recipe;
+    e_.jcc(Condition::kNz, cold.from);
+    processor_.sites_[other].patch = e_.offset() - 4;
+}
+
 void Translation::check_group(const GuestInstruction& in, const AccessGroup& group) {
-    save_flags();
+    give_up_flags();
     store_fip();
-    flags_clobbered();
     const auto size = static_cast<unsigned>(group.high - group.low);
     const auto kind = group.writes ? AccessKind::kWrite : AccessKind::kRead;
     const uint32_t site = processor_.new_site({.target = in.rip,
@@ -294,6 +301,7 @@ void Translation::check_group(const GuestInstruction& in, const AccessGroup& gro
                                                .flags = FlagsAt::kMemory,
                                                .ungrouped = true});
     const auto low = static_cast<int32_t>(group.low);
+    const FlagRecipe recipe = flags_ == FlagsAt::kRecipe ? recipe_ : FlagRecipe{};
     if (group.stack) {
         e_.lea(kScratch0, {.base = kHomeOf[kRsp], .disp = low});
         e_.alu(Alu::kXor, kScratch0, frame(offsetof(HostFrame, stack_tag)));
@@ -303,10 +311,12 @@ void Translation::check_group(const GuestInstruction& in, const AccessGroup& gro
         cold.kind = Cold::Kind::kStackRange;
         cold.access = access_site(in, size, kind);
         cold.site = site;
+        cold.recipe = recipe;
         e_.jcc(Condition::kNbe, cold.from);
         e_.load(kScratch1, frame(offsetof(HostFrame, stack_host)));
         e_.alu(Alu::kAdd, kScratch1, kScratch0);
         e_.bind(cold_[index].back);
+        if (group.alignment > 1) check_alignment(kScratch1, group, site, recipe);
         return;
     }
     address_of(kScratch0, group.base, group.index,
@@ -316,18 +326,13 @@ void Translation::check_group(const GuestInstruction& in, const AccessGroup& gro
     Cold& cold = cold_.emplace_back();
     cold.kind = Cold::Kind::kExit;
     cold.site = site;
+    cold.recipe = recipe;
     e_.jcc(group.alignment > 1 && size <= group.alignment ? Condition::kNz : Condition::kNbe,
            cold.from);
     processor_.sites_[site].patch = e_.offset() - 4;
     if (group.alignment > 1 && size > group.alignment) {
         // The offset in the page is small enough; now its low bits.
-        e_.test_imm(kScratch0, static_cast<int32_t>(group.alignment - 1), false);
-        const uint32_t other = processor_.new_site(processor_.sites_[site]);
-        Cold& misaligned = cold_.emplace_back();
-        misaligned.kind = Cold::Kind::kExit;
-        misaligned.site = other;
-        e_.jcc(Condition::kNz, misaligned.from);
-        processor_.sites_[other].patch = e_.offset() - 4;
+        check_alignment(kScratch0, group, site, recipe);
     }
     e_.load(kScratch1, {.base = kScratch1, .disp = offsetof(SoftTlb::Entry, host)});
     e_.alu(Alu::kAdd, kScratch1, kScratch0);

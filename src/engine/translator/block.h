@@ -4,10 +4,13 @@
 #include <cstdint>
 #include <vector>
 
+#include "engine/translator/flag_recipe.h"
+
 namespace mynah::translator {
 
 // Where the arithmetic flags are, between two guest instructions.
-enum class FlagsAt : uint8_t { kHost, kBoth, kMemory };
+// kRecipe: nowhere, but they can be made again (flag_recipe.h); never so at an exit.
+enum class FlagsAt : uint8_t { kHost, kBoth, kMemory, kRecipe };
 
 // A guest page that code was translated from, as it was mapped: code depends on its linear address
 // and on the host memory behind it.
@@ -78,8 +81,9 @@ struct [[gnu::packed]] AccessSite {
     uint8_t alignment_shift : 6;
     uint8_t count;    // instructions of the block completed before it
     uint16_t x87;     // offset + 1 of the x87 instruction that FIP does not show yet, 0: none
+    FlagRecipe recipe;  // of the flags, if they are not in memory
 };
-static_assert(sizeof(AccessSite) == 12);
+static_assert(sizeof(AccessSite) == 20);
 inline constexpr int kCallLength = 5;
 
 }  // namespace mynah::translator

@@ -106,6 +106,28 @@ bool is_high_byte(ZydisRegister reg) {
     return reg >= ZYDIS_REGISTER_AH && reg <= ZYDIS_REGISTER_BH;
 }
 
+bool is_general_register(const ZydisDecodedOperand& operand) {
+    if (operand.type != ZYDIS_OPERAND_TYPE_REGISTER) return false;
+    const ZydisRegisterClass kind = ZydisRegisterGetClass(operand.reg.value);
+    return kind == ZYDIS_REGCLASS_GPR8 || kind == ZYDIS_REGCLASS_GPR16 ||
+           kind == ZYDIS_REGCLASS_GPR32 || kind == ZYDIS_REGCLASS_GPR64;
+}
+
+bool writes_register(const Instruction& instruction, unsigned number) {
+    for (unsigned i = 0; i < instruction.info.operand_count; ++i) {
+        const ZydisDecodedOperand& operand = instruction.operands[i];
+        if ((operand.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) == 0 ||
+            !is_general_register(operand)) {
+            continue;
+        }
+        const unsigned written = is_high_byte(operand.reg.value)
+                                     ? static_cast<unsigned>(operand.reg.value - ZYDIS_REGISTER_AH)
+                                     : general_register(operand.reg.value);
+        if (written == number) return true;
+    }
+    return false;
+}
+
 bool is_plain(const Instruction& instruction) {
     const ZydisMnemonic m = instruction.mnemonic();
     if (m == ZYDIS_MNEMONIC_NOP) return true;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -89,6 +90,7 @@ class Processor final : public Vcpu, private WriteWatch::Listener {
     const std::byte* go_on_after_handler();
     void change_mode(const TranslationMode& mode);
     TranslationMode translation_mode() const;
+    DecodeCache& decoder() { return core_.decoder_; }
     bool legacy() const { return core_.mode.code_size != CodeSize::k64; }
     uint64_t fetch_address() const;
     bool vectors_usable(bool vex) const;
@@ -106,6 +108,14 @@ class Processor final : public Vcpu, private WriteWatch::Listener {
     void link(uint32_t site_id, uint32_t target_id);
     void unlink_incoming(Block& block);
     void note_jump(const Block& block);
+    // Where unrolled loops begin; one may be forgotten for another.
+    static constexpr unsigned kLoopHeadBits = 12;
+    uint64_t& loop_head(uint64_t rip) {
+        const uint32_t hash = static_cast<uint32_t>(rip) * HostFrame::kJumpFactor;
+        return loop_heads_[hash >> (32 - kLoopHeadBits)];
+    }
+    bool is_loop_head(uint64_t rip) { return loop_head(rip) == rip; }
+    void note_loop_head(uint64_t rip) { loop_head(rip) = rip; }
     void invalidate(uint32_t id);
     void invalidate_range(uint64_t watched_page, unsigned begin, unsigned end);
     void forget_jumps();
@@ -165,9 +175,28 @@ class Processor final : public Vcpu, private WriteWatch::Listener {
     std::unordered_map<PageKey, uint32_t, PageHash> page_ids_;
     std::unordered_map<uint64_t, std::vector<uint32_t>> pages_of_watched_;
 
+    // How often code was run by the interpreter, by a hash of where its first byte lies.
+    struct Heat {
+        uint8_t tag = 0;  // more of the hash; who comes last has the place
+        uint8_t runs = 0;
+    };
+    static constexpr unsigned kHeatBits = 18;
+    static constexpr uint8_t kTranslated = 0xff;  // it was translated, for some address
+    std::vector<Heat> heat_;
+    uint8_t& heat(uintptr_t host) {
+        const uint64_t hash = host * 0x9e3779b97f4a7c15u;
+        Heat& heat = heat_[hash >> (64 - kHeatBits)];
+        const auto tag = static_cast<uint8_t>(hash >> (64 - kHeatBits - 8));
+        if (heat.tag != tag) heat = {.tag = tag, .runs = 0};
+        return heat.runs;
+    }
+    uint64_t heat_clears_ = 0;  // BlockCache::clears() when they began
+    void cool_down();
+
     std::unique_ptr<GuestInstruction[]> workspace_;
     std::vector<Translation::Cold> cold_;
     std::vector<AccessGroup> groups_;
+    std::array<uint64_t, 1u << kLoopHeadBits> loop_heads_{};
 
     const SoftTlb::Table* stack_table_ = nullptr;  // what HostFrame::stack_tag was taken from
     uint64_t stack_generation_ = 0;
@@ -200,7 +229,7 @@ class Processor final : public Vcpu, private WriteWatch::Listener {
     // Only with TranslatorOptions::lockstep.
     std::unique_ptr<WriteLog> write_log_;
 
-    uint64_t flushes_ = 0, translated_ = 0, links_ = 0, entries_ = 0, slow_ = 0;
+    uint64_t flushes_ = 0, translated_ = 0, emitted_ = 0, guest_translated_ = 0, links_ = 0, entries_ = 0, slow_ = 0;
     uint64_t cold_runs_ = 0, guards_ = 0, indirect_ = 0, handled_exits_ = 0;
     uint64_t interpreted_elsewhere_ = 0;
     std::map<ZydisMnemonic, uint64_t> interpreted_;  // handlers run, of blocks flushed since

@@ -90,14 +90,14 @@ AccessSite Translation::access_site(const GuestInstruction& in, unsigned size, A
             .kind = static_cast<uint8_t>(static_cast<unsigned>(kind) & 3u),
             .alignment_shift = static_cast<uint8_t>(std::countr_zero(alignment) & 63),
             .count = static_cast<uint8_t>(completed(in)),
-            .x87 = static_cast<uint16_t>(x87_last_ != nullptr ? x87_last_->offset + 1 : 0)};
+            .x87 = static_cast<uint16_t>(x87_last_ != nullptr ? x87_last_->offset + 1 : 0),
+            .recipe = flags_ == FlagsAt::kRecipe ? recipe_ : FlagRecipe{}};
 }
 
 void Translation::access(const GuestInstruction& in, const ZydisDecodedOperand& mem, unsigned size,
                          AccessKind kind, HostReg result, unsigned alignment) {
     held_group_ = -1;
-    save_flags();
-    flags_clobbered();
+    give_up_flags();
     if (legacy_) {
         legacy_access(in, mem, size, kind, result, alignment);
         return;
@@ -137,8 +137,7 @@ void Translation::check_table(const GuestInstruction& in, unsigned size, AccessK
 void Translation::stack_access(const GuestInstruction& in, int32_t displacement, AccessKind kind,
                                HostReg base, HostReg result, unsigned size) {
     held_group_ = -1;
-    save_flags();
-    flags_clobbered();
+    give_up_flags();
     if (legacy_) {
         legacy_stack_address(in, base, displacement, size);
     } else {

@@ -28,6 +28,7 @@ void Translation::exit_to(uint64_t target, unsigned completed) {
     store_fip();
     const uint64_t from = completed == 0 ? rip_ : instructions_[completed - 1].rip;
     if (wants_guard(from, target)) save_flags();
+    make_flags(kScratch0);
     const uint32_t site = direct_site(target, completed);
     // An exit with the flags in the host's register stores them first.
     Cold& cold = cold_.emplace_back();
@@ -121,19 +122,17 @@ bool Translation::load_target(const GuestInstruction& in) {
 // To the address in kScratch0. undo: what to add to RSP if that is no address at all and the
 // instruction has to be run again, by the interpreter.
 void Translation::jump_indirect(const GuestInstruction& in, int32_t undo) {
-    e_.imul_imm(kScratch1, kScratch0, static_cast<int32_t>(HostFrame::kJumpFactor), false);
-    e_.shift_right(kScratch1, 32 - HostFrame::kJumpBits, false);
-    e_.alu(Alu::kAdd, kScratch1, kScratch1, false);
-    const auto jump = [&](size_t field) {
-        HostMem mem = frame(offsetof(HostFrame, jumps) + field);
+    e_.zero_extend16(kScratch1, kScratch0);
+    const auto entry = [&](size_t table) {
+        HostMem mem = frame(table);
         mem.index = kScratch1;
         mem.scale_shift = 3;
         return mem;
     };
-    e_.alu(Alu::kCmp, kScratch0, jump(offsetof(HostFrame::Jump, rip)));
+    e_.alu(Alu::kCmp, kScratch0, entry(offsetof(HostFrame, jump_rips)));
     Label miss;
     e_.jcc(Condition::kNz, miss);
-    e_.jmp_mem(jump(offsetof(HostFrame::Jump, code)));
+    e_.jmp_mem(entry(offsetof(HostFrame, jump_code)));
     e_.bind(miss);
     e_.call_to(processor_.thunks_.exit_indirect);
     e_.dword(processor_.new_site({.target = in.rip,
@@ -148,8 +147,8 @@ void Translation::ret(const GuestInstruction& in) {
                           ? static_cast<int32_t>(in.operand(0).imm.value.u & 0xffff)
                           : 0;
     HostMem from{.base = kScratch0};
-    if (!grouped(in, from)) stack_access(in, 0, AccessKind::kRead, kHomeOf[kRsp], kScratch0);
     save_flags();
+    if (!grouped(in, from)) stack_access(in, 0, AccessKind::kRead, kHomeOf[kRsp], kScratch0);
     flags_clobbered();
     e_.load(kScratch0, from);
     e_.lea(kHomeOf[kRsp], {.base = kHomeOf[kRsp], .disp = 8 + drop});
@@ -168,6 +167,7 @@ Translation::End Translation::branch(const GuestInstruction& in) {
             return End::kNo;
         case ZYDIS_MNEMONIC_JMP:
             if (in.operand(0).type == ZYDIS_OPERAND_TYPE_IMMEDIATE) {
+                if (in.repeats) return End::kNo;
                 exit_to(in.next() + in.operand(0).imm.value.u, completed(in) + 1);
                 return End::kYes;
             }
@@ -201,8 +201,12 @@ Translation::End Translation::branch(const GuestInstruction& in) {
     }
     if (branch_kind(m) != BranchKind::kConditional) return End::kRefused;
     // The condition is the low half of the opcode, in both forms.
-    conditional(in, static_cast<Condition>(in.decoded.info.opcode & 15),
-                in.next() + in.operand(0).imm.value.u);
+    const auto condition = static_cast<Condition>(in.decoded.info.opcode & 15);
+    if (in.repeats) {
+        conditional(in, static_cast<Condition>(static_cast<unsigned>(condition) ^ 1), in.next());
+    } else {
+        conditional(in, condition, in.next() + in.operand(0).imm.value.u);
+    }
     return End::kNo;
 }
 

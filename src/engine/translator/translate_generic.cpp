@@ -125,6 +125,7 @@ bool Translation::generic(const GuestInstruction& in, unsigned alignment) {
         spare[0] = address == kScratch0 ? kScratch1 : kScratch0;
     }
     want_flags(in);
+    keep_recipe(in, spare[0], true);
     unsigned spares = 0;
     for (unsigned i = 0; i < use_count; ++i) {
         Use& use = uses[i];
@@ -151,6 +152,7 @@ bool Translation::generic(const GuestInstruction& in, unsigned alignment) {
         }
     }
     if (in.flags_written != 0) flags_produced();
+    if (in.always_writes && !legacy_) recipe_ = recipe_of(in);
     return true;
 }
 
@@ -176,6 +178,7 @@ bool Translation::accumulator_immediate(const GuestInstruction& in) {
     }
     e_.raw(in.bytes + imm.offset, imm.size / 8);
     flags_produced();
+    if (in.always_writes && !legacy_) recipe_ = recipe_of(in);
     return true;
 }
 
@@ -259,6 +262,8 @@ bool Translation::high_byte_and_memory(const GuestInstruction& in) {
         e_.byte(8);
     };
     Fields fields = original_fields(in.decoded, in.bytes);
+    // The register is not what it is to the guest while a recipe might be wanted.
+    save_flags();
     access(in, mem, 1, writes(mem) ? AccessKind::kWrite : AccessKind::kRead, kScratch1);
     swap();
     want_flags(in);

@@ -10,8 +10,6 @@
 
 namespace mynah::translator {
 
-unsigned general_register(ZydisRegister reg);
-
 namespace {
 
 constexpr HostReg kRaxHome = kHomeOf[kRax];
@@ -29,19 +27,26 @@ bool is_memory(const ZydisDecodedOperand& operand) {
 bool Translation::translate(const GuestInstruction& in) {
     const ZydisMnemonic m = in.mnemonic();
     if (branch_kind(m) != BranchKind::kNone) {
+        keep_recipe(in, kScratch0);
         switch (legacy_ ? legacy_branch(in) : branch(in)) {
             case End::kNo: return true;
             case End::kYes: return false;
             case End::kRefused: break;
         }
     }
-    return (legacy_ ? legacy_operation(in) : operation(in)) || hand_over(in);
+    const bool done = (legacy_ ? legacy_operation(in) : operation(in)) || hand_over(in);
+    if (!in.keeps_scratch) held_group_ = -1;
+    return done;
 }
 
 // What is no branch.
 bool Translation::operation(const GuestInstruction& in) {
     const ZydisMnemonic m = in.mnemonic();
     bool done = false;
+    unsigned alignment = 1;
+    // generic() does it between the check and the instruction.
+    if (spoils_recipe(in) && !is_generic_integer(m) && !vector_fits(in, alignment))
+        keep_recipe(in, kScratch0);
     switch (m) {
         case ZYDIS_MNEMONIC_NOP:
         case ZYDIS_MNEMONIC_ENDBR64:
@@ -68,6 +73,7 @@ bool Translation::operation(const GuestInstruction& in) {
         case ZYDIS_MNEMONIC_XCHG: done = exchange(in); break;
         case ZYDIS_MNEMONIC_MUL: done = multiply(in); break;
         case ZYDIS_MNEMONIC_IMUL:
+            if (in.decoded.visible_operands() == 1) keep_recipe(in, kScratch0);
             done = in.decoded.visible_operands() == 1 ? multiply(in) : generic(in);
             break;
         case ZYDIS_MNEMONIC_DIV:
@@ -85,7 +91,9 @@ bool Translation::operation(const GuestInstruction& in) {
         case ZYDIS_MNEMONIC_SAHF: done = flags_in_ah(in); break;
         default:
             if (is_generic_integer(m)) {
-                done = generic(in) || accumulator_immediate(in) || high_byte(in) ||
+                done = generic(in);
+                if (!done) keep_recipe(in, kScratch0);
+                done = done || accumulator_immediate(in) || high_byte(in) ||
                        high_byte_and_memory(in);
             } else {
                 done = vector(in) || x87(in);
@@ -107,6 +115,7 @@ bool Translation::hand_over(const GuestInstruction& in) {
     e_.mov_imm64(kScratch0, reinterpret_cast<uint64_t>(handled));
     e_.call_to(processor_.thunks_.handler);
     held_group_ = -1;
+    checked_groups_ = 0;
     flags_clobbered();
     vectors_loaded_ = x87_loaded_ = false;
     if (!ends) return true;

@@ -8,8 +8,6 @@
 
 namespace mynah::translator {
 
-unsigned general_register(ZydisRegister reg);
-
 namespace {
 
 constexpr HostReg kRaxHome = kHomeOf[kRax], kRspHome = kHomeOf[kRsp], kRbpHome = kHomeOf[kRbp];

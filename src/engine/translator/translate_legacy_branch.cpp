@@ -7,8 +7,6 @@
 
 namespace mynah::translator {
 
-unsigned general_register(ZydisRegister reg);
-
 // Of a relative branch. False: beyond the limit.
 bool Translation::legacy_target(const GuestInstruction& in, uint64_t& target) const {
     target = in.next() + in.operand(0).imm.value.u;

@@ -40,9 +40,8 @@ bool names_none(ZydisMnemonic mnemonic) {
 // Makes sure that the host's vector registers hold the guest's.
 void Translation::want_vectors() {
     if (vectors_loaded_) return;
-    save_flags();
+    give_up_flags();
     e_.cmp8_mem_imm(frame(offsetof(HostFrame, vectors_live)), 0);
-    flags_clobbered();
     const size_t index = cold_.size();
     Cold& cold = cold_.emplace_back();
     cold.kind = Cold::Kind::kLoadVectors;

@@ -68,9 +68,8 @@ AccessKind access_kind(const ZydisDecodedOperand& operand) {
 // Makes sure that the host's x87 unit has the guest's state.
 void Translation::want_x87() {
     if (x87_loaded_) return;
-    save_flags();
+    give_up_flags();
     e_.cmp8_mem_imm(frame(offsetof(HostFrame, x87_live)), 0);
-    flags_clobbered();
     const size_t index = cold_.size();
     Cold& cold = cold_.emplace_back();
     cold.kind = Cold::Kind::kLoadX87;
@@ -142,6 +141,7 @@ bool Translation::x87_control(const GuestInstruction& in) {
 // A word that unmasks an exception is the interpreter's. The word is loaded from a copy: another
 // processor may change the operand after the check.
 void Translation::load_control_word(const GuestInstruction& in, const ZydisDecodedOperand& mem) {
+    save_flags();  // the exit below wants them
     want_x87();
     store_fip();
     access(in, mem, 2, AccessKind::kRead, kScratch0);

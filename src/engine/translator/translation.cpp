@@ -1,5 +1,7 @@
 #include "engine/translator/translation.h"
 
+#include <algorithm>
+
 #include "engine/translator/instruction_kind.h"
 #include "engine/translator/processor.h"
 
@@ -49,29 +51,43 @@ Translation::Translation(Processor& processor, Emitter& emitter, uint32_t block_
     cold_.clear();
 }
 
-bool Translation::decode(std::span<const std::byte> bytes) {
+bool Translation::decode_one(std::span<const std::byte> bytes, GuestInstruction& in) {
+    const Instruction* found = nullptr;
+    const CodeSize size = processor_.core_.mode.code_size;
+    if (processor_.decoder().decode(bytes, size, found) != DecodeStatus::kOk) return false;
+    copy_instruction(in.decoded, *found);
+    return true;
+}
+
+bool Translation::decode(std::span<const std::byte> bytes, bool whole) {
     unsigned offset = 0, branches = 0;
-    cut_ = true;
-    while (count_ < kMaxInstructions && offset < bytes.size()) {
+    while (count_ < kMaxDecoded && offset < bytes.size()) {
+        if (!whole && count_ > 0 && processor_.is_loop_head(rip_ + offset)) break;
         GuestInstruction& in = instructions_[count_];
         const auto rest = bytes.subspan(offset);
-        if (mynah::decode(rest, processor_.core_.mode.code_size, in.decoded) != DecodeStatus::kOk) break;
+        if (!decode_one(rest, in)) break;
         in.bytes = rest.data();
         in.rip = rip_ + offset;
         in.offset = static_cast<uint16_t>(offset);
+        in.repeats = false;
         offset += in.decoded.length();
         ++count_;
+        if (closes_loop(in)) break;
         const BranchKind kind = branch_kind(in.mnemonic());
         if (kind == BranchKind::kConditional && ++branches < kMaxBranches) continue;
-        if (kind != BranchKind::kNone) {
-            cut_ = kind == BranchKind::kConditional;
-            break;
-        }
+        if (kind != BranchKind::kNone) break;
     }
     byte_count_ = offset;
     analyse();
+    if (count_ > 0 && closes_loop(instructions_[count_ - 1])) {
+        unroll();
+        processor_.note_loop_head(rip_);
+    }
     if (ungrouped_ || legacy_) {
-        for (size_t i = 0; i < count_; ++i) instructions_[i].group = -1;
+        for (size_t i = 0; i < count_; ++i) {
+            instructions_[i].group = -1;
+            instructions_[i].keeps_scratch = false;
+        }
     } else {
         plan_groups();
     }
@@ -80,16 +96,44 @@ bool Translation::decode(std::span<const std::byte> bytes) {
 
 bool Translation::decode_crossing(std::span<const std::byte> bytes, unsigned in_page) {
     GuestInstruction& in = instructions_[0];
-    if (mynah::decode(bytes, processor_.core_.mode.code_size, in.decoded) != DecodeStatus::kOk) return false;
+    if (!decode_one(bytes, in)) return false;
     if (in.decoded.length() <= in_page) return false;
     in.bytes = bytes.data();
     in.rip = rip_;
     in.offset = 0;
     in.group = -1;
+    in.keeps_scratch = in.repeats = false;
     count_ = 1;
     byte_count_ = in.decoded.length();
     analyse();
     return true;
+}
+
+// A jump to the block's first instruction, of code that is worth repeating.
+bool Translation::closes_loop(const GuestInstruction& in) const {
+    if (legacy_ || ungrouped_) return false;
+    const ZydisMnemonic m = in.mnemonic();
+    const BranchKind kind = branch_kind(m);
+    if (kind == BranchKind::kNone || m == ZYDIS_MNEMONIC_LOOP || m == ZYDIS_MNEMONIC_JRCXZ ||
+        m == ZYDIS_MNEMONIC_JECXZ || (kind == BranchKind::kFinal && m != ZYDIS_MNEMONIC_JMP)) {
+        return false;
+    }
+    return in.operand(0).type == ZYDIS_OPERAND_TYPE_IMMEDIATE &&
+           in.next() + in.operand(0).imm.value.u == rip_;
+}
+
+// Copies of a loop's body, one behind the other: accesses of several turns share a check, and only
+// the last copy leads back past the guard.
+void Translation::unroll() {
+    const size_t body = count_;
+    const size_t kMostCopies = body <= 8 ? 8 : 4;
+    const size_t copies = std::min(kMostCopies, kMaxInstructions / body);
+    for (size_t copy = 1; copy < copies; ++copy) {
+        instructions_[count_ - 1].repeats = true;
+        std::copy_n(instructions_, body, instructions_ + count_);
+        count_ += body;
+        instructions_[count_ - 1].repeats = false;
+    }
 }
 
 void Translation::analyse() {
@@ -123,6 +167,7 @@ FlagsAt Translation::wanted_at_entry(bool& dead) const {
 }
 
 void Translation::save_flags() {
+    make_flags(kScratch0);
     if (flags_ != FlagsAt::kHost) return;
     e_.lahf();
     e_.seto_al();
@@ -131,6 +176,7 @@ void Translation::save_flags() {
 }
 
 void Translation::restore_flags() {
+    make_flags(kScratch0);
     if (flags_ != FlagsAt::kMemory) return;
     e_.load_zero16(kScratch0, core(processor_.offsets_.flags));
     e_.add_al(0x7f);
@@ -138,8 +184,58 @@ void Translation::restore_flags() {
     flags_ = FlagsAt::kBoth;
 }
 
+void Translation::give_up_flags() {
+    if (flags_ == FlagsAt::kHost && recipe_) {
+        flags_ = FlagsAt::kRecipe;
+    } else if (flags_ != FlagsAt::kRecipe) {
+        save_flags();
+        flags_ = FlagsAt::kMemory;
+    }
+}
+
+void Translation::make_flags(HostReg spare) {
+    if (flags_ != FlagsAt::kRecipe) return;
+    emit_recipe(e_, recipe_, processor_.offsets_, spare);
+    flags_ = FlagsAt::kHost;
+}
+
+bool Translation::spoils_recipe(const GuestInstruction& in) const {
+    return recipe_ && (writes_register(in.decoded, recipe_.a) ||
+                       (recipe_.b != FlagRecipe::kImmediate && writes_register(in.decoded, recipe_.b)));
+}
+
+// Whether the flags are overwritten before anybody can see what they were before `in`, of which
+// only the part is left that cannot fault.
+bool Translation::flags_dead_behind(const GuestInstruction& in) const {
+    if (in.flags_read != 0) return false;
+    if (in.always_writes) return true;
+    for (size_t i = completed(in) + 1; i < count_; ++i) {
+        const GuestInstruction& next = instructions_[i];
+        if (!is_plain(next.decoded) || next.flags_read != 0 ||
+            branch_kind(next.mnemonic()) != BranchKind::kNone) {
+            return false;
+        }
+        if (next.always_writes) return true;
+    }
+    return false;
+}
+
+// Before an instruction changes what the recipe needs. `checked`: it cannot fault any more.
+void Translation::keep_recipe(const GuestInstruction& in, HostReg spare, bool checked) {
+    if (!spoils_recipe(in)) return;
+    if (flags_ == FlagsAt::kRecipe) {
+        if ((checked || is_plain(in.decoded)) && flags_dead_behind(in)) {
+            flags_ = FlagsAt::kMemory;
+        } else {
+            make_flags(spare);
+        }
+    }
+    recipe_ = {};
+}
+
 // Only CF, which is bit 8 there.
 void Translation::restore_carry() {
+    make_flags(kScratch0);
     if (flags_ == FlagsAt::kMemory) e_.bt_mem(core(processor_.offsets_.flags), 8);
 }
 
@@ -207,7 +303,8 @@ bool Translation::emit(Block& block) {
         note_step();
         ended = !translate(instructions_[i]);
         if (ended && i + 1 < count_) {
-            byte_count_ = instructions_[i + 1].offset;
+            // Of a loop's copies the first one has them all.
+            byte_count_ = std::max<unsigned>(instructions_[i + 1].offset, instructions_[i].offset + instructions_[i].decoded.length());
             count_ = i + 1;
         }
     }
@@ -222,6 +319,12 @@ void Translation::note_step() {
     if (trace_ == nullptr) return;
     trace_->steps.push_back(
         {.host = e_.offset(), .cold = static_cast<uint32_t>(cold_.size()), .flags = flags_});
+}
+
+void Translation::recipe_to_memory(const FlagRecipe& recipe) {
+    recipe_ = recipe;
+    flags_ = FlagsAt::kRecipe;
+    save_flags();
 }
 
 // The cold parts, in the order in which they came up.
@@ -257,6 +360,7 @@ void Translation::emit_cold() {
                 e_.mov(kScratch1, kScratch0);
                 e_.test(kScratch0, kScratch0);
                 e_.jcc(Condition::kNz, cold.back);
+                if (cold.recipe) recipe_to_memory(cold.recipe);
                 e_.jmp_to(e_.here() + 5);
                 processor_.sites_[cold.site].patch = e_.offset() - 4;
                 processor_.sites_[cold.site].stub = e_.offset();
@@ -266,6 +370,11 @@ void Translation::emit_cold() {
             }
             case Cold::Kind::kExit:
                 e_.bind(cold.from);
+                if (cold.recipe) {
+                    recipe_to_memory(cold.recipe);
+                    e_.jmp_to(e_.here() + 5);
+                    processor_.sites_[cold.site].patch = e_.offset() - 4;
+                }
                 if (ExitSite& site = processor_.sites_[cold.site];
                     site.kind == ExitSite::Kind::kDirect) {
                     site.stub = e_.offset();

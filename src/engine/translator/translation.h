@@ -9,6 +9,7 @@
 #include "engine/translator/block.h"
 #include "engine/translator/dump.h"
 #include "engine/translator/emitter.h"
+#include "engine/translator/flag_recipe.h"
 #include "engine/translator/frame.h"
 #include "engine/translator/reencode.h"
 #include "isa/instruction.h"
@@ -16,6 +17,7 @@
 namespace mynah::translator {
 
 class Processor;
+class RegisterChanges;
 
 // One guest instruction of the block being made.
 struct GuestInstruction {
@@ -27,6 +29,8 @@ struct GuestInstruction {
     bool keeps_flags = false;    // if the operands are such
     bool always_writes = false;  // all flags are written whatever the operands
     int16_t group = -1;          // of accesses that share a check
+    bool keeps_scratch = false;  // kScratch1 survives it
+    bool repeats = false;        // a jump to the block's start, which goes on in the copy behind it
     int32_t group_at = 0;        // its access, from what the group's registers add up to at its start
 
     uint64_t next() const { return rip + decoded.length(); }
@@ -50,6 +54,12 @@ struct AccessGroup {
     unsigned alignment = 1;
     int64_t low = 0, high = 0, aligned_at = 0;
     size_t first = 0, last = 0;  // instructions
+    size_t members = 0;          // a single one is checked by itself
+    uint32_t base_era = 0, index_era = 0;  // of the registers at the first; see RegisterChanges
+    int64_t base_moved = 0, index_moved = 0;
+    bool branched = false;       // a conditional jump has come since
+    bool parked = false;         // the host address is in HostFrame::parked as well
+    uint8_t slot = 0;            // there
 };
 
 // Makes one block: decodes, analyses and emits.
@@ -62,8 +72,9 @@ class Translation {
     Translation(Processor& processor, Emitter& emitter, uint32_t block_id, uint64_t rip,
                 bool ungrouped);
 
-    // Decodes up to a page's end; false if the first instruction cannot be translated.
-    bool decode(std::span<const std::byte> bytes);
+    // Decodes up to a page's end; false if the first instruction cannot be translated. A block ends
+    // before a loop that has one of its own, unless it is known to be one: `whole`.
+    bool decode(std::span<const std::byte> bytes, bool whole = false);
     // Instead: one instruction that reaches into the next page, whose bytes follow.
     bool decode_crossing(std::span<const std::byte> bytes, unsigned in_page);
     // Emits; false if there was no room.
@@ -74,7 +85,7 @@ class Translation {
     std::span<const GuestInstruction> instructions() const { return {instructions_, count_}; }
     // To be filled in by emit(). Set before.
     void set_trace(BlockTrace* trace) { trace_ = trace; }
-    static constexpr unsigned kMaxInstructions = 40, kMaxBranches = 6;
+    static constexpr unsigned kMaxInstructions = 96, kMaxDecoded = 40, kMaxBranches = 6;
 
     // Code that runs rarely, put behind the block.
     struct Cold {
@@ -93,10 +104,14 @@ class Translation {
         uint32_t site = 0;
         HostReg result = kScratch0;
         const void* handled = nullptr;
+        FlagRecipe recipe{};  // of flags that must be in memory at the exit
     };
 
   private:
     // --- analysis ---
+    bool decode_one(std::span<const std::byte> bytes, GuestInstruction& in);
+    bool closes_loop(const GuestInstruction& in) const;
+    void unroll();
     void analyse();
     FlagsAt wanted_at_entry(bool& dead) const;
 
@@ -105,8 +120,20 @@ class Translation {
     void restore_flags();
     void restore_carry();
     void want_flags(const GuestInstruction& in);
-    void flags_clobbered() { flags_ = FlagsAt::kMemory; }
-    void flags_produced() { flags_ = FlagsAt::kHost; }
+    // Before code that destroys the host's: they are in memory then, or there is a recipe.
+    void give_up_flags();
+    void flags_clobbered() {
+        if (flags_ != FlagsAt::kRecipe) flags_ = FlagsAt::kMemory;
+    }
+    void flags_produced() {
+        flags_ = FlagsAt::kHost;
+        recipe_ = {};
+    }
+    void recipe_to_memory(const FlagRecipe& recipe);
+    void make_flags(HostReg spare);  // in the host's register, if there is but a recipe
+    void keep_recipe(const GuestInstruction& in, HostReg spare, bool checked = false);
+    bool spoils_recipe(const GuestInstruction& in) const;
+    bool flags_dead_behind(const GuestInstruction& in) const;
 
     // --- memory (translate_access.cpp) ---
     HostMem guest(unsigned number) const;
@@ -138,9 +165,16 @@ class Translation {
     bool groupable(const GuestInstruction& in, GroupAccess& access) const;
     bool keeps_group(const GuestInstruction& in) const;
     void plan_groups();
-    size_t plan_group(size_t first, const GroupAccess& start);
+    static bool distance(const AccessGroup& group, const RegisterChanges& changes,
+                         int64_t& distance);
+    static bool join_group(AccessGroup& group, const GroupAccess& access, int64_t at);
+    void open_group(GuestInstruction& in, const GroupAccess& access,
+                    const RegisterChanges& changes);
+    void settle_group(size_t number, unsigned& slots);
     bool grouped(const GuestInstruction& in, HostMem& mem);
     void check_group(const GuestInstruction& in, const AccessGroup& group);
+    void check_alignment(HostReg address, const AccessGroup& group, uint32_t site,
+                         const FlagRecipe& recipe);
 
     // --- instructions ---
     bool translate(const GuestInstruction& in);  // false: ends the block
@@ -236,13 +270,14 @@ class Translation {
     GuestInstruction* instructions_;
     size_t count_ = 0;
     unsigned byte_count_ = 0;
-    bool cut_ = false;  // the block ends for want of room, not by a branch
     FlagsAt flags_ = FlagsAt::kHost;
+    FlagRecipe recipe_;  // of the flags as they are now
     bool vectors_loaded_ = false;
     bool x87_loaded_ = false;
     const GuestInstruction* x87_last_ = nullptr;  // whose address the guest's FIP does not show yet
     const bool ungrouped_;
     int held_group_ = -1;  // whose host address is in kScratch1
+    uint64_t checked_groups_ = 0;  // whose check lies behind
     std::vector<AccessGroup>& groups_;
     std::vector<Cold>& cold_;
     BlockTrace* trace_ = nullptr;
