@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "engine/translator/block.h"
 #include "engine/translator/emitter.h"
 
 namespace mynah::translator {
@@ -50,6 +51,9 @@ struct alignas(64) HostFrame {
     static unsigned jump_index(uint64_t rip) {
         return (static_cast<uint32_t>(rip) * kJumpFactor) >> (32 - kJumpBits);
     }
+
+    // Of brief blocks, by number: how often they were entered by their guard of late.
+    std::array<uint16_t, kMaxBlocks> entries;
 
     // The same for code of 16 and 32 bits, of all its modes. No mode has the number 0. Without
     // initialisers: the frame lies in memory that is zero, and most guests never touch these.
