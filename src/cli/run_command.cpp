@@ -65,6 +65,7 @@ int status_of(StopReason reason) {
         case StopReason::kQuit:
             return kExitOk;
         case StopReason::kCrashed:
+        case StopReason::kPanicked:
             return kExitCrashed;
         case StopReason::kInstructionLimit:
         case StopReason::kTimeLimit:
@@ -79,6 +80,8 @@ std::string reason_line(StopReason reason) {
     switch (reason) {
         case StopReason::kCrashed:
             return "mynah: the guest crashed: a processor shut down (triple fault)\n";
+        case StopReason::kPanicked:
+            return "mynah: the guest crashed: its kernel panicked\n";
         case StopReason::kInstructionLimit:
             return "mynah: stopped by --instruction-limit\n";
         case StopReason::kTimeLimit:

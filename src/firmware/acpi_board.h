@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 namespace mynah {
@@ -38,6 +39,27 @@ struct AcpiBoard {
     std::vector<VirtioMmio> virtio_mmio;
 
     bool keyboard = false;  // a keyboard is plugged into the 8042
+    bool vga = false;       // a display answers to VGA's ports
+
+    // A Q35 class PC: PCI with an ICH9 as device 31, and the chips behind it.
+    struct Pci {
+        uint64_t ecam_base = 0;
+        uint16_t last_port = 0xffff;
+        struct Window {
+            uint64_t first, last;
+        };
+        std::vector<Window> windows32;
+        std::optional<Window> window64;
+        // Wiring of interrupt pins, 1 (INTA#) to 4, to PIRQs: 0 (A) to 7.
+        unsigned (*pirq)(unsigned device, unsigned pin) = nullptr;
+        uint32_t first_pirq_gsi = 16;
+    };
+    std::optional<Pci> pci;
+    uint32_t hpet_address = 0;  // 0: none
+    uint64_t hpet_capabilities = 0;
+    uint16_t firmware_config_port = 0, firmware_config_ports = 0;
+    uint16_t panic_port = 0;
+    uint16_t pm_ports = 0;  // how many there are from pm1_event_port on, for PCI boards
 };
 
 }  // namespace mynah

@@ -32,17 +32,25 @@ class TableBlock {
     uint64_t add(const T& content, uint64_t alignment = 16) {
         return add_bytes(std::as_bytes(std::span(&content, 1)), alignment);
     }
-    // A table: header, rest; length and checksum are filled in here.
-    uint64_t add_table(std::vector<std::byte> table) {
+    // A table: header, rest; length and checksum are filled in here. pointers: offsets of the
+    // addresses in it, and their sizes.
+    uint64_t add_table(std::vector<std::byte> table, std::span<const AcpiTables::Field> pointers) {
         auto header = load_unaligned<acpi::TableHeader>(table.data());
         header.length = static_cast<uint32_t>(table.size());
         header.checksum = 0;
         store_unaligned(table.data(), header);
         header.checksum = checksum_of(table);
         store_unaligned(table.data(), header);
-        return add_bytes(table, 16);
+        const uint64_t address = add_bytes(table, 16);
+        const uint64_t at = address - base_.value;
+        tables_.push_back({at, table.size()});
+        for (const AcpiTables::Field& field : pointers)
+            pointers_.push_back({at + field.offset, field.size});
+        return address;
     }
-    std::vector<std::byte>& bytes() { return bytes_; }
+    AcpiTables take(uint64_t rsdt, uint64_t xsdt) {
+        return {std::move(bytes_), std::move(pointers_), std::move(tables_), rsdt, xsdt};
+    }
 
   private:
     uint64_t add_bytes(std::span<const std::byte> content, uint64_t alignment) {
@@ -54,6 +62,7 @@ class TableBlock {
 
     GuestPhys base_;
     std::vector<std::byte> bytes_;
+    std::vector<AcpiTables::Field> pointers_, tables_;
 };
 
 acpi::TableHeader make_header(std::string_view signature, uint8_t revision) {
@@ -141,7 +150,8 @@ std::vector<std::byte> make_fadt(const AcpiBoard& board, uint64_t facs, uint64_t
     fadt.p_lvl2_lat = 0xfff;  // above 100 and 1000: no C2 and C3 [ACPI 5.2.9]
     fadt.p_lvl3_lat = 0xfff;
     fadt.century = 0x32;  // CMOS index
-    fadt.iapc_boot_arch = acpi::boot_architecture::kLegacyDevices | acpi::boot_architecture::kNoVga;
+    fadt.iapc_boot_arch = acpi::boot_architecture::kLegacyDevices;
+    if (!board.vga) fadt.iapc_boot_arch |= acpi::boot_architecture::kNoVga;
     if (board.keyboard) fadt.iapc_boot_arch |= acpi::boot_architecture::k8042;
     fadt.flags = acpi::fadt_flags::kWbinvd | acpi::fadt_flags::kProcC1 |
                  acpi::fadt_flags::kSleepButtonMethod | acpi::fadt_flags::kResetRegister;
@@ -157,25 +167,63 @@ std::vector<std::byte> make_fadt(const AcpiBoard& board, uint64_t facs, uint64_t
     return table;
 }
 
-acpi::Rsdp make_rsdp(uint64_t xsdt) {
+std::vector<std::byte> make_hpet(const AcpiBoard& board) {
+    acpi::Hpet hpet{};
+    hpet.header = make_header("HPET", 1);
+    hpet.block_id = static_cast<uint32_t>(board.hpet_capabilities);
+    hpet.base = {.space = acpi::GenericAddress::kMemory,
+                 .bit_width = 64,
+                 .bit_offset = 0,
+                 .access_size = acpi::GenericAddress::kAny,
+                 .address = board.hpet_address};
+    std::vector<std::byte> table;
+    append(table, hpet);
+    return table;
+}
+
+std::vector<std::byte> make_mcfg(const AcpiBoard& board) {
+    acpi::Mcfg mcfg{};
+    mcfg.header = make_header("MCFG", 1);
+    mcfg.base = board.pci->ecam_base;
+    mcfg.last_bus = 0xff;
+    std::vector<std::byte> table;
+    append(table, mcfg);
+    return table;
+}
+
+// RSDT and XSDT: the addresses of the others.
+template <typename Address>
+uint64_t add_list(TableBlock& block, std::string_view signature, std::span<const uint64_t> listed) {
+    std::vector<std::byte> table;
+    append(table, make_header(signature, 1));
+    std::vector<AcpiTables::Field> pointers;
+    for (const uint64_t address : listed) {
+        pointers.push_back({table.size(), sizeof(Address)});
+        append(table, static_cast<Address>(address));
+    }
+    return block.add_table(std::move(table), pointers);
+}
+
+}  // namespace
+
+std::vector<std::byte> make_acpi_rsdp(uint64_t rsdt, uint64_t xsdt) {
     acpi::Rsdp rsdp{};
     rsdp.signature = {'R', 'S', 'D', ' ', 'P', 'T', 'R', ' '};
     rsdp.oem_id = kOemId;
     rsdp.revision = 2;
     rsdp.length = sizeof rsdp;
+    rsdp.rsdt_address = static_cast<uint32_t>(rsdt);
     rsdp.xsdt_address = xsdt;
     const auto bytes = std::as_bytes(std::span(&rsdp, 1));
     rsdp.checksum = checksum_of(bytes.first(offsetof(acpi::Rsdp, length)));
     rsdp.extended_checksum = checksum_of(bytes);
-    return rsdp;
+    std::vector<std::byte> out;
+    append(out, rsdp);
+    return out;
 }
 
-}  // namespace
-
-std::vector<std::byte> make_acpi_tables(const AcpiBoard& board, GuestPhys base) {
+AcpiTables make_acpi_tables(const AcpiBoard& board, GuestPhys base) {
     TableBlock block(base);
-    block.add(acpi::Rsdp{});  // its place; the content needs the XSDT's address
-
     acpi::Facs facs{};
     facs.signature = acpi::signature("FACS");
     facs.length = sizeof facs;
@@ -187,27 +235,31 @@ std::vector<std::byte> make_acpi_tables(const AcpiBoard& board, GuestPhys base) 
     const aml::Bytes code = make_dsdt(board);
     const auto code_bytes = std::as_bytes(std::span(code));
     dsdt.insert(dsdt.end(), code_bytes.begin(), code_bytes.end());
-    const uint64_t dsdt_address = block.add_table(std::move(dsdt));
+    const uint64_t dsdt_address = block.add_table(std::move(dsdt), {});
 
-    const std::array<uint64_t, 2> listed{
-        block.add_table(make_fadt(board, facs_address, dsdt_address)),
-        block.add_table(make_madt(board)),
+    constexpr std::array<AcpiTables::Field, 3> kFadtPointers{
+        {{offsetof(acpi::Fadt, firmware_ctrl), sizeof(uint32_t)},
+         {offsetof(acpi::Fadt, dsdt), sizeof(uint32_t)},
+         {offsetof(acpi::Fadt, x_dsdt), sizeof(uint64_t)}}};
+    std::vector<uint64_t> listed{
+        block.add_table(make_fadt(board, facs_address, dsdt_address), kFadtPointers),
+        block.add_table(make_madt(board), {}),
     };
-    std::vector<std::byte> xsdt;
-    append(xsdt, make_header("XSDT", 1));
-    for (const uint64_t address : listed) append(xsdt, address);
-    const acpi::Rsdp rsdp = make_rsdp(block.add_table(std::move(xsdt)));
-    store_unaligned(block.bytes().data(), rsdp);
-    return std::move(block.bytes());
+    if (board.hpet_address != 0) listed.push_back(block.add_table(make_hpet(board), {}));
+    if (board.pci) listed.push_back(block.add_table(make_mcfg(board), {}));
+    const uint64_t rsdt = add_list<uint32_t>(block, "RSDT", listed);
+    return block.take(rsdt, add_list<uint64_t>(block, "XSDT", listed));
 }
 
 GuestPhys acpi_rsdp_address() { return GuestPhys(low_memory::kBiosArea); }
 
 Result<void> write_acpi_tables(GuestMemory& memory, const AcpiBoard& board) {
-    const GuestPhys base = acpi_rsdp_address();
-    const std::vector<std::byte> tables = make_acpi_tables(board, base);
-    if (tables.size() > low_memory::kMegabyte - low_memory::kBiosArea ||
-        !memory.write(base, tables)) {
+    const GuestPhys rsdp_address = acpi_rsdp_address();
+    const GuestPhys base = rsdp_address + align_up(sizeof(acpi::Rsdp), 64);
+    const AcpiTables tables = make_acpi_tables(board, base);
+    if (base.value + tables.bytes.size() > low_memory::kMegabyte ||
+        !memory.write(base, tables.bytes) ||
+        !memory.write(rsdp_address, make_acpi_rsdp(tables.rsdt, tables.xsdt))) {
         return Error("the ACPI tables of so many processors and devices do not fit below 1 MiB");
     }
     return {};

@@ -38,10 +38,34 @@ AcpiBoard example_board() {
     return board;
 }
 
+unsigned example_wiring(unsigned device, unsigned pin) { return (device + pin - 1) % 8; }
+
+AcpiBoard example_pc() {
+    AcpiBoard board = example_board();
+    board.virtio_mmio.clear();
+    board.pm_ports = 128;
+    board.hpet_address = 0xfed00000;
+    board.hpet_capabilities = 0x8086a201;
+    board.firmware_config_port = 0x510;
+    board.firmware_config_ports = 12;
+    board.panic_port = 0x505;
+    board.pci = AcpiBoard::Pci{.ecam_base = 0xb0000000,
+                               .windows32 = {{0x80000000, 0xafffffff}, {0xc0000000, 0xfebfffff}},
+                               .window64 = AcpiBoard::Pci::Window{0x100000000, 0x7fffffffff},
+                               .pirq = example_wiring};
+    return board;
+}
+
 // Walks the tables as a guest does: from the RSDP by the addresses in them.
 class Tables {
   public:
-    explicit Tables(const AcpiBoard& board) : bytes_(make_acpi_tables(board, kBase)) {}
+    explicit Tables(const AcpiBoard& board) {
+        const GuestPhys tables_at = kBase + 64;
+        const AcpiTables tables = make_acpi_tables(board, tables_at);
+        bytes_ = make_acpi_rsdp(tables.rsdt, tables.xsdt);
+        bytes_.resize(64);
+        bytes_.insert(bytes_.end(), tables.bytes.begin(), tables.bytes.end());
+    }
 
     template <typename T>
     T at(uint64_t address) const {
@@ -181,6 +205,7 @@ TEST(AcpiTables, TooManyProcessorsAreAnError) {
 
 class AcpiTools : public testing::Test {
   protected:
+    virtual AcpiBoard board() const { return example_board(); }
     void SetUp() override {
         if (std::system("command -v iasl acpiexec >/dev/null 2>&1") != 0) {
             GTEST_SKIP() << "acpica-tools are not installed";
@@ -188,7 +213,11 @@ class AcpiTools : public testing::Test {
         std::string pattern = (std::filesystem::temp_directory_path() / "acpi-XXXXXX").string();
         ASSERT_NE(mkdtemp(pattern.data()), nullptr);
         directory_ = pattern;
-        const Tables tables(example_board());
+        const Tables tables(board());
+        if (board().pci) {
+            write("mcfg.aml", tables.table(tables.find("MCFG")));
+            write("hpet.aml", tables.table(tables.find("HPET")));
+        }
         write("dsdt.aml", tables.table(tables.fadt().x_dsdt));
         write("facp.aml", tables.table(tables.find("FACP")));
         write("apic.aml", tables.table(tables.find("APIC")));
@@ -250,6 +279,53 @@ TEST_F(AcpiTools, InterpreterLoadsTheDsdtAndEvaluatesIt) {
     const std::string soft_off = run("acpiexec -b 'evaluate \\_S5' dsdt.aml");
     EXPECT_THAT(soft_off, testing::HasSubstr("[Integer] = 0000000000000005"));
     EXPECT_THAT(uid + soft_off, testing::Not(testing::HasSubstr("AE_AML")));
+}
+
+class PcAcpiTools : public AcpiTools {
+  protected:
+    AcpiBoard board() const override { return example_pc(); }
+};
+
+TEST_F(PcAcpiTools, DsdtDisassemblesAndCompilesAgain) {
+    const std::string disassembly = run("iasl -d dsdt.aml");
+    ASSERT_EQ(status_, 0) << disassembly;
+    const std::string source = read("dsdt.dsl");
+    EXPECT_THAT(source, testing::HasSubstr("33db4d5b-1ff7-401c-9657-7441c03dd766"));
+    EXPECT_THAT(source, testing::HasSubstr("OperationRegion (PIRQ, PCI_Config, 0x60, 0x0C)"));
+    const std::string compilation = run("iasl -ve dsdt.dsl");
+    EXPECT_EQ(status_, 0) << compilation;
+    EXPECT_THAT(compilation, testing::HasSubstr("0 Errors"));
+}
+
+TEST_F(PcAcpiTools, DataTablesDisassembleWithoutComplaint) {
+    for (const char* name : {"mcfg.aml", "hpet.aml", "facp.aml"}) {
+        const std::string text = run(std::string("iasl -d ") + name);
+        EXPECT_EQ(status_, 0) << text;
+        EXPECT_THAT(text, testing::Not(testing::HasSubstr("Invalid")));
+        EXPECT_THAT(text, testing::Not(testing::HasSubstr("Error")));
+    }
+    EXPECT_THAT(read("mcfg.dsl"), testing::HasSubstr("Base Address : 00000000B0000000"));
+}
+
+TEST_F(PcAcpiTools, RoutingFollowsTheInterruptController) {
+    const std::string pic = run("acpiexec -b 'evaluate \\_SB.PCI0._PRT' dsdt.aml");
+    EXPECT_EQ(status_, 0) << pic;
+    EXPECT_THAT(pic, testing::HasSubstr("LNKB"));
+    EXPECT_THAT(pic, testing::Not(testing::HasSubstr("AE_")));
+    const std::string apic =
+        run("acpiexec -b 'evaluate \\_PIC 1;evaluate \\_SB.PCI0._PRT' dsdt.aml");
+    EXPECT_EQ(status_, 0) << apic;
+    EXPECT_THAT(apic, testing::HasSubstr("[Integer] = 0000000000000011"));
+    EXPECT_THAT(apic, testing::Not(testing::HasSubstr("AE_")));
+}
+
+TEST_F(PcAcpiTools, LinkDevicesSetTheirRegisters) {
+    const std::string text =
+        run("acpiexec -b 'evaluate \\_SB.LNKC._DIS;evaluate \\_SB.LNKC._STA;"
+            "evaluate \\_SB.LNKC._CRS;evaluate \\_SB.PCI0._CRS' dsdt.aml");
+    EXPECT_EQ(status_, 0) << text;
+    EXPECT_THAT(text, testing::HasSubstr("[Integer] = 0000000000000009"));
+    EXPECT_THAT(text, testing::Not(testing::HasSubstr("AE_")));
 }
 
 }  // namespace

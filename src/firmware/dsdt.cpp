@@ -4,6 +4,8 @@
 
 #include <array>
 
+#include "firmware/pc_dsdt.h"
+
 namespace mynah {
 namespace {
 
@@ -43,16 +45,66 @@ Bytes legacy_devices(const AcpiBoard& board) {
     return out;
 }
 
+// The other chips that every PC has behind its ISA bridge.
+Bytes pc_devices(const AcpiBoard& board) {
+    const auto plain = [](const char* segment, const char* id, const Bytes& resources) {
+        return identified_device(segment, aml::eisa_id(id), 0, resources);
+    };
+    Bytes out = aml::concat(
+        {plain("PIC", "PNP0000",
+               aml::concat({aml::io_ports(0x20, 2), aml::io_ports(0xa0, 2), aml::io_ports(0x4d0, 2),
+                            aml::isa_irq(2)})),
+         plain("DMAC", "PNP0200",
+               aml::concat({aml::io_ports(0x00, 16), aml::io_ports(0x81, 15),
+                            aml::io_ports(0xc0, 32), aml::dma_channel(4)})),
+         plain("TIMR", "PNP0100", aml::concat({aml::io_ports(0x40, 4), aml::isa_irq(0)})),
+         plain("SPKR", "PNP0800", aml::io_ports(0x61, 1))});
+    if (board.hpet_address != 0) {
+        out = aml::concat(
+            {out, plain("HPET", "PNP0103", aml::memory32_fixed(board.hpet_address, 0x400))});
+    }
+    if (board.keyboard) out = aml::concat({out, plain("MOU", "PNP0F13", aml::isa_irq(12))});
+    if (board.firmware_config_port != 0) {
+        out = aml::concat(
+            {out,
+             identified_device("FWCF", aml::string("QEMU0002"), 0,
+                               aml::io_ports(board.firmware_config_port,
+                                             static_cast<uint8_t>(board.firmware_config_ports)))});
+    }
+    if (board.panic_port != 0) {
+        out = aml::concat({out, identified_device("PEVT", aml::string("QEMU0001"), 0,
+                                                  aml::io_ports(board.panic_port, 1))});
+    }
+    return out;
+}
+
+// Processors [ACPI 8.4]; the UID is the MADT's.
+Bytes processors(const AcpiBoard& board) {
+    Bytes out;
+    for (size_t i = 0; i < board.apic_ids.size(); ++i) {
+        out = aml::concat({out, aml::device(fmt::format("C{:03X}", i),
+                                            aml::concat({aml::name("_HID", aml::string("ACPI0007")),
+                                                         aml::name("_UID", aml::integer(i))}))});
+    }
+    return out;
+}
+
 }  // namespace
 
 aml::Bytes make_dsdt(const AcpiBoard& board) {
-    Bytes devices = legacy_devices(board);
+    Bytes devices = legacy_devices(board), root;
+    if (board.pci) {
+        devices = make_pci_devices(board, aml::concat({devices, pc_devices(board)}));
+        devices = aml::concat({devices, processors(board)});
+        root = make_pci_root_objects();
+    }
     for (unsigned i = 0; i < board.virtio_mmio.size(); ++i) {
         devices = aml::concat({devices, virtio_device(i, board.virtio_mmio[i])});
     }
     const std::array<Bytes, 4> soft_off{aml::integer(board.soft_off_type), aml::integer(0),
                                         aml::integer(0), aml::integer(0)};
-    return aml::concat({aml::scope("\\_SB", devices), aml::name("\\_S5", aml::package(soft_off))});
+    return aml::concat(
+        {root, aml::scope("\\_SB", devices), aml::name("\\_S5", aml::package(soft_off))});
 }
 
 }  // namespace mynah

@@ -8,6 +8,7 @@ PciConfigSpace::PciConfigSpace()
     : value_(pci::kExpressBytes),
       initial_(pci::kExpressBytes),
       writable_(pci::kExpressBytes),
+      initial_writable_(pci::kExpressBytes),
       clearable_(pci::kExpressBytes) {
     for (unsigned i = 0; i < pci::kFirstFree; ++i) used_.set(i);
 }
@@ -16,7 +17,8 @@ void PciConfigSpace::define(unsigned offset, unsigned size, uint32_t value, uint
     CHECK(size <= 4 && offset + size <= pci::kExpressBytes);
     for (unsigned i = 0; i < size; ++i) {
         value_[offset + i] = initial_[offset + i] = static_cast<uint8_t>(value >> (8 * i));
-        writable_[offset + i] = static_cast<uint8_t>(writable >> (8 * i));
+        writable_[offset + i] = initial_writable_[offset + i] =
+            static_cast<uint8_t>(writable >> (8 * i));
         if (offset + i < used_.size()) used_.set(offset + i);
     }
 }
@@ -38,6 +40,11 @@ unsigned PciConfigSpace::allocate(unsigned size) {
     }
     CHECK(!"a function's capabilities fit into its configuration space");
     return 0;
+}
+
+void PciConfigSpace::reset() {
+    value_ = initial_;
+    writable_ = initial_writable_;
 }
 
 uint32_t PciConfigSpace::read(unsigned offset, unsigned size) const {
@@ -62,6 +69,13 @@ void PciConfigSpace::store(unsigned offset, unsigned size, uint32_t value) {
     CHECK(size <= 4 && offset + size <= pci::kExpressBytes);
     for (unsigned i = 0; i < size; ++i) {
         value_[offset + i] = static_cast<uint8_t>(value >> (8 * i));
+    }
+}
+
+void PciConfigSpace::restrict(unsigned offset, unsigned size, uint32_t writable) {
+    CHECK(size <= 4 && offset + size <= pci::kExpressBytes);
+    for (unsigned i = 0; i < size; ++i) {
+        writable_[offset + i] = static_cast<uint8_t>(writable >> (8 * i));
     }
 }
 

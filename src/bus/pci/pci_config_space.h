@@ -19,7 +19,7 @@ class PciConfigSpace {
     void define_clearable(unsigned offset, unsigned size, uint32_t clearable);
     // Offset of `size` free bytes behind the header, aligned to 4; CHECKs that there are some.
     unsigned allocate(unsigned size);
-    void reset() { value_ = initial_; }
+    void reset();
 
     // --- the guest's accesses, within the 4096 bytes, size 1 to 4 ---
     uint32_t read(unsigned offset, unsigned size) const;
@@ -27,11 +27,13 @@ class PciConfigSpace {
 
     // --- the device's: whatever the masks say ---
     void store(unsigned offset, unsigned size, uint32_t value);
+    // Another mask until reset().
+    void restrict(unsigned offset, unsigned size, uint32_t writable);
     uint16_t word(unsigned offset) const { return static_cast<uint16_t>(read(offset, 2)); }
     uint32_t dword(unsigned offset) const { return read(offset, 4); }
 
   private:
-    std::vector<uint8_t> value_, initial_, writable_, clearable_;
+    std::vector<uint8_t> value_, initial_, writable_, initial_writable_, clearable_;
     std::bitset<pci::kConventionalBytes> used_;
 };
 

@@ -139,6 +139,11 @@ void PciFunction::store_config(unsigned offset, unsigned size, uint32_t value) {
     state_->config.store(offset, size, value);
 }
 
+void PciFunction::lock_config(unsigned offset, unsigned size, uint32_t writable) {
+    MutexLock lock(mutex_);
+    state_->config.restrict(offset, size, writable);
+}
+
 void PciFunction::reset() {
     {
         MutexLock lock(mutex_);

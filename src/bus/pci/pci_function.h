@@ -14,6 +14,7 @@
 #include "bus/line_driver.h"
 #include "bus/msi_sink.h"
 #include "bus/pci/pci_address.h"
+#include "bus/serial_update.h"
 #include "memory/dma_view.h"
 #include "memory/guest_memory.h"
 #include "spec/pci/config_registers.h"
@@ -113,6 +114,8 @@ class PciFunction {
     // The device changes registers of its own while the machine runs (a status, say); masks do not
     // apply, and on_config_write is not told.
     void store_config(unsigned offset, unsigned size, uint32_t value) EXCLUDES(mutex_);
+    // Which bits the guest may write from now on, until the next reset (registers that lock).
+    void lock_config(unsigned offset, unsigned size, uint32_t writable) EXCLUDES(mutex_);
 
   private:
     class Window;
@@ -153,8 +156,7 @@ class PciFunction {
     unsigned msix_ = 0, msix_vectors_ = 0;  // likewise
     unsigned express_ = 0, last_capability_ = 0;
     std::function<void(unsigned, unsigned)> told_;
-    // Changes of places that were not carried out yet; whoever makes it leave zero does the work.
-    std::atomic<uint32_t> moves_{0};
+    SerialUpdate moves_;
     mutable Mutex mutex_;
     std::unique_ptr<State> state_ GUARDED_BY(mutex_);
 };

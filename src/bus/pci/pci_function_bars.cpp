@@ -89,20 +89,15 @@ PciFunction::Places PciFunction::wanted_places() const {
     return places;
 }
 
-// The address spaces are changed with no lock held, by one thread at a time: one that finds another
-// at it leaves it the work.
 void PciFunction::apply_places() {
-    if (moves_.fetch_add(1, std::memory_order_acq_rel) != 0) return;
-    uint32_t seen;
-    do {
-        seen = moves_.load(std::memory_order_acquire);
+    moves_.request([this] {
         Places places;
         {
             MutexLock lock(mutex_);
             places = wanted_places();
         }
         for (const auto& bar : bars_) move_bar(*bar, places[bar->number]);
-    } while (moves_.fetch_sub(seen, std::memory_order_acq_rel) != seen);
+    });
 }
 
 void PciFunction::move_bar(BarSlot& bar, uint64_t to) {

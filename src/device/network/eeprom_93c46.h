@@ -34,8 +34,8 @@ class Eeprom93c46 {
     Phase phase_ = Phase::kStart;
     bool selected_ = false, clock_ = false, data_out_ = true;
     bool write_enabled_ = false;
-    unsigned bits_ = 0;    // shifted so far
-    uint32_t shift_ = 0;   // what was shifted
+    unsigned bits_ = 0;   // shifted so far
+    uint32_t shift_ = 0;  // what was shifted
     unsigned address_ = 0;
     bool all_words_ = false;  // WRAL
 };

@@ -16,16 +16,26 @@ struct Plain {
     uint32_t offset, writable, reset;
 };
 constexpr Plain kPlain[] = {
-    {kCtrlExt, 0xffffffff, 0}, {kFla, 0, 0},
-    {kFcal, 0xffffffff, 0},    {kFcah, 0xffff, 0},
-    {kFct, 0xffff, 0},         {kFcttv, 0xffff, 0},
-    {kTxcw, 0xc000ffff, 0},    {kLedctl, 0xcfcfcfcf, 0x07068302},
-    {kPba, 0xffff, 0x00100030}, {kFcrtl, 0x8000fff8, 0},
-    {kFcrth, 0xfff8, 0},       {kRxdctl, 0x013f3f3f, 0x00010000},
-    {kRsrpd, 0xfff, 0},        {kTipg, 0x3fffffff, 0x00602008},
-    {kAit, 0xffff, 0},         {kTspmt, 0xffffffff, 0},
-    {kWuc, 0x1b, 0},           {kWufc, 0x000f00ff, 0},
-    {kWus, 0, 0},              {kManc, 0x0fffffff, 0},
+    {kCtrlExt, 0xffffffff, 0},
+    {kFla, 0, 0},
+    {kFcal, 0xffffffff, 0},
+    {kFcah, 0xffff, 0},
+    {kFct, 0xffff, 0},
+    {kFcttv, 0xffff, 0},
+    {kTxcw, 0xc000ffff, 0},
+    {kLedctl, 0xcfcfcfcf, 0x07068302},
+    {kPba, 0xffff, 0x00100030},
+    {kFcrtl, 0x8000fff8, 0},
+    {kFcrth, 0xfff8, 0},
+    {kRxdctl, 0x013f3f3f, 0x00010000},
+    {kRsrpd, 0xfff, 0},
+    {kTipg, 0x3fffffff, 0x00602008},
+    {kAit, 0xffff, 0},
+    {kTspmt, 0xffffffff, 0},
+    {kWuc, 0x1b, 0},
+    {kWufc, 0x000f00ff, 0},
+    {kWus, 0, 0},
+    {kManc, 0x0fffffff, 0},
 };
 
 // What an 82540EM card's EEPROM says beside its address [8254x 5.6].
@@ -35,13 +45,19 @@ struct Word {
 };
 constexpr Word kEepromWords[] = {
     {0x05, 0xffff},  // no version of a boot agent
-    {0x08, 0x0000}, {0x09, 0x0000},
-    {0x0a, 0x4408},  // initialization control 1: valid, auto-negotiation
+    {0x08, 0x0000},
+    {0x09, 0x0000},
+    {0x0a, 0x4408},  // initialization control 1: valid,
+                     // auto-negotiation
     {0x0b, 0x001e},  // subsystem: PRO/1000 MT Desktop
     {0x0c, 0x8086},
-    {0x0d, 0x100e}, {0x0e, 0x8086},
+    {0x0d, 0x100e},
+    {0x0e, 0x8086},
     {0x0f, 0x3040},  // initialization control 2
-    {0x20, 0x0000}, {0x21, 0x7e14}, {0x22, 0x0000}, {0x24, 0x0000},
+    {0x20, 0x0000},
+    {0x21, 0x7e14},
+    {0x22, 0x0000},
+    {0x24, 0x0000},
     {0x2f, 0x0602},  // LED control
 };
 constexpr unsigned kChecksumWord = 0x3f;
@@ -55,7 +71,8 @@ uint32_t ring_mask(bool low) { return low ? 0xfffffff0 : 0xffffffff; }
 
 void set_half(uint64_t& base, bool low, uint32_t value) {
     value &= ring_mask(low);
-    base = low ? (base & ~uint64_t{0xffffffff}) | value : (base & 0xffffffff) | uint64_t{value} << 32;
+    base =
+        low ? (base & ~uint64_t{0xffffffff}) | value : (base & 0xffffffff) | uint64_t{value} << 32;
 }
 
 }  // namespace

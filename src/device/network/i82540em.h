@@ -80,7 +80,6 @@ class I82540em {
     bool write_back(const i82540em::TransmitDescriptor& descriptor, GuestPhys place,
                     const DmaView& dma, uint64_t now);
 
-
     Eeprom93c46 eeprom_;
     Phy88e1011 phy_;
     i82540em::Interrupts interrupts_;
@@ -95,8 +94,8 @@ class I82540em {
     uint64_t rx_base_ = 0;
     uint32_t rx_length_ = 0;
     i82540em::Receiver::Ring rx_;
-    std::vector<uint32_t> plain_;    // registers that are only kept
-    std::vector<std::byte> frame_;   // of receive(), side by side
+    std::vector<uint32_t> plain_;   // registers that are only kept
+    std::vector<std::byte> frame_;  // of receive(), side by side
 };
 
 }  // namespace mynah

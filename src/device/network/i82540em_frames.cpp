@@ -31,8 +31,8 @@ Transmitter::Settings I82540em::transmit_settings(NetworkOffloads offloads) cons
 }
 
 // What is told about a descriptor that is done; true: TXDW is to be raised at once.
-bool I82540em::write_back(const TransmitDescriptor& descriptor, GuestPhys place,
-                          const DmaView& dma, uint64_t now) {
+bool I82540em::write_back(const TransmitDescriptor& descriptor, GuestPhys place, const DmaView& dma,
+                          uint64_t now) {
     if ((descriptor.command & kTxRs) == 0) return false;
     const uint32_t status = (descriptor.status & ~kTxStatusMask) | kTxStatusDd;
     (void)dma.store_release(place + offsetof(TransmitDescriptor, status), status);
@@ -78,8 +78,8 @@ bool I82540em::receive(const NetworkFrame& frame, const DmaView& dma, uint64_t n
     // On the wire it was no shorter than this.
     size_t size = frame.size;
     if (size < ethernet::kMinFrame) {
-        std::fill_n(frame_.begin() + static_cast<std::ptrdiff_t>(size),
-                    ethernet::kMinFrame - size, std::byte{0});
+        std::fill_n(frame_.begin() + static_cast<std::ptrdiff_t>(size), ethernet::kMinFrame - size,
+                    std::byte{0});
         size = ethernet::kMinFrame;
     }
     const auto bytes = std::span<const std::byte>(frame_).first(size);

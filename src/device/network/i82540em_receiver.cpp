@@ -92,8 +92,8 @@ uint32_t Receiver::descriptors_for(size_t frame_size, const Settings& settings) 
     return static_cast<uint32_t>((size + buffer - 1) / buffer);
 }
 
-void Receiver::store(std::span<const std::byte> frame, const Settings& settings,
-                     const DmaView& dma, Ring& ring) {
+void Receiver::store(std::span<const std::byte> frame, const Settings& settings, const DmaView& dma,
+                     Ring& ring) {
     const Verdict verdict = judge_checksums(frame, settings);
     ReceiveDescriptor last{};
     last.status = static_cast<uint8_t>(kRxDd | kRxEop | verdict.status);
@@ -103,8 +103,8 @@ void Receiver::store(std::span<const std::byte> frame, const Settings& settings,
     last.checksum = __builtin_bswap16(sum.folded());
 
     Parts parts;
-    const bool tagged = frame.size() >= kHeaderSize + kVlanTagSize &&
-                        load16(frame, kType) == settings.vlan_type;
+    const bool tagged =
+        frame.size() >= kHeaderSize + kVlanTagSize && load16(frame, kType) == settings.vlan_type;
     if (tagged && settings.strip_vlan) {
         last.status |= kRxVp;
         last.special = load16(frame, kHeaderSize);

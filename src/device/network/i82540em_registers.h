@@ -43,8 +43,7 @@ inline constexpr uint32_t kMdicOpWrite = 1, kMdicOpRead = 2, kMdicInternalPhy = 
 inline constexpr uint32_t kMdicReady = bit(28), kMdicInterrupt = bit(29), kMdicError = bit(30);
 
 // --- Interrupts [8254x 13.4.17 to 13.4.22].
-inline constexpr uint32_t kIcr = 0x00c0, kItr = 0x00c4, kIcs = 0x00c8, kIms = 0x00d0,
-                          kImc = 0x00d8;
+inline constexpr uint32_t kIcr = 0x00c0, kItr = 0x00c4, kIcs = 0x00c8, kIms = 0x00d0, kImc = 0x00d8;
 inline constexpr uint32_t kCauseTxdw = bit(0), kCauseTxqe = bit(1), kCauseLsc = bit(2),
                           kCauseRxdmt0 = bit(4), kCauseRxo = bit(6), kCauseRxt0 = bit(7),
                           kCauseMdac = bit(9), kCauseTxdLow = bit(15);
@@ -58,10 +57,10 @@ inline constexpr uint32_t kRctl = 0x0100, kFcrtl = 0x2160, kFcrth = 0x2168, kRdb
                           kRxcsum = 0x5000, kMta = 0x5200, kRal = 0x5400, kVfta = 0x5600;
 inline constexpr unsigned kMtaWords = 128, kVftaWords = 128, kReceiveAddresses = 16;
 
-inline constexpr uint32_t kRctlEn = bit(1), kRctlSbp = bit(2), kRctlUpe = bit(3),
-                          kRctlMpe = bit(4), kRctlLpe = bit(5), kRctlBam = bit(15),
-                          kRctlVfe = bit(18), kRctlCfien = bit(19), kRctlCfi = bit(20),
-                          kRctlBsex = bit(25), kRctlSecrc = bit(26);
+inline constexpr uint32_t kRctlEn = bit(1), kRctlSbp = bit(2), kRctlUpe = bit(3), kRctlMpe = bit(4),
+                          kRctlLpe = bit(5), kRctlBam = bit(15), kRctlVfe = bit(18),
+                          kRctlCfien = bit(19), kRctlCfi = bit(20), kRctlBsex = bit(25),
+                          kRctlSecrc = bit(26);
 using RctlRdmts = Field<uint32_t, 9, 8>;
 using RctlMo = Field<uint32_t, 13, 12>;
 using RctlBsize = Field<uint32_t, 17, 16>;
@@ -102,8 +101,8 @@ struct ReceiveDescriptor {
     uint16_t special;
 };
 static_assert(sizeof(ReceiveDescriptor) == 16);
-inline constexpr uint8_t kRxDd = 0x01, kRxEop = 0x02, kRxIxsm = 0x04, kRxVp = 0x08,
-                         kRxTcpcs = 0x20, kRxIpcs = 0x40, kRxPif = 0x80;
+inline constexpr uint8_t kRxDd = 0x01, kRxEop = 0x02, kRxIxsm = 0x04, kRxVp = 0x08, kRxTcpcs = 0x20,
+                         kRxIpcs = 0x40, kRxPif = 0x80;
 inline constexpr uint8_t kRxErrorTcp = 0x20, kRxErrorIp = 0x40;
 
 // [8254x 3.3.3, 3.3.6, 3.3.7]: legacy, context and data descriptors.

@@ -147,8 +147,8 @@ FrameOffload Transmitter::insert_sums(std::span<std::byte> frame, const Settings
     if (sums_.ip) insert_sum(frame, plain_.ip_start, plain_.ip_offset, plain_.ip_end);
     if (!sums_.transport) return offload;
     const Context& context = plain_;
-    if (settings.offloads.checksum && context.tu_end == 0 && context.tu_offset >= context.tu_start &&
-        size_t{context.tu_offset} + 2 <= frame.size()) {
+    if (settings.offloads.checksum && context.tu_end == 0 &&
+        context.tu_offset >= context.tu_start && size_t{context.tu_offset} + 2 <= frame.size()) {
         offload.needs_checksum = true;
         offload.checksum_start = context.tu_start;
         offload.checksum_offset = static_cast<uint16_t>(context.tu_offset - context.tu_start);
@@ -196,7 +196,8 @@ void Transmitter::emit_segment(bool last, const Settings& settings, TransmitBatc
     const size_t payload = data_.size() - context.header_length;
     frame_.assign(data_.begin(), data_.end());
     fix_headers(frame_, last);
-    if (sums_.ip) insert_sum(frame_, context.ip_start, context.ip_offset, context.ip_end);
+    if (sums_.ip && context.ipv4)
+        insert_sum(frame_, context.ip_start, context.ip_offset, context.ip_end);
     FrameOffload offload;
     if (can_leave_whole(settings)) {
         offload.needs_checksum = true;

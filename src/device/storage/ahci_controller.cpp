@@ -131,14 +131,15 @@ bool AhciController::eject(unsigned port, bool force) {
 
 void AhciController::reset() {
     index_data_->reset();
+    AhciTask* ready;
     {
         MutexLock hold(lock_);
         chip_.begin_reset();
         while (!chip_.drained()) over_.wait(lock_);
         chip_.reset();
-        update();
+        ready = next();
     }
-    signal();
+    work(ready);
     function_.reset();
 }
 
@@ -148,58 +149,47 @@ uint32_t AhciController::read(uint32_t offset) {
 }
 
 void AhciController::write(uint32_t offset, uint32_t value) {
+    AhciTask* ready;
     {
         MutexLock hold(lock_);
         chip_.write(offset, value);
-        update();
+        ready = next();
     }
-    work();
+    work(ready);
 }
 
-void AhciController::update() {
+AhciTask* AhciController::next() {
     intx_.want(chip_.interrupt());
     if (chip_.take_message()) ++messages_;
+    return chip_.take_ready();
 }
 
-void AhciController::work() {
-    for (;;) {
-        AhciTask* task;
-        {
-            MutexLock hold(lock_);
-            task = chip_.take_ready();
-        }
-        if (task == nullptr) break;
-        const auto status = task->start(task->command.data.work, task->slices.slices());
-        if (!status) continue;
+void AhciController::work(AhciTask* ready) {
+    while (ready != nullptr) {
+        const auto status = ready->start(ready->command.data.work, ready->slices.slices());
         MutexLock hold(lock_);
-        chip_.finished(*task, *status);
-        update();
-        over_.notify_all();
+        if (status) {
+            chip_.finished(*ready, *status);
+            over_.notify_all();
+        }
+        ready = next();
     }
-    signal();
+    intx_.flush();
+    if (messages_.exchange(0) != 0) function_.send_msi(0);
 }
 
 void AhciController::job_done(MediumJob& job, BlockStatus status) {
+    AhciTask* ready;
     {
         MutexLock hold(lock_);
         ++inside_;
         chip_.finished(static_cast<AhciTask&>(job), status);
-        update();
         over_.notify_all();
+        ready = next();
     }
-    work();
+    work(ready);
     MutexLock hold(lock_);
     if (--inside_ == 0) over_.notify_all();
-}
-
-void AhciController::signal() {
-    unsigned messages;
-    {
-        MutexLock hold(lock_);
-        messages = std::exchange(messages_, 0);
-    }
-    intx_.flush();
-    if (messages != 0) function_.send_msi(0);
 }
 
 }  // namespace mynah

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <memory>
@@ -52,10 +53,10 @@ class AhciController final : private MediumJobOwner {
     uint32_t read(uint32_t offset) EXCLUDES(lock_);
     void write(uint32_t offset, uint32_t value) EXCLUDES(lock_);
     void job_done(MediumJob& job, BlockStatus status) override EXCLUDES(lock_);
-    void update() REQUIRES(lock_);
-    // Starts what is ready, then drives the interrupt.
-    void work() EXCLUDES(lock_);
-    void signal() EXCLUDES(lock_);
+    // Says what the interrupt should be; takes a command whose work is to be started.
+    AhciTask* next() REQUIRES(lock_);
+    // Starts the work, and what becomes ready meanwhile; then interrupts.
+    void work(AhciTask* ready) EXCLUDES(lock_);
 
     PciFunction function_;
     PciInterrupt intx_;
@@ -66,7 +67,7 @@ class AhciController final : private MediumJobOwner {
     std::array<std::unique_ptr<AtaDevice>, Ahci::kPortCount> devices_ GUARDED_BY(lock_);
     std::array<CdDrive*, Ahci::kPortCount> drives_ GUARDED_BY(lock_){};
     Ahci chip_ GUARDED_BY(lock_);
-    unsigned messages_ GUARDED_BY(lock_) = 0;
+    std::atomic<unsigned> messages_{0};      // due
     unsigned inside_ GUARDED_BY(lock_) = 0;  // threads of back ends in job_done()
 };
 

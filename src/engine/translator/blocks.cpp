@@ -233,7 +233,9 @@ void Processor::note_jump(const Block& block) {
             .rip = static_cast<uint32_t>(block.rip), .mode = block.mode, .code = block.guarded};
         return;
     }
-    frame_.jumps[HostFrame::jump_index(block.rip)] = {.rip = block.rip, .code = block.guarded};
+    const unsigned index = HostFrame::jump_index(block.rip);
+    frame_.jump_rips[index] = block.rip;
+    frame_.jump_code[index] = block.guarded;
 }
 
 void Processor::invalidate(uint32_t id) {
@@ -245,7 +247,10 @@ void Processor::invalidate(uint32_t id) {
     *link = block.next;
     unlink_incoming(block);
     const unsigned index = HostFrame::jump_index(block.rip);
-    if (frame_.jumps[index].code == block.guarded) frame_.jumps[index] = HostFrame::no_jump(index);
+    if (frame_.jump_code[index] == block.guarded) {
+        frame_.jump_rips[index] = HostFrame::no_jump(index);
+        frame_.jump_code[index] = nullptr;
+    }
     HostFrame::LegacyJump& jump = frame_.legacy_jumps[HostFrame::legacy_jump_index(block.rip)];
     if (legacy_jumped_ && jump.code == block.guarded) jump = {};
     std::erase(pages_[block.page].blocks, id);
@@ -284,7 +289,7 @@ void Processor::invalidate_range(uint64_t watched_page, unsigned begin, unsigned
 }
 
 void Processor::forget_jumps() {
-    for (unsigned i = 0; i < frame_.jumps.size(); ++i) frame_.jumps[i] = HostFrame::no_jump(i);
+    for (unsigned i = 0; i < HostFrame::kJumps; ++i) frame_.jump_rips[i] = HostFrame::no_jump(i);
 }
 
 // Everything is forgotten, and the memory used again.
@@ -307,6 +312,7 @@ void Processor::flush_code() {
     unsettled_.clear();
     core_.tlb_.forget_code();
     forget_jumps();
+    loop_heads_.fill(0);
     if (std::exchange(legacy_jumped_, false)) frame_.legacy_jumps.fill({});
     // What was hot is not translated again before it has shown that it still is.
     for (Heat& heat : heat_) {

@@ -40,7 +40,7 @@ std::span<const GuestInstruction> Processor::decode_again(uint32_t id,
     Translation again(*this, nowhere, id, block.rip, (block.mode & kUngrouped) != 0,
                       block.brief);
     if (block.second_page == 0) {
-        again.decode(bytes.first(in_page));
+        again.decode(bytes.first(in_page), true);
     } else {
         std::memcpy(bytes.data() + in_page,
                     reinterpret_cast<const void*>(pages_[block.second_page].host), size - in_page);

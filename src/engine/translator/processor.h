@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -107,6 +108,14 @@ class Processor final : public Vcpu, private WriteWatch::Listener {
     void link(uint32_t site_id, uint32_t target_id);
     void unlink_incoming(Block& block);
     void note_jump(const Block& block);
+    // Where unrolled loops begin; one may be forgotten for another.
+    static constexpr unsigned kLoopHeadBits = 12;
+    uint64_t& loop_head(uint64_t rip) {
+        const uint32_t hash = static_cast<uint32_t>(rip) * HostFrame::kJumpFactor;
+        return loop_heads_[hash >> (32 - kLoopHeadBits)];
+    }
+    bool is_loop_head(uint64_t rip) { return loop_head(rip) == rip; }
+    void note_loop_head(uint64_t rip) { loop_head(rip) = rip; }
     void invalidate(uint32_t id);
     void invalidate_range(uint64_t watched_page, unsigned begin, unsigned end);
     void forget_jumps();
@@ -190,6 +199,7 @@ class Processor final : public Vcpu, private WriteWatch::Listener {
     std::unique_ptr<GuestInstruction[]> workspace_;
     std::vector<Translation::Cold> cold_;
     std::vector<AccessGroup> groups_;
+    std::array<uint64_t, 1u << kLoopHeadBits> loop_heads_{};
 
     const SoftTlb::Table* stack_table_ = nullptr;  // what HostFrame::stack_tag was taken from
     uint64_t stack_generation_ = 0;

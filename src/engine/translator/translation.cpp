@@ -60,10 +60,11 @@ bool Translation::decode_one(std::span<const std::byte> bytes, GuestInstruction&
     return true;
 }
 
-bool Translation::decode(std::span<const std::byte> bytes) {
+bool Translation::decode(std::span<const std::byte> bytes, bool whole) {
     unsigned offset = 0, branches = 0;
     const unsigned most_branches = brief_ ? 1 : kMaxBranches;
     while (count_ < kMaxDecoded && offset < bytes.size()) {
+        if (!whole && count_ > 0 && processor_.is_loop_head(rip_ + offset)) break;
         GuestInstruction& in = instructions_[count_];
         const auto rest = bytes.subspan(offset);
         if (!decode_one(rest, in)) break;
@@ -76,13 +77,14 @@ bool Translation::decode(std::span<const std::byte> bytes) {
         if (closes_loop(in)) break;
         const BranchKind kind = branch_kind(in.mnemonic());
         if (kind == BranchKind::kConditional && ++branches < most_branches) continue;
-        if (kind != BranchKind::kNone) {
-            break;
-        }
+        if (kind != BranchKind::kNone) break;
     }
     byte_count_ = offset;
     analyse();
-    if (count_ > 0 && closes_loop(instructions_[count_ - 1])) unroll();
+    if (count_ > 0 && closes_loop(instructions_[count_ - 1])) {
+        unroll();
+        processor_.note_loop_head(rip_);
+    }
     if (ungrouped_ || legacy_) {
         for (size_t i = 0; i < count_; ++i) {
             instructions_[i].group = -1;
@@ -125,8 +127,8 @@ bool Translation::closes_loop(const GuestInstruction& in) const {
 // Copies of a loop's body, one behind the other: accesses of several turns share a check, and only
 // the last copy leads back past the guard.
 void Translation::unroll() {
-    constexpr size_t kMostCopies = 4;
     const size_t body = count_;
+    const size_t kMostCopies = body <= 8 ? 8 : 4;
     const size_t copies = std::min(kMostCopies, kMaxInstructions / body);
     for (size_t copy = 1; copy < copies; ++copy) {
         instructions_[count_ - 1].repeats = true;

@@ -17,6 +17,7 @@
 namespace mynah::translator {
 
 class Processor;
+class RegisterChanges;
 
 // One guest instruction of the block being made.
 struct GuestInstruction {
@@ -54,7 +55,8 @@ struct AccessGroup {
     int64_t low = 0, high = 0, aligned_at = 0;
     size_t first = 0, last = 0;  // instructions
     size_t members = 0;          // a single one is checked by itself
-    int64_t moved = 0;           // how far the registers have come since the first
+    uint32_t base_era = 0, index_era = 0;  // of the registers at the first; see RegisterChanges
+    int64_t base_moved = 0, index_moved = 0;
     bool branched = false;       // a conditional jump has come since
     bool parked = false;         // the host address is in HostFrame::parked as well
     uint8_t slot = 0;            // there
@@ -72,8 +74,9 @@ class Translation {
     Translation(Processor& processor, Emitter& emitter, uint32_t block_id, uint64_t rip,
                 bool ungrouped, bool brief);
 
-    // Decodes up to a page's end; false if the first instruction cannot be translated.
-    bool decode(std::span<const std::byte> bytes);
+    // Decodes up to a page's end; false if the first instruction cannot be translated. A block ends
+    // before a loop that has one of its own, unless it is known to be one: `whole`.
+    bool decode(std::span<const std::byte> bytes, bool whole = false);
     // Instead: one instruction that reaches into the next page, whose bytes follow.
     bool decode_crossing(std::span<const std::byte> bytes, unsigned in_page);
     // Emits; false if there was no room.
@@ -84,7 +87,7 @@ class Translation {
     std::span<const GuestInstruction> instructions() const { return {instructions_, count_}; }
     // To be filled in by emit(). Set before.
     void set_trace(BlockTrace* trace) { trace_ = trace; }
-    static constexpr unsigned kMaxInstructions = 64, kMaxDecoded = 40, kMaxBranches = 6;
+    static constexpr unsigned kMaxInstructions = 96, kMaxDecoded = 40, kMaxBranches = 6;
 
     // Code that runs rarely, put behind the block.
     struct Cold {
@@ -164,8 +167,11 @@ class Translation {
     bool groupable(const GuestInstruction& in, GroupAccess& access) const;
     bool keeps_group(const GuestInstruction& in) const;
     void plan_groups();
-    static bool join_group(AccessGroup& group, const GroupAccess& access);
-    static bool follow_group(AccessGroup& group, const GuestInstruction& in);
+    static bool distance(const AccessGroup& group, const RegisterChanges& changes,
+                         int64_t& distance);
+    static bool join_group(AccessGroup& group, const GroupAccess& access, int64_t at);
+    void open_group(GuestInstruction& in, const GroupAccess& access,
+                    const RegisterChanges& changes);
     void settle_group(size_t number, unsigned& slots);
     bool grouped(const GuestInstruction& in, HostMem& mem);
     void check_group(const GuestInstruction& in, const AccessGroup& group);

@@ -8,9 +8,7 @@
 namespace mynah {
 namespace {
 
-uint64_t slot_address(size_t slot) {
-    return micro::kVirtioMmio + slot * virtio::mmio::kRegionSize;
-}
+uint64_t slot_address(size_t slot) { return micro::kVirtioMmio + slot * virtio::mmio::kRegionSize; }
 uint32_t slot_gsi(size_t slot) {
     return micro::kFirstVirtioGsi + static_cast<uint32_t>(slot % micro::kVirtioGsis);
 }

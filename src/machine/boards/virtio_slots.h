@@ -6,9 +6,9 @@
 
 #include "base/result.h"
 #include "bus/io_space.h"
+#include "bus/shared_line.h"
 #include "device/interrupt/interrupt_router.h"
 #include "firmware/acpi_board.h"
-#include "machine/shared_line.h"
 #include "memory/dma_view.h"
 #include "paravirt/virtio/virtio_mmio.h"
 
@@ -17,7 +17,7 @@ namespace mynah {
 // The virtio-mmio devices of the micro board: slot after slot in memory, with the interrupts above
 // the ISA ones; from the ninth device on they are shared.
 class VirtioSlots {
- public:
+  public:
     VirtioSlots(IoSpace& memory_space, InterruptRouter& router, const DmaView& dma)
         : memory_space_(memory_space), router_(router), dma_(dma) {}
 
@@ -27,7 +27,7 @@ class VirtioSlots {
     void reset();
     std::vector<AcpiBoard::VirtioMmio> describe() const;
 
- private:
+  private:
     struct Slot {
         std::unique_ptr<VirtioDevice> device;
         std::unique_ptr<VirtioMmio> transport;  // behind the device it drives

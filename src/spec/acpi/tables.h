@@ -146,6 +146,26 @@ static_assert(sizeof(MadtLocalApic) == 8 && sizeof(MadtIoApic) == 12 &&
               sizeof(MadtSourceOverride) == 10 && sizeof(MadtLocalNmi) == 6 &&
               sizeof(MadtX2Apic) == 16 && sizeof(MadtX2ApicNmi) == 12);
 
+struct Hpet {  // [HPET 3.2.4]
+    TableHeader header;
+    uint32_t block_id;
+    GenericAddress base;
+    uint8_t number;
+    uint16_t minimum_tick;
+    uint8_t attributes;
+};
+static_assert(sizeof(Hpet) == 56);
+
+struct Mcfg {  // [PCI FW 4.1.2]: one segment
+    TableHeader header;
+    uint64_t reserved0;
+    uint64_t base;
+    uint16_t segment;
+    uint8_t first_bus, last_bus;
+    uint32_t reserved1;
+};
+static_assert(sizeof(Mcfg) == 60);
+
 #pragma pack(pop)
 
 namespace fadt_flags {  // [ACPI 5.2.9 table 5.10]

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/result.h"
+#include "host/fd.h"
+
+namespace mynah {
+
+// A Unix socket that listens at a path, for its owner only. Error: names `origin` and why; a path
+// where something that is no abandoned socket lies is left alone.
+Result<Fd> listen_unix(const std::string& path, const std::string& origin);
+
+// A TCP socket that listens at a numeric address; port 0: any that is free. Error: names `origin`.
+Result<Fd> listen_tcp(const std::string& address, uint16_t port, const std::string& origin);
+
+// Which port it got.
+uint16_t port_of(const Fd& listener);
+
+// True if the numeric address is the host's own.
+bool is_loopback(const std::string& address);
+
+}  // namespace mynah
