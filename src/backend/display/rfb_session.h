@@ -18,8 +18,8 @@ namespace mynah {
 
 // What all viewers of one screen have in common.
 struct RfbSettings {
-    std::string name;                     // of the machine
-    std::optional<std::string> password;  // nothing: everybody may look
+    std::string name = {};                     // of the machine
+    std::optional<std::string> password = {};  // nothing: everybody may look
     // Whether a password may be tried now, and what came of it.
     std::function<bool()> may_try = [] { return true; };
     std::function<void(bool passed)> tried = [](bool) {};

@@ -30,12 +30,13 @@ struct VncOptions {
     };
     std::string origin = "--graphics vnc";  // what messages name
     std::string name = "mynah";             // of the machine
-    std::string unix_path;                  // not empty: a Unix socket there
-    std::optional<Tcp> tcp;
-    std::optional<Tcp> web;  // a page with a viewer, and WebSockets
+    std::string unix_path = {};             // not empty: a Unix socket there
+    std::optional<Tcp> tcp = {};
+    std::optional<Tcp> web = {};  // a page with a viewer, and WebSockets
     std::string web_root = "/usr/share/novnc";
-    std::optional<std::string> password;
-    std::function<void(const std::string&)> clipboard;  // text a viewer copied; on the server's thread
+    std::optional<std::string> password = {};
+    // Text a viewer copied; on the server's thread.
+    std::function<void(const std::string&)> clipboard = {};
 };
 
 // A VNC server [RFC 6143] for one screen: any number of viewers up to kConnectionsMost, each with

@@ -32,12 +32,13 @@ class RecordingUsbInterrupts final : public UsbInterrupts {
 };
 
 struct UsbBoard {
-    static constexpr uint64_t kRam = 32 << 20;
+    explicit UsbBoard(uint64_t ram = 32 << 20)
+        : memory([&] {
+              const GuestMemory::Range range{GuestPhys{0}, ram};
+              return GuestMemory::create({&range, 1}).take_value();
+          }()) {}
 
-    std::unique_ptr<GuestMemory> memory = [] {
-        const GuestMemory::Range range{GuestPhys{0}, kRam};
-        return GuestMemory::create({&range, 1}).take_value();
-    }();
+    std::unique_ptr<GuestMemory> memory;
     DmaView dma{*memory};
     ManualClock clock;
     RecordingUsbInterrupts interrupts;

@@ -4,10 +4,10 @@
 // all in one page, or not in the TLB, the run is left to a variant of the block without groups.
 
 #include <algorithm>
-#include <array>
 
 #include "engine/translator/instruction_kind.h"
 #include "engine/translator/processor.h"
+#include "engine/translator/register_changes.h"
 #include "engine/translator/translation.h"
 
 namespace mynah::translator {
@@ -15,7 +15,7 @@ namespace mynah::translator {
 namespace {
 
 constexpr int64_t kMostBytes = 256, kMostStackBytes = 512;
-constexpr size_t kMaxGroups = 32;
+constexpr size_t kMaxGroups = 48;
 constexpr uint8_t kNone = 0xff;
 
 unsigned registers_in_memory(const Instruction& in) {
@@ -52,42 +52,6 @@ bool names_high_byte(const Instruction& in) {
             return true;
     }
     return false;
-}
-
-// By how much an instruction changes a register that it writes; false if that is not known.
-bool register_change(const GuestInstruction& in, unsigned number, int64_t& change) {
-    const auto is_it = [number](const ZydisDecodedOperand& operand) {
-        return operand.type == ZYDIS_OPERAND_TYPE_REGISTER && operand.size == 64 &&
-               general_register(operand.reg.value) == number;
-    };
-    const ZydisDecodedOperand& to = in.operand(0);
-    switch (in.mnemonic()) {
-        case ZYDIS_MNEMONIC_PUSH:
-            change = -8;
-            return number == kRsp && in.width() == 64;
-        case ZYDIS_MNEMONIC_POP:
-            change = 8;
-            return number == kRsp && in.width() == 64 && !is_it(to);
-        case ZYDIS_MNEMONIC_INC: change = 1; return is_it(to);
-        case ZYDIS_MNEMONIC_DEC: change = -1; return is_it(to);
-        case ZYDIS_MNEMONIC_ADD:
-        case ZYDIS_MNEMONIC_SUB:
-            if (!is_it(to) || in.operand(1).type != ZYDIS_OPERAND_TYPE_IMMEDIATE) return false;
-            change = in.mnemonic() == ZYDIS_MNEMONIC_ADD ? in.operand(1).imm.value.s
-                                                         : -in.operand(1).imm.value.s;
-            return true;
-        case ZYDIS_MNEMONIC_LEA: {
-            const auto& mem = in.operand(1).mem;
-            if (!is_it(to) || in.decoded.info.address_width != 64 ||
-                mem.base == ZYDIS_REGISTER_NONE || mem.base == ZYDIS_REGISTER_RIP ||
-                general_register(mem.base) != number || mem.index != ZYDIS_REGISTER_NONE) {
-                return false;
-            }
-            change = mem.disp.value;
-            return true;
-        }
-        default: return false;
-    }
 }
 
 }  // namespace
@@ -180,13 +144,21 @@ bool Translation::keeps_group(const GuestInstruction& in) const {
            mmx_fits(in, alignment);
 }
 
-// Whether the access fits into the group; it is in it then.
-bool Translation::join_group(AccessGroup& group, const GroupAccess& access) {
-    if (access.base != group.base || access.index != group.index || access.scale != group.scale)
-        return false;
+// How far the registers have come since the group's first access; false if that is not known.
+bool Translation::distance(const AccessGroup& group, const RegisterChanges& changes,
+                           int64_t& distance) {
+    if (changes.era(group.base) != group.base_era) return false;
+    distance = changes.moved(group.base) - group.base_moved;
+    if (group.index == kNone) return true;
+    if (changes.era(group.index) != group.index_era) return false;
+    distance += (changes.moved(group.index) - group.index_moved) * group.scale;
+    return true;
+}
+
+// Whether the access, at that place, fits into the group; it is in it then.
+bool Translation::join_group(AccessGroup& group, const GroupAccess& access, int64_t at) {
     // A page that may only be read is not asked for more where maybe nothing is written.
     if (access.writes && !group.writes && group.branched) return false;
-    const int64_t at = access.disp + group.moved;
     const int64_t low = std::min(group.low, at);
     const int64_t high = std::max(group.high, at + access.size);
     if (high - low > (group.stack ? kMostStackBytes : kMostBytes)) return false;
@@ -203,60 +175,55 @@ bool Translation::join_group(AccessGroup& group, const GroupAccess& access) {
     return true;
 }
 
-// Follows what an instruction does to the registers of a group; false if that is not known.
-bool Translation::follow_group(AccessGroup& group, const GuestInstruction& in) {
-    const ZydisMnemonic m = in.mnemonic();
-    if (branch_kind(m) == BranchKind::kConditional) group.branched = true;
-    int64_t change = 0;
-    if (writes_register(in.decoded, group.base)) {
-        if (!register_change(in, group.base, change)) return false;
-        group.moved += change;
-    }
-    if (group.index != kNone && writes_register(in.decoded, group.index)) {
-        if (!register_change(in, group.index, change)) return false;
-        group.moved += change * group.scale;
-    }
-    return group.moved == static_cast<int32_t>(group.moved);
+void Translation::open_group(GuestInstruction& in, const GroupAccess& access,
+                             const RegisterChanges& changes) {
+    in.group = static_cast<int16_t>(groups_.size());
+    in.group_at = static_cast<int32_t>(access.disp);
+    AccessGroup& made = groups_.emplace_back();
+    made = {.base = access.base, .index = access.index, .scale = access.scale};
+    made.stack = access.base == kRsp && access.index == kNone;
+    made.writes = access.writes;
+    made.alignment = access.alignment;
+    made.low = made.aligned_at = access.disp;
+    made.high = access.disp + access.size;
+    made.first = made.last = completed(in);
+    made.members = 1;
+    made.base_era = changes.era(access.base);
+    made.base_moved = changes.moved(access.base);
+    if (access.index == kNone) return;
+    made.index_era = changes.era(access.index);
+    made.index_moved = changes.moved(access.index);
 }
 
 void Translation::plan_groups() {
     groups_.clear();
-    std::array<size_t, kMaxGroups> open;
-    size_t open_count = 0;
+    RegisterChanges changes;
     for (size_t i = 0; i < count_; ++i) {
         GuestInstruction& in = instructions_[i];
         in.group = -1;
         GroupAccess access;
         const bool able = groupable(in, access);
         in.keeps_scratch = able || in.repeats || keeps_group(in);
-        for (size_t k = 0; able && k < open_count; ++k) {
-            AccessGroup& group = groups_[open[k]];
-            if (!join_group(group, access)) continue;
-            in.group = static_cast<int16_t>(open[k]);
-            in.group_at = static_cast<int32_t>(access.disp + group.moved);
+        // The latest group first: one that was given up for want of room is not looked at again.
+        for (size_t g = groups_.size(); able && g-- > 0;) {
+            AccessGroup& group = groups_[g];
+            int64_t at = 0;
+            if (group.base != access.base || group.index != access.index ||
+                group.scale != access.scale || !distance(group, changes, at)) {
+                continue;
+            }
+            at += access.disp;
+            if (at != static_cast<int32_t>(at) || !join_group(group, access, at)) break;
+            in.group = static_cast<int16_t>(g);
+            in.group_at = static_cast<int32_t>(at);
             group.last = i;
             break;
         }
-        if (able && in.group < 0 && groups_.size() < kMaxGroups) {
-            in.group = static_cast<int16_t>(groups_.size());
-            in.group_at = static_cast<int32_t>(access.disp);
-            open[open_count++] = groups_.size();
-            AccessGroup& made = groups_.emplace_back();
-            made = {.base = access.base, .index = access.index, .scale = access.scale};
-            made.stack = access.base == kRsp && access.index == kNone;
-            made.writes = access.writes;
-            made.alignment = access.alignment;
-            made.low = made.aligned_at = access.disp;
-            made.high = access.disp + access.size;
-            made.first = made.last = i;
-            made.members = 1;
+        if (able && in.group < 0 && groups_.size() < kMaxGroups) open_group(in, access, changes);
+        changes.follow(in);
+        if (branch_kind(in.mnemonic()) == BranchKind::kConditional) {
+            for (AccessGroup& group : groups_) group.branched = true;
         }
-        size_t kept = 0;
-        for (size_t k = 0; k < open_count; ++k) {
-            if (follow_group(groups_[open[k]], in)) open[kept++] = open[k];
-        }
-        open_count = kept;
-        if (branch_kind(in.mnemonic()) == BranchKind::kFinal) open_count = 0;
     }
     unsigned slots = 0;
     for (size_t g = 0; g < groups_.size(); ++g) settle_group(g, slots);

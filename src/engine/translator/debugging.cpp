@@ -37,9 +37,10 @@ std::span<const GuestInstruction> Processor::decode_again(uint32_t id,
     std::memcpy(bytes.data(),
                 reinterpret_cast<const void*>(pages_[block.page].host + block.offset), in_page);
     Emitter nowhere(nullptr, nullptr, 0);
-    Translation again(*this, nowhere, id, block.rip, (block.mode & kUngrouped) != 0);
+    Translation again(*this, nowhere, id, block.rip, (block.mode & kUngrouped) != 0,
+                      block.brief);
     if (block.second_page == 0) {
-        again.decode(bytes.first(in_page));
+        again.decode(bytes.first(in_page), true);
     } else {
         std::memcpy(bytes.data() + in_page,
                     reinterpret_cast<const void*>(pages_[block.second_page].host), size - in_page);

@@ -336,9 +336,8 @@ std::string BlockDescription::frame_name(int64_t disp) const {
                           {offsetof(HostFrame, scratch), "scratch"},
                           {offsetof(HostFrame, vectors_live), "vectors are loaded"},
                           {offsetof(HostFrame, x87_live), "x87 is loaded"},
-                          {offsetof(HostFrame, jumps), "jump cache: address"},
-                          {offsetof(HostFrame, jumps) + offsetof(HostFrame::Jump, code),
-                           "jump cache: code"}};
+                          {offsetof(HostFrame, jump_rips), "jump cache: address"},
+                          {offsetof(HostFrame, jump_code), "jump cache: code"}};
     for (const Name& each : names) {
         if (each.at == disp) return each.name;
     }

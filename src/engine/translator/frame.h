@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "engine/translator/block.h"
 #include "engine/translator/emitter.h"
 
 namespace mynah::translator {
@@ -34,22 +35,17 @@ struct alignas(64) HostFrame {
 
     static constexpr uint64_t kNoStack = 0x8000000000000000;  // not canonical
 
-    // Where indirect jumps went: guest address, and the guarded entry of the block there. A block
-    // of another mode never gets in: see Processor::note_jump.
-    static constexpr unsigned kJumpBits = 15;
-    struct Jump {
-        uint64_t rip = 0;
-        const std::byte* code = nullptr;
-    };
-    std::array<Jump, 1u << kJumpBits> jumps;
-
+    // Where indirect jumps went: guest address, and the guarded entry of the block there, by the low
+    // 16 bits of the address. A block of another mode never gets in: see Processor::note_jump.
+    static constexpr unsigned kJumps = 1u << 16;
+    std::array<uint64_t, kJumps> jump_rips;
+    std::array<const std::byte*, kJumps> jump_code;
+    static unsigned jump_index(uint64_t rip) { return rip & (kJumps - 1); }
     // An entry that stands for nothing holds an address that belongs to another.
-    static Jump no_jump(unsigned index) { return {.rip = index == 0 ? 1u : 0u, .code = nullptr}; }
+    static uint64_t no_jump(unsigned index) { return index == 0 ? 1u : 0u; }
 
-    static constexpr uint32_t kJumpFactor = 0x9e3779b1;
-    static unsigned jump_index(uint64_t rip) {
-        return (static_cast<uint32_t>(rip) * kJumpFactor) >> (32 - kJumpBits);
-    }
+    // Of brief blocks, by number: how often they were entered by their guard of late.
+    std::array<uint16_t, kMaxBlocks> entries;
 
     // The same for code of 16 and 32 bits, of all its modes. No mode has the number 0. Without
     // initialisers: the frame lies in memory that is zero, and most guests never touch these.
@@ -59,6 +55,7 @@ struct alignas(64) HostFrame {
         uint32_t mode;
         const std::byte* code;
     };
+    static constexpr uint32_t kJumpFactor = 0x9e3779b1;
     std::array<LegacyJump, 1u << kLegacyJumpBits> legacy_jumps;
     static unsigned legacy_jump_index(uint64_t rip) {
         return (static_cast<uint32_t>(rip) * kJumpFactor) >> (32 - kLegacyJumpBits);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -102,11 +103,19 @@ class Processor final : public Vcpu, private WriteWatch::Listener {
     uint32_t code_page(uint64_t linear);
     uint64_t page_behind(uint32_t page) const;
     bool guard_mended(uint32_t block);
-    uint32_t translate_here(bool ungrouped);
+    uint32_t translate_here(bool ungrouped, bool hot);
     uint32_t new_site(const ExitSite& site);
     void link(uint32_t site_id, uint32_t target_id);
     void unlink_incoming(Block& block);
     void note_jump(const Block& block);
+    // Where unrolled loops begin; one may be forgotten for another.
+    static constexpr unsigned kLoopHeadBits = 12;
+    uint64_t& loop_head(uint64_t rip) {
+        const uint32_t hash = static_cast<uint32_t>(rip) * HostFrame::kJumpFactor;
+        return loop_heads_[hash >> (32 - kLoopHeadBits)];
+    }
+    bool is_loop_head(uint64_t rip) { return loop_head(rip) == rip; }
+    void note_loop_head(uint64_t rip) { loop_head(rip) = rip; }
     void invalidate(uint32_t id);
     void invalidate_range(uint64_t watched_page, unsigned begin, unsigned end);
     void forget_jumps();
@@ -172,6 +181,7 @@ class Processor final : public Vcpu, private WriteWatch::Listener {
         uint8_t runs = 0;
     };
     static constexpr unsigned kHeatBits = 18;
+    static constexpr uint8_t kHot = 0xfe;         // it is not to be brief
     static constexpr uint8_t kTranslated = 0xff;  // it was translated, for some address
     std::vector<Heat> heat_;
     uint8_t& heat(uintptr_t host) {
@@ -183,10 +193,13 @@ class Processor final : public Vcpu, private WriteWatch::Listener {
     }
     uint64_t heat_clears_ = 0;  // BlockCache::clears() when they began
     void cool_down();
+    uint64_t promoted_at_ = 0;  // TSC
+    void promote();
 
     std::unique_ptr<GuestInstruction[]> workspace_;
     std::vector<Translation::Cold> cold_;
     std::vector<AccessGroup> groups_;
+    std::array<uint64_t, 1u << kLoopHeadBits> loop_heads_{};
 
     const SoftTlb::Table* stack_table_ = nullptr;  // what HostFrame::stack_tag was taken from
     uint64_t stack_generation_ = 0;
@@ -219,7 +232,7 @@ class Processor final : public Vcpu, private WriteWatch::Listener {
     // Only with TranslatorOptions::lockstep.
     std::unique_ptr<WriteLog> write_log_;
 
-    uint64_t flushes_ = 0, translated_ = 0, emitted_ = 0, guest_translated_ = 0, links_ = 0, entries_ = 0, slow_ = 0;
+    uint64_t flushes_ = 0, promotions_ = 0, translated_ = 0, emitted_ = 0, guest_translated_ = 0, links_ = 0, entries_ = 0, slow_ = 0;
     uint64_t cold_runs_ = 0, guards_ = 0, indirect_ = 0, handled_exits_ = 0;
     uint64_t interpreted_elsewhere_ = 0;
     std::map<ZydisMnemonic, uint64_t> interpreted_;  // handlers run, of blocks flushed since

@@ -122,19 +122,17 @@ bool Translation::load_target(const GuestInstruction& in) {
 // To the address in kScratch0. undo: what to add to RSP if that is no address at all and the
 // instruction has to be run again, by the interpreter.
 void Translation::jump_indirect(const GuestInstruction& in, int32_t undo) {
-    e_.imul_imm(kScratch1, kScratch0, static_cast<int32_t>(HostFrame::kJumpFactor), false);
-    e_.shift_right(kScratch1, 32 - HostFrame::kJumpBits, false);
-    e_.alu(Alu::kAdd, kScratch1, kScratch1, false);
-    const auto jump = [&](size_t field) {
-        HostMem mem = frame(offsetof(HostFrame, jumps) + field);
+    e_.zero_extend16(kScratch1, kScratch0);
+    const auto entry = [&](size_t table) {
+        HostMem mem = frame(table);
         mem.index = kScratch1;
         mem.scale_shift = 3;
         return mem;
     };
-    e_.alu(Alu::kCmp, kScratch0, jump(offsetof(HostFrame::Jump, rip)));
+    e_.alu(Alu::kCmp, kScratch0, entry(offsetof(HostFrame, jump_rips)));
     Label miss;
     e_.jcc(Condition::kNz, miss);
-    e_.jmp_mem(jump(offsetof(HostFrame::Jump, code)));
+    e_.jmp_mem(entry(offsetof(HostFrame, jump_code)));
     e_.bind(miss);
     e_.call_to(processor_.thunks_.exit_indirect);
     e_.dword(processor_.new_site({.target = in.rip,

@@ -17,6 +17,7 @@
 namespace mynah::translator {
 
 class Processor;
+class RegisterChanges;
 
 // One guest instruction of the block being made.
 struct GuestInstruction {
@@ -54,7 +55,8 @@ struct AccessGroup {
     int64_t low = 0, high = 0, aligned_at = 0;
     size_t first = 0, last = 0;  // instructions
     size_t members = 0;          // a single one is checked by itself
-    int64_t moved = 0;           // how far the registers have come since the first
+    uint32_t base_era = 0, index_era = 0;  // of the registers at the first; see RegisterChanges
+    int64_t base_moved = 0, index_moved = 0;
     bool branched = false;       // a conditional jump has come since
     bool parked = false;         // the host address is in HostFrame::parked as well
     uint8_t slot = 0;            // there
@@ -67,11 +69,14 @@ struct AccessGroup {
 // into memory before, which also makes faults precise.
 class Translation {
   public:
+    // brief: code that has yet to show that it is hot. Its block ends at the first branch and counts
+    // how often it is entered by its guard.
     Translation(Processor& processor, Emitter& emitter, uint32_t block_id, uint64_t rip,
-                bool ungrouped);
+                bool ungrouped, bool brief);
 
-    // Decodes up to a page's end; false if the first instruction cannot be translated.
-    bool decode(std::span<const std::byte> bytes);
+    // Decodes up to a page's end; false if the first instruction cannot be translated. A block ends
+    // before a loop that has one of its own, unless it is known to be one: `whole`.
+    bool decode(std::span<const std::byte> bytes, bool whole = false);
     // Instead: one instruction that reaches into the next page, whose bytes follow.
     bool decode_crossing(std::span<const std::byte> bytes, unsigned in_page);
     // Emits; false if there was no room.
@@ -82,7 +87,7 @@ class Translation {
     std::span<const GuestInstruction> instructions() const { return {instructions_, count_}; }
     // To be filled in by emit(). Set before.
     void set_trace(BlockTrace* trace) { trace_ = trace; }
-    static constexpr unsigned kMaxInstructions = 64, kMaxDecoded = 40, kMaxBranches = 6;
+    static constexpr unsigned kMaxInstructions = 96, kMaxDecoded = 40, kMaxBranches = 6;
 
     // Code that runs rarely, put behind the block.
     struct Cold {
@@ -162,8 +167,11 @@ class Translation {
     bool groupable(const GuestInstruction& in, GroupAccess& access) const;
     bool keeps_group(const GuestInstruction& in) const;
     void plan_groups();
-    static bool join_group(AccessGroup& group, const GroupAccess& access);
-    static bool follow_group(AccessGroup& group, const GuestInstruction& in);
+    static bool distance(const AccessGroup& group, const RegisterChanges& changes,
+                         int64_t& distance);
+    static bool join_group(AccessGroup& group, const GroupAccess& access, int64_t at);
+    void open_group(GuestInstruction& in, const GroupAccess& access,
+                    const RegisterChanges& changes);
     void settle_group(size_t number, unsigned& slots);
     bool grouped(const GuestInstruction& in, HostMem& mem);
     void check_group(const GuestInstruction& in, const AccessGroup& group);
@@ -249,6 +257,7 @@ class Translation {
     void legacy_push_return(const GuestInstruction& in);
     void legacy_jump_indirect(const GuestInstruction& in);
 
+    void count_entry();
     void emit_cold();
     void note_step();
 
@@ -269,7 +278,7 @@ class Translation {
     bool vectors_loaded_ = false;
     bool x87_loaded_ = false;
     const GuestInstruction* x87_last_ = nullptr;  // whose address the guest's FIP does not show yet
-    const bool ungrouped_;
+    const bool ungrouped_, brief_;
     int held_group_ = -1;  // whose host address is in kScratch1
     uint64_t checked_groups_ = 0;  // whose check lies behind
     std::vector<AccessGroup>& groups_;
