@@ -172,7 +172,7 @@ Result<std::unique_ptr<Board>> Machine::make_pc_board(const BoardContext& contex
                        .firmware = firmware_ ? &*firmware_ : nullptr,
                        .disks = disks,
                        .serial = serial,
-                       .physical_bits = cpuid_->physical_bits(),
+                       .cpuid = *cpuid_,
                        .smi = [this] { raise_smi(); },
                        .panicked = [this] { stop(StopReason::kPanicked); }};
     return std::unique_ptr<Board>(TRY(PcBoard::create(context, parts)));

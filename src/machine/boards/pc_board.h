@@ -34,6 +34,7 @@
 #include "device/timer/interval_timer.h"
 #include "device/timer/real_time_clock.h"
 #include "device/usb/xhci_controller.h"
+#include "cpu/cpuid_policy.h"
 #include "firmware/acpi_board.h"
 #include "machine/boards/board.h"
 #include "machine/boards/pc_firmware.h"
@@ -48,7 +49,7 @@ struct PcBoardParts {
     PcFirmware* firmware;                       // null: a kernel is entered directly
     std::span<BlockBackend* const> disks;       // as config.disks; null: a drive without a CD
     std::span<CharacterBackend* const> serial;  // COM1 first; null: the port is not there
-    unsigned physical_bits;                     // of the processors' addresses
+    const CpuidPolicy& cpuid;                   // of the processors
     std::function<void()> smi;                  // to the processor that runs on the calling thread
     std::function<void()> panicked;             // the guest says so
 };
@@ -117,6 +118,8 @@ class PcBoard final : public Board {
     void offer_acpi_tables();
     AcpiBoard describe();
     AcpiBoard::Pci describe_pci();
+    std::vector<std::byte> smbios_tables() const;
+    Result<void> write_tables_without_firmware();
 
     const BoardContext at_;
     const PcBoardParts parts_;
