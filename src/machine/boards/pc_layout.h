@@ -40,6 +40,10 @@ inline constexpr uint16_t kFirmwareConfig = 0x510;
 inline constexpr uint16_t kPciConfig = 0xcf8;
 inline constexpr uint16_t kResetControl = 0xcf9;
 
+inline constexpr uint16_t kVgaPorts = 0x3b0, kVgaPortCount = 0x30;
+inline constexpr uint16_t kDispiPorts = 0x1ce, kDispiPortCount = 4;
+inline constexpr uint64_t kVgaWindow = 0xa0000, kVgaWindowBytes = 0x20000;
+
 inline constexpr unsigned kKeyboardIrq = 1, kRtcIrq = 8, kSciIrq = 9, kMouseIrq = 12;
 
 struct ComPort {
