@@ -14,6 +14,8 @@ namespace mynah::pc {
 // the space of PCI devices, as firmwares for this chipset lay them out.
 inline constexpr uint64_t kLowMemoryLimit = 0xb0000000, kLowMemory = 0x80000000;
 inline constexpr uint64_t kFourGib = 0x100000000;
+// With so much memory there is room for PCI devices within 40 bits of address.
+inline constexpr uint64_t kMemoryOf40Bits = uint64_t{512} << 30;
 
 // Memory that is not RAM: firmware, and what devices take (video memory, option ROMs).
 inline constexpr uint64_t kFirmwareLimit = uint64_t{16} << 20;
