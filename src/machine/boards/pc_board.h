@@ -43,11 +43,15 @@
 
 namespace mynah {
 
+class NetworkBackend;
+class Piix3Ide;
+
 // What the PC board has beside the sockets every board has. All outlive it.
 struct PcBoardParts {
     const MachineConfig& config;
     PcFirmware* firmware;                       // null: a kernel is entered directly
     std::span<BlockBackend* const> disks;       // as config.disks; null: a drive without a CD
+    std::span<NetworkBackend* const> networks;  // as config.networks
     std::span<CharacterBackend* const> serial;  // COM1 first; null: the port is not there
     const CpuidPolicy& cpuid;                   // of the processors
     std::function<void()> smi;                  // to the processor that runs on the calling thread
@@ -100,6 +104,7 @@ class PcBoard final : public Board {
     Result<void> add_devices();
     Result<void> add_storage();
     Result<void> add_network();
+    Result<void> add_network_card(unsigned index);
     Result<void> add_display();
     Result<void> add_usb();
     Result<void> add_disk(size_t index);
@@ -168,6 +173,8 @@ class PcBoard final : public Board {
     std::optional<Screen> screen_;
     AhciController* sata_ = nullptr;
     unsigned sata_ports_ = 0;
+    Piix3Ide* ide_ = nullptr;
+    unsigned ide_places_ = 0;
     XhciController* usb_ = nullptr;
     bool has_display_ = false;
     std::vector<uint32_t> apic_ids_;
