@@ -8,6 +8,7 @@
 
 #include "backend/character/character_backend.h"
 #include "backend/entropy/entropy_source.h"
+#include "backend/network/network_backend.h"
 #include "base/result.h"
 #include "base/worker_executor.h"
 #include "bus/host_clock.h"
@@ -78,6 +79,7 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
     RunControl control_;
     WorkerExecutor slow_work_;
     std::vector<std::unique_ptr<BlockBackend>> disks_;
+    std::vector<std::unique_ptr<NetworkBackend>> networks_;
     HostEntropy entropy_;
     std::optional<PcFirmware> firmware_;
     std::optional<KernelFiles> kernel_;
