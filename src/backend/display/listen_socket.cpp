@@ -91,6 +91,10 @@ Result<Fd> listen_tcp(const std::string& address, uint16_t port, const std::stri
     return listener;
 }
 
+bool is_port_free(const std::string& address, uint16_t port) {
+    return listen_tcp(address, port, "").ok();
+}
+
 uint16_t port_of(const Fd& listener) {
     Address address{};
     socklen_t length = sizeof address;
