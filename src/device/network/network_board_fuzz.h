@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "device/network/e1000.h"
+#include "device/network/rtl8139.h"
 #include "testing/byte_board.h"
 #include "testing/packet_builder.h"
 #include "testing/pci_card_slot.h"
@@ -58,7 +59,7 @@ class NetworkCardBoard {
     }
     void deliver(ByteSource& source) {
         const uint64_t kind = source.take(1);
-        TcpPacket packet{kMac, kMac, 1, 2, 3, 4, 5, 6, 7, std::vector<std::byte>(source.take(2))};
+        TcpPacket packet{kMac, kMac, 1, 2, 3, 4, 5, 6, 7, std::vector<std::byte>(source.take(2) % 65000)};
         auto frame = (kind & 1) != 0 ? make_frame(kind < 128 ? kMac : kBroadcastAddress, kMac,
                                                   14 + packet.payload.size() % 20000)
                                      : make_tcp4(packet);
@@ -109,6 +110,29 @@ inline void drive_e1000(std::span<const uint8_t> bytes) {
                                        kMdic, kEecd, kRxcsum, kTidv,  kTxdctl, kVfta, kMta};
         const uint32_t offset = kOften[source.take(1) % std::size(kOften)];
         memory.write(offset, 4, source.take(source.take(1) % 2 == 0 ? 1 : 4));
+    });
+    board.run(bytes);
+}
+
+inline void drive_rtl8139(std::span<const uint8_t> bytes) {
+    using namespace rtl8139;
+    NetworkCardBoard<Rtl8139> board;
+    SpaceWindow ports(board.slot().ports(), board.place(0, 0xc000));
+    SpaceWindow memory(board.slot().memory_space(), board.place(1, 0xfe000000));
+    const bool plus = !bytes.empty() && (bytes[0] & 1) != 0;
+    memory.write(kCr, 1, kCrRe | kCrTe);
+    memory.write(kRcr, 4, kRcrAap | kRcrAb | kRcrAm);
+    if (plus) memory.write(kCpcr, 2, kCpcrTransmit | kCpcrReceive | kCpcrChecksum);
+    board.board().add(ports, kWindow, 4);
+    board.board().add(memory, kWindow, 8);
+    // The registers that matter, hit more often than chance would.
+    board.board().add([&memory](ByteSource& source) {
+        constexpr unsigned kOften[] = {kTsd0,  kTsad0, kRbstart, kCapr, kCr,      kRcr,
+                                       kTnpds, kRdsar, kTppoll,  kCpcr, kTppoll,  kTsd0 + 4,
+                                       kIsr,   kImr,   kDtccr,   kTcr,  kTimerInt};
+        const unsigned offset = kOften[source.take(1) % std::size(kOften)];
+        const unsigned size = 1u << source.take(1) % 3;
+        memory.write(offset, size, source.take(size));
     });
     board.run(bytes);
 }
