@@ -88,6 +88,9 @@ Result<void> Machine::build() {
     }
     const uint64_t tsc_hz = host_tsc_hz();
     cpuid_ = TRY(CpuidPolicy::create(config_.cpu, config_.topology, tsc_hz));
+    // UEFI firmware maps all that can be addressed, page by page, before it does anything else; and
+    // takes more than 40 bits for the truth.
+    if (is_pc() && config_.memory_bytes <= pc::kMemoryOf40Bits) cpuid_->limit_physical_bits(40);
     const uint32_t vcpus = config_.topology.vcpus();
     if (cpuid_->apic_id(vcpus - 1) > kLargestApicId) {
         return Error("--vcpus: so many sockets, cores and threads need APIC ids above 254");
@@ -163,8 +166,11 @@ Result<std::unique_ptr<Board>> Machine::make_micro_board(
 
 Result<std::unique_ptr<Board>> Machine::make_pc_board(const BoardContext& context,
                                                       std::span<CharacterBackend* const> serial) {
+    std::vector<BlockBackend*> disks;
+    for (const auto& disk : disks_) disks.push_back(disk.get());
     PcBoardParts parts{.config = config_,
                        .firmware = firmware_ ? &*firmware_ : nullptr,
+                       .disks = disks,
                        .serial = serial,
                        .physical_bits = cpuid_->physical_bits(),
                        .smi = [this] { raise_smi(); },

@@ -19,6 +19,11 @@ class HidDevice : public UsbDevice, public HidEventSink {
   public:
     // What the host set, for a test to look at.
     bool boot_protocol() const EXCLUDES(mutex_);
+    // The guest has configured it.
+    bool in_use() const EXCLUDES(mutex_) {
+        MutexLock lock(mutex_);
+        return configured();
+    }
 
   protected:
     static constexpr uint8_t kEndpoint = 1;

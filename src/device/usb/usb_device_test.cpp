@@ -38,8 +38,7 @@ class DirectPipes final : public UsbPipes, public UsbHost {
     }
     GuestReply in(uint8_t endpoint, uint32_t size) override {
         Bytes data(size);
-        const UsbReply reply =
-            device_.in(endpoint & 15, std::as_writable_bytes(std::span(data)));
+        const UsbReply reply = device_.in(endpoint & 15, std::as_writable_bytes(std::span(data)));
         data.resize(reply.size);
         short_packet = reply.short_packet;
         let_work();

@@ -11,40 +11,90 @@ namespace mynah {
 namespace {
 
 // Buttons 1 to 5 and three bits of padding, common to both report descriptors [HID 1.11 6.2.2].
-#define MYNAH_HID_BUTTONS                                                            \
-    0x05, 0x09, 0x19, 0x01, 0x29, 0x05, /* usage page buttons, usages 1 to 5 */      \
-        0x15, 0x00, 0x25, 0x01,         /* logical 0 to 1 */                         \
-        0x95, 0x05, 0x75, 0x01,         /* five of one bit */                        \
-        0x81, 0x02,                     /* input: data, variable, absolute */        \
+#define MYNAH_HID_BUTTONS                                                          \
+    0x05, 0x09, 0x19, 0x01, 0x29, 0x05,    /* usage page buttons, usages 1 to 5 */ \
+        0x15, 0x00, 0x25, 0x01,            /* logical 0 to 1 */                    \
+        0x95, 0x05, 0x75, 0x01,            /* five of one bit */                   \
+        0x81, 0x02,                        /* input: data, variable, absolute */   \
         0x95, 0x01, 0x75, 0x03, 0x81, 0x01 /* padding: constant */
 // Wheel and horizontal wheel (consumer page, AC pan), relative.
-#define MYNAH_HID_WHEELS                                                             \
-    0x05, 0x01, 0x09, 0x38, 0x15, 0x81, 0x25, 0x7f, 0x35, 0x00, 0x45, 0x00, 0x75,    \
-        0x08, 0x95, 0x01, 0x81, 0x06, 0x05, 0x0c, 0x0a, 0x38, 0x02, 0x81, 0x06
+#define MYNAH_HID_WHEELS                                                                      \
+    0x05, 0x01, 0x09, 0x38, 0x15, 0x81, 0x25, 0x7f, 0x35, 0x00, 0x45, 0x00, 0x75, 0x08, 0x95, \
+        0x01, 0x81, 0x06, 0x05, 0x0c, 0x0a, 0x38, 0x02, 0x81, 0x06
 
 std::vector<uint8_t> mouse_reports() {
     return {
-        0x05, 0x01, 0x09, 0x02, 0xa1, 0x01,  // generic desktop, mouse, application
-        0x09, 0x01, 0xa1, 0x00,              // pointer, physical
+        0x05,
+        0x01,
+        0x09,
+        0x02,
+        0xa1,
+        0x01,  // generic desktop, mouse, application
+        0x09,
+        0x01,
+        0xa1,
+        0x00,  // pointer, physical
         MYNAH_HID_BUTTONS,
-        0x05, 0x01, 0x09, 0x30, 0x09, 0x31,              // X, Y
-        0x15, 0x81, 0x25, 0x7f, 0x75, 0x08, 0x95, 0x02,  // -127 to 127, two bytes
-        0x81, 0x06,                                      // input: data, variable, relative
+        0x05,
+        0x01,
+        0x09,
+        0x30,
+        0x09,
+        0x31,  // X, Y
+        0x15,
+        0x81,
+        0x25,
+        0x7f,
+        0x75,
+        0x08,
+        0x95,
+        0x02,  // -127 to 127, two bytes
+        0x81,
+        0x06,  // input: data, variable, relative
         MYNAH_HID_WHEELS,
-        0xc0, 0xc0,
+        0xc0,
+        0xc0,
     };
 }
 
 std::vector<uint8_t> tablet_reports() {
     return {
-        0x05, 0x01, 0x09, 0x02, 0xa1, 0x01,  // generic desktop, mouse, application
-        0x09, 0x01, 0xa1, 0x00,              // pointer, physical
+        0x05,
+        0x01,
+        0x09,
+        0x02,
+        0xa1,
+        0x01,  // generic desktop, mouse, application
+        0x09,
+        0x01,
+        0xa1,
+        0x00,  // pointer, physical
         MYNAH_HID_BUTTONS,
-        0x05, 0x01, 0x09, 0x30, 0x09, 0x31,                          // X, Y
-        0x15, 0x00, 0x26, 0xff, 0x7f, 0x35, 0x00, 0x46, 0xff, 0x7f,  // 0 to 7fffh
-        0x75, 0x10, 0x95, 0x02, 0x81, 0x02,                          // two words, absolute
+        0x05,
+        0x01,
+        0x09,
+        0x30,
+        0x09,
+        0x31,  // X, Y
+        0x15,
+        0x00,
+        0x26,
+        0xff,
+        0x7f,
+        0x35,
+        0x00,
+        0x46,
+        0xff,
+        0x7f,  // 0 to 7fffh
+        0x75,
+        0x10,
+        0x95,
+        0x02,
+        0x81,
+        0x02,  // two words, absolute
         MYNAH_HID_WHEELS,
-        0xc0, 0xc0,
+        0xc0,
+        0xc0,
     };
 }
 
@@ -84,8 +134,8 @@ bool UsbPointer::apply(const HidEvent& event, State& to) const {
             for (unsigned i = 0; i < kButtons.size(); ++i) {
                 if (kButtons[i] != event.code) continue;
                 const auto bit = static_cast<uint8_t>(1u << i);
-                to.buttons = static_cast<uint8_t>(event.value != 0 ? to.buttons | bit
-                                                                   : to.buttons & ~bit);
+                to.buttons =
+                    static_cast<uint8_t>(event.value != 0 ? to.buttons | bit : to.buttons & ~bit);
                 return true;
             }
             return false;
@@ -113,8 +163,8 @@ void UsbPointer::events(std::span<const HidEvent> batch) {
         bool changed = false;
         for (const HidEvent& event : batch) changed |= apply(event, next);
         if (!changed) return;
-        const bool merges =
-            !queue_.empty() && (queue_.back().buttons == next.buttons || queue_.size() >= kMaxQueued);
+        const bool merges = !queue_.empty() &&
+                            (queue_.back().buttons == next.buttons || queue_.size() >= kMaxQueued);
         if (!merges) {
             queue_.push_back(next);
         } else {

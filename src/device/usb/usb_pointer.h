@@ -20,8 +20,8 @@ class UsbPointer : public HidDevice {
     using HidDevice::HidDevice;
 
     struct State {
-        uint8_t buttons = 0;        // bits: left, right, middle, side, extra
-        int32_t x = 0, y = 0;       // absolute, or what is left to tell
+        uint8_t buttons = 0;         // bits: left, right, middle, side, extra
+        int32_t x = 0, y = 0;        // absolute, or what is left to tell
         int32_t wheel = 0, pan = 0;  // what is left to tell
     };
     virtual bool absolute() const = 0;

@@ -28,8 +28,8 @@ uint64_t XhciDriver::put(Ring& ring, Trb trb) {
     if (++ring.at == Ring::kSize - 1) {
         Trb link{};
         link.parameter = ring.base;
-        link.control = TrbType::with(kToggleCycle | (ring.cycle ? kCycle : 0), kLink) |
-                       (trb.control & kChain);
+        link.control =
+            TrbType::with(kToggleCycle | (ring.cycle ? kCycle : 0), kLink) | (trb.control & kChain);
         EXPECT_TRUE(memory_.store(GuestPhys(ring.base + ring.at * sizeof(Trb)), link));
         ring.at = 0;
         ring.cycle = !ring.cycle;
@@ -159,8 +159,7 @@ uint8_t XhciDriver::configure_endpoints(uint8_t slot,
         endpoint.words[1] =
             EndpointPacketSize::with(EndpointKind::with(6, wanted.kind), wanted.packet);
         endpoint.words[2] = static_cast<uint32_t>(ring.base | kDequeueCycle);
-        EXPECT_TRUE(
-            memory_.store(GuestPhys(input + (wanted.index + 1) * kContextSize), endpoint));
+        EXPECT_TRUE(memory_.store(GuestPhys(input + (wanted.index + 1) * kContextSize), endpoint));
     }
     return command(kConfigureEndpoint, input, slot).code;
 }
@@ -225,7 +224,8 @@ uint32_t XhciDriver::endpoint_state(uint8_t slot, uint8_t index) {
 void XhciDriver::recover(uint8_t slot, uint8_t index) {
     if (endpoint_state(slot, index) == kEndpointRunning) {
         Trb trb{0, 0, 0};
-        trb.control = TrbSlot::with(TrbEndpoint::with(TrbType::with(0, kStopEndpoint), index), slot);
+        trb.control =
+            TrbSlot::with(TrbEndpoint::with(TrbType::with(0, kStopEndpoint), index), slot);
         put(command_ring_, trb);
         write(kDoorbells, 0);
         events();
@@ -255,8 +255,8 @@ GuestReply XhciPipes::reply(XhciDriver::TransferResult result, uint32_t size, bo
     }
     if (!in || !reply.ok()) return reply;
     reply.data.resize(size - std::min(size, result.residue));
-    EXPECT_TRUE(driver_.memory().read(GuestPhys(buffer_),
-                                      std::as_writable_bytes(std::span(reply.data))));
+    EXPECT_TRUE(
+        driver_.memory().read(GuestPhys(buffer_), std::as_writable_bytes(std::span(reply.data))));
     return reply;
 }
 
@@ -280,7 +280,8 @@ GuestReply XhciPipes::in(uint8_t endpoint, uint32_t size) {
 GuestReply XhciPipes::out(uint8_t endpoint, const Bytes& data) {
     const uint8_t index = index_of(endpoint);
     EXPECT_TRUE(driver_.memory().write(GuestPhys(buffer_), std::as_bytes(std::span(data))));
-    const auto result = driver_.transfer(slot_, index, buffer_, static_cast<uint32_t>(data.size()), cut_);
+    const auto result =
+        driver_.transfer(slot_, index, buffer_, static_cast<uint32_t>(data.size()), cut_);
     GuestReply answer = reply(result, 0, false);
     if (answer.status == GuestStatus::kPending) driver_.recover(slot_, index);
     return answer;

@@ -110,6 +110,7 @@ VcpuStatistics Processor::statistics() const {
     statistics.counters["blocks translated"] = translated_;
     statistics.counters["host bytes translated to"] = emitted_;
     statistics.counters["guest instructions translated"] = guest_translated_;
+    statistics.counters["blocks made longer"] = promotions_;
     statistics.counters["links made"] = links_;
     statistics.counters["code cache flushes"] = flushes_ - 1;
     statistics.counters["entries into translated code"] = entries_;
@@ -212,6 +213,7 @@ VcpuExit Processor::run(uint64_t instruction_limit) {
             if (core_.signals_.take_alarm()) {
                 pending_link_ = 0;
                 drain();
+                promote();
             }
         }
         if (core_.signalled() && !core_.s.interrupt_shadow) [[unlikely]] {
@@ -230,7 +232,7 @@ VcpuExit Processor::run(uint64_t instruction_limit) {
             if (id == 0 && ungrouped) {
                 const uint32_t link = pending_link_;
                 const uint64_t flushes = flushes_;
-                id = translate_here(true);
+                id = translate_here(true, false);
                 pending_link_ = flushes == flushes_ ? link : 0;
             }
             alive = id != 0 ? run_translated(id) : interpret();
@@ -359,7 +361,25 @@ void Processor::cool_down() {
     if (heat_clears_ == core_.blocks_->clears()) return;
     heat_clears_ = core_.blocks_->clears();
     for (Heat& heat : heat_) {
-        if (heat.runs != kTranslated) heat.runs = 0;
+        if (heat.runs < kHot) heat.runs = 0;
+    }
+}
+
+// Gives up the brief blocks that were entered often of late: they are made anew when they are
+// wanted next. Alarms, such as the guest's timer, come often enough for that where something is hot.
+void Processor::promote() {
+    constexpr uint64_t kInterval = 4'000'000;  // cycles: not at each of a burst of alarms
+    if (options_.brief_entries == 0) return;
+    const uint64_t now = __builtin_ia32_rdtsc();
+    if (now - promoted_at_ < kInterval) return;
+    promoted_at_ = now;
+    for (uint32_t id = 1; id < blocks_.size(); ++id) {
+        if (std::exchange(frame_.entries[id], 0) < options_.brief_entries) continue;
+        const Block& block = blocks_[id];
+        if (!block.valid) continue;
+        heat(pages_[block.page].host + block.offset) = kHot;
+        invalidate(id);
+        ++promotions_;
     }
 }
 
@@ -375,13 +395,14 @@ bool Processor::interpret() {
         if (block->host != 0 && block->op_count > 0) {
             uint8_t& heat = this->heat(block->host);
             // Of the first it is known that nothing was translated for its address.
-            if (heat == kTranslated && i > 0) return true;
+            if (heat >= kHot && i > 0) return true;
             if (heat >= options_.hot_after) {
+                const bool hot = heat == kHot;
                 // Cold code before it may have changed it.
                 if (const TranslationMode mode = translation_mode(); mode != mode_)
                     change_mode(mode);
-                if (translate_here(false) != 0) {
-                    heat = kTranslated;
+                if (translate_here(false, hot) != 0) {
+                    if (!hot) heat = kTranslated;
                     return true;
                 }
                 heat = 0;  // it cannot be now, or ever

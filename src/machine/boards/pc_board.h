@@ -7,6 +7,9 @@
 #include <vector>
 
 #include "backend/character/character_backend.h"
+#include "backend/block/block_backend.h"
+#include "backend/display/input_router.h"
+#include "backend/display/screen.h"
 #include "device/chipset/a20_gate.h"
 #include "device/chipset/acpi_power_management.h"
 #include "device/chipset/debug_console.h"
@@ -19,19 +22,23 @@
 #include "device/chipset/post_code_port.h"
 #include "device/chipset/pvpanic.h"
 #include "device/chipset/reset_control.h"
+#include "device/display/vga_adapter.h"
 #include "device/firmware_config/firmware_config.h"
 #include "device/firmware_config/flash_memory.h"
 #include "device/input/keyboard_controller.h"
 #include "device/interrupt/interrupt_router.h"
 #include "device/interrupt/io_apic.h"
 #include "device/serial/serial_port.h"
+#include "device/storage/ahci_controller.h"
 #include "device/timer/event_timers.h"
 #include "device/timer/interval_timer.h"
 #include "device/timer/real_time_clock.h"
+#include "device/usb/xhci_controller.h"
 #include "firmware/acpi_board.h"
 #include "machine/boards/board.h"
 #include "machine/boards/pc_firmware.h"
 #include "machine/machine_config.h"
+#include "memory/dirty_log.h"
 
 namespace mynah {
 
@@ -39,6 +46,7 @@ namespace mynah {
 struct PcBoardParts {
     const MachineConfig& config;
     PcFirmware* firmware;                       // null: a kernel is entered directly
+    std::span<BlockBackend* const> disks;       // as config.disks; null: a drive without a CD
     std::span<CharacterBackend* const> serial;  // COM1 first; null: the port is not there
     unsigned physical_bits;                     // of the processors' addresses
     std::function<void()> smi;                  // to the processor that runs on the calling thread
@@ -58,6 +66,8 @@ class PcBoard final : public Board {
     Result<void> prepare(std::span<const uint32_t> apic_ids) override;
     void reset() override;
     void press_power_button() override { acpi_.press_power_button(); }
+    Screen* screen() override { return &*screen_; }
+    InputSink* input() override { return &input_; }
 
     // --- for devices, while the board is built ---
     // What a function in this slot of bus 0 is plugged into; pin: its interrupt pin, 0 for none.
@@ -85,12 +95,19 @@ class PcBoard final : public Board {
     Result<void> place_firmware();
     Result<void> map_chips();
     Result<void> add_serial_ports(std::span<CharacterBackend* const> backends);
-    // pc_board_devices.cpp: one function for each family.
+    // One function, and one file, for each family.
     Result<void> add_devices();
     Result<void> add_storage();
     Result<void> add_network();
     Result<void> add_display();
     Result<void> add_usb();
+    Result<void> add_disk(size_t index);
+    Result<void> add_sata_disk(size_t index);
+    Result<void> add_ide_disk(size_t index);
+    Result<void> add_nvme_disk(size_t index);
+    Result<void> add_usb_disk(size_t index);
+    Result<void> add_virtio_disk(size_t index);
+    std::string disk_serial(size_t index) const;
     void add_root_ports();
     // pc_board_setup.cpp: what firmware is told, and what is done without it.
     void write_cmos(size_t processors);
@@ -142,6 +159,13 @@ class PcBoard final : public Board {
     };
     std::vector<Device> devices_;
     unsigned next_card_;
+    InputRouter input_;
+    std::unique_ptr<DirtyLog> dirty_;
+    std::unique_ptr<VgaAdapter> vga_;
+    std::optional<Screen> screen_;
+    AhciController* sata_ = nullptr;
+    unsigned sata_ports_ = 0;
+    XhciController* usb_ = nullptr;
     bool has_display_ = false;
     std::vector<uint32_t> apic_ids_;
     struct BootPath {
