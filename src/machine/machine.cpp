@@ -168,9 +168,12 @@ Result<std::unique_ptr<Board>> Machine::make_pc_board(const BoardContext& contex
                                                       std::span<CharacterBackend* const> serial) {
     std::vector<BlockBackend*> disks;
     for (const auto& disk : disks_) disks.push_back(disk.get());
+    std::vector<NetworkBackend*> networks;
+    for (const auto& network : networks_) networks.push_back(network.get());
     PcBoardParts parts{.config = config_,
                        .firmware = firmware_ ? &*firmware_ : nullptr,
                        .disks = disks,
+                       .networks = networks,
                        .serial = serial,
                        .physical_bits = cpuid_->physical_bits(),
                        .smi = [this] { raise_smi(); },

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "backend/character/character_backend.h"
+#include "backend/network/network_backend.h"
 #include "backend/block/block_backend.h"
 #include "backend/display/input_router.h"
 #include "backend/display/screen.h"
@@ -47,6 +48,7 @@ struct PcBoardParts {
     const MachineConfig& config;
     PcFirmware* firmware;                       // null: a kernel is entered directly
     std::span<BlockBackend* const> disks;       // as config.disks; null: a drive without a CD
+    std::span<NetworkBackend* const> networks;  // as config.networks
     std::span<CharacterBackend* const> serial;  // COM1 first; null: the port is not there
     unsigned physical_bits;                     // of the processors' addresses
     std::function<void()> smi;                  // to the processor that runs on the calling thread
@@ -102,6 +104,7 @@ class PcBoard final : public Board {
     Result<void> add_display();
     Result<void> add_usb();
     Result<void> add_disk(size_t index);
+    Result<void> add_network_card(size_t index);
     Result<void> add_sata_disk(size_t index);
     Result<void> add_ide_disk(size_t index);
     Result<void> add_nvme_disk(size_t index);

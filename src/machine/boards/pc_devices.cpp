@@ -11,6 +11,4 @@ Result<void> PcBoard::add_devices() {
     return add_network();
 }
 
-Result<void> PcBoard::add_network() { return {}; }
-
 }  // namespace mynah
