@@ -8,7 +8,7 @@
 #include "backend/network/segmentation.h"
 #include "testing/manual_clock.h"
 #include "testing/packet_builder.h"
-#include "testing/pci_card_slot.h"
+#include "testing/pci_slot.h"
 #include "testing/scripted_network_backend.h"
 
 namespace mynah {
@@ -33,11 +33,11 @@ class Rtl8139Test : public ::testing::Test {
     }
     template <typename T = uint32_t>
     T read(unsigned offset) {
-        return static_cast<T>(slot_.ports().read(kPorts + offset, sizeof(T)));
+        return static_cast<T>(slot_.ports.read(kPorts + offset, sizeof(T)));
     }
     template <typename T>
     void write(unsigned offset, T value) {
-        slot_.memory_space().write(kMemory + offset, sizeof(T), value);
+        slot_.memory_space.write(kMemory + offset, sizeof(T), value);
     }
     void begin(uint32_t rcr = kRcrAb | kRcrApm | kRcrWrap) {
         write<uint8_t>(kCr, kCrRst);
@@ -58,17 +58,17 @@ class Rtl8139Test : public ::testing::Test {
     void give_receive(unsigned index, uint32_t size = 1600) {
         const Descriptor descriptor{kOwn | (index == 3 ? kEndOfRing : 0) | size, 0,
                                     kBuffer + index * uint64_t{2048}};
-        ASSERT_TRUE(slot_.memory().store(GuestPhys{kRxRing + index * 16}, descriptor));
+        ASSERT_TRUE(slot_.memory->store(GuestPhys{kRxRing + index * 16}, descriptor));
     }
     Descriptor descriptor_at(uint64_t ring, unsigned index) {
-        return slot_.memory().load<Descriptor>(GuestPhys{ring + index * 16}).value();
+        return slot_.memory->load<Descriptor>(GuestPhys{ring + index * 16}).value();
     }
     void put(uint64_t place, std::span<const std::byte> bytes) {
-        ASSERT_TRUE(slot_.memory().write(GuestPhys{place}, bytes));
+        ASSERT_TRUE(slot_.memory->write(GuestPhys{place}, bytes));
     }
     std::vector<std::byte> get(uint64_t place, size_t size) {
         std::vector<std::byte> bytes(size);
-        EXPECT_TRUE(slot_.memory().read(GuestPhys{place}, bytes));
+        EXPECT_TRUE(slot_.memory->read(GuestPhys{place}, bytes));
         return bytes;
     }
     void add_plus(unsigned index, std::span<const std::byte> frame, uint32_t command,
@@ -76,10 +76,10 @@ class Rtl8139Test : public ::testing::Test {
         put(kData, frame);
         const Descriptor descriptor{
             kOwn | kFirst | kLast | command | static_cast<uint32_t>(frame.size()), vlan, kData};
-        ASSERT_TRUE(slot_.memory().store(GuestPhys{kTxRing + index * 16}, descriptor));
+        ASSERT_TRUE(slot_.memory->store(GuestPhys{kTxRing + index * 16}, descriptor));
     }
 
-    PciCardSlot slot_;
+    PciSlotBoard slot_{1 << 20, 1 << 20};
     ManualClock clock_;
     ScriptedNetworkBackend backend_;
     std::optional<Rtl8139> card_;
@@ -148,9 +148,9 @@ TEST_F(Rtl8139Test, SendsFromRegistersInTurn) {
         ASSERT_EQ(sent.size(), 1u);
         EXPECT_EQ(sent[0].bytes, frame);
         EXPECT_EQ(read(kTsd0 + i % 4 * 4) & (kTsdOwn | kTsdTok), kTsdOwn | kTsdTok);
-        EXPECT_TRUE(slot_.intx().level());
+        EXPECT_TRUE(slot_.intx.level());
         write<uint16_t>(kIsr, kIntTok);
-        EXPECT_FALSE(slot_.intx().level());
+        EXPECT_FALSE(slot_.intx.level());
     }
     EXPECT_EQ(read<uint16_t>(kTsad) & 0x300f, 0x300f);
 }
@@ -168,10 +168,10 @@ TEST_F(Rtl8139Test, ReceivesIntoItsBuffer) {
     begin();
     const auto frame = make_frame(kMac, kPeer, 101);
     ASSERT_TRUE(backend_.deliver(frame));
-    EXPECT_TRUE(slot_.intx().level());
+    EXPECT_TRUE(slot_.intx.level());
     EXPECT_EQ(read<uint8_t>(kCr) & kCrBufe, 0);
-    EXPECT_EQ(slot_.memory().load<uint16_t>(GuestPhys{kBuffer}).value(), kRxRok | kRxPam);
-    EXPECT_EQ(slot_.memory().load<uint16_t>(GuestPhys{kBuffer + 2}).value(), 105);
+    EXPECT_EQ(slot_.memory->load<uint16_t>(GuestPhys{kBuffer}).value(), kRxRok | kRxPam);
+    EXPECT_EQ(slot_.memory->load<uint16_t>(GuestPhys{kBuffer + 2}).value(), 105);
     EXPECT_EQ(get(kBuffer + 4, 101), frame);
     EXPECT_EQ(read<uint16_t>(kCbr), 112);  // a multiple of four
     write<uint16_t>(kCapr, 112 - 16);
@@ -330,7 +330,7 @@ TEST_F(Rtl8139Test, DumpsItsCounters) {
     write<uint32_t>(kDtccr + 4, 0);
     write<uint32_t>(kDtccr, 0x8000 | kDtccrDump);
     EXPECT_EQ(read(kDtccr) & kDtccrDump, 0u);
-    EXPECT_EQ(slot_.memory().load<uint64_t>(GuestPhys{0x8000}).value(), 1u);
+    EXPECT_EQ(slot_.memory->load<uint64_t>(GuestPhys{0x8000}).value(), 1u);
 }
 
 TEST_F(Rtl8139Test, HasATimer) {
@@ -338,10 +338,10 @@ TEST_F(Rtl8139Test, HasATimer) {
     write<uint32_t>(kTctr, 0);
     write<uint32_t>(kTimerInt, 33000);  // a millisecond
     clock_.advance(999'000);
-    EXPECT_FALSE(slot_.intx().level());
+    EXPECT_FALSE(slot_.intx.level());
     EXPECT_NEAR(read(kTctr), 32967, 2);
     clock_.advance(1'000);
-    EXPECT_TRUE(slot_.intx().level());
+    EXPECT_TRUE(slot_.intx.level());
     EXPECT_EQ(read<uint16_t>(kIsr), kIntTimeOut);
 }
 
@@ -350,10 +350,10 @@ TEST_F(Rtl8139Test, TellsOfTheLinkAndResets) {
     write<uint16_t>(kImr, kIntLinkChange);
     write<uint16_t>(kIsr, 0xffff);
     backend_.set_link(false);
-    EXPECT_TRUE(slot_.intx().level());
+    EXPECT_TRUE(slot_.intx.level());
     EXPECT_NE(read<uint8_t>(kMsr) & kMsrLinkBad, 0);
     card_->reset();
-    EXPECT_FALSE(slot_.intx().level());
+    EXPECT_FALSE(slot_.intx.level());
     EXPECT_EQ(card_->function().command(), 0);
 }
 
