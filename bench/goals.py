@@ -50,7 +50,10 @@ _VECTORS = (r"compute/(matrix|SSE|AVX2|FMA|bodies|string|AES|SHA-256 by)")
 _INTEGER = r"compute/(integer core|quicksort|qsort|calls|bytecode|indirect)"
 
 GOALS = (
-    Goal("boot from the stock bzImage, time over qemu's", 0.25, boot("boot/bzImage"), at_most=True),
+    Goal("boot from the stock bzImage, time over qemu's: later boots", 0.25,
+         boot("boot/bzImage, later"), at_most=True),
+    Goal("boot from the stock bzImage, time over qemu's: the first boot", 0.25,
+         boot("boot/bzImage, the first time"), at_most=True),
     Goal("boot from the unpacked ELF file, time over qemu's", 0.6,
          boot("boot/unpacked ELF file by PVH"), at_most=True),
     Goal("compute, times qemu's speed", 5, gain("^compute/")),

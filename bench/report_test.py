@@ -15,11 +15,12 @@ import report  # noqa: E402
 import subjects  # noqa: E402
 
 TIMES = {
-    "native": {"compute/a": [1, 3, 2], "compute/b": [4], "smp/one thread": [3],
+    "native": {"compute/a": [1, 3, 2], "compute/b": [4],
+                  "smp/one thread": [3],
                "smp/two threads": [3]},
-    "mynah jit": {"boot/bzImage": [1.0], "compute/a": [4], "compute/b": [4], "smp/one thread": [3],
+    "mynah jit": {"boot/bzImage, later": [1.0], "compute/a": [4], "compute/b": [4], "smp/one thread": [3],
                   "smp/two threads": [4]},
-    "qemu tcg": {"boot/bzImage": [5.0], "compute/a": [40]},
+    "qemu tcg": {"boot/bzImage, later": [5.0], "compute/a": [40]},
 }
 
 
@@ -52,7 +53,7 @@ class Report(unittest.TestCase):
 
     def test_goals_are_judged(self):
         value = {goal.name: goal.value(self.results) for goal in goals.GOALS}
-        self.assertEqual(value["boot from the stock bzImage, time over qemu's"], 0.2)
+        self.assertEqual(value["boot from the stock bzImage, time over qemu's: later boots"], 0.2)
         self.assertIsNone(value["kernel, times qemu's speed"])
         text = report.goal_table(self.results)
         self.assertRegex(text, r"stock bzImage.* met ")

@@ -15,7 +15,9 @@ from guest import initrd
 
 LINE = re.compile(r"^@@measure (.+) (\d+) ([0-9.]+) ([0-9a-f]{16})$", re.MULTILINE)
 RATE = re.compile(r"\(([0-9.]+) million a second\)")   # of mynah's summary with --verbose
-BOOT_STOCK, BOOT_ELF = "boot/bzImage", "boot/unpacked ELF file by PVH"
+# Of the first, unpacking is part; what mynah unpacked it keeps, so that later boots do without.
+BOOT_FIRST, BOOT_STOCK = "boot/bzImage, the first time", "boot/bzImage, later"
+BOOT_ELF = "boot/unpacked ELF file by PVH"
 GUEST_MEBIBYTES = 512
 # A guest whose clock runs at another speed than the host's makes its times worthless.
 CLOCK_TOLERANCE, CLOCK_SLACK_SECONDS = 0.03, 0.7
@@ -103,12 +105,19 @@ class Guest:
         self.memory = []   # KiB beyond the guest's own
         self.problems = []
         self._emulator, self._plan = emulator, plan
+        self._kept = False   # the unpacked kernel, by mynah
 
     def measure(self):
         results, plan = {}, self._plan
-        for metric, image in ((BOOT_STOCK, plan.kernel.image), (BOOT_ELF, plan.kernel.elf)):
+        for metric, image in ((BOOT_FIRST, plan.kernel.image), (BOOT_STOCK, plan.kernel.image),
+                              (BOOT_ELF, plan.kernel.elf)):
             if metric in plan.metrics:
-                results[metric] = (self._boot(image), "")
+                keeps = self._emulator.name == "mynah"
+                more = ("--kernel-cache", "off") if keeps and metric == BOOT_FIRST else ()
+                if keeps and metric == BOOT_STOCK and not self._kept:
+                    self._boot(image, more)   # the one after which others are later
+                    self._kept = True
+                results[metric] = (self._boot(image, more), "")
                 show(self.name, metric, results[metric][0])
         for groups, vcpus in ((ONE_PROCESSOR, 1), (TWO_PROCESSORS, 2)):
             if lines := plan.commands(groups, "/bench/measure"):
@@ -118,10 +127,11 @@ class Guest:
                     self.problems.append(f"{self.name}: {problem}")
         return results
 
-    def _boot(self, image):
+    def _boot(self, image, more):
         """Seconds from the program's start to the first line of /init."""
         began = time.monotonic()
-        with self._start(image, initrd.initrd(self._plan.kernel).plain, "/bin/true", 1) as guest:
+        with self._start(image, initrd.initrd(self._plan.kernel).plain, "/bin/true", 1,
+                         more) as guest:
             guest.expect("mynah-init: up", quiet=SILENCE_SECONDS)
             boot = time.monotonic() - began
             guest.expect("mynah-init: /bin/true ended with status 0")
@@ -164,10 +174,10 @@ class Guest:
             self.problems.append(f"{self.name}: the guest saw {last - first:.2f} s pass, the host "
                                  f"{passed:.2f} s")
 
-    def _start(self, image, archive, program, vcpus):
+    def _start(self, image, archive, program, vcpus, more=()):
         spec = machine.Spec(kernel=image, memory=f"{GUEST_MEBIBYTES}M", initrd=archive, vcpus=vcpus,
                             cmdline=f"console=ttyS0 quiet mynah.run={program}",
-                            more=("--verbose",))
+                            more=("--verbose", *more))
         LOGS.mkdir(parents=True, exist_ok=True)
         return console.Console(self._emulator.command(spec),
                                log=LOGS / f"{self.name.replace(' ', '-')}.log")

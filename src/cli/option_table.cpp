@@ -67,7 +67,23 @@ Result<void> apply_unpack(RunOptions& options, Value value) {
     options.machine.unpack_kernel = TRY(parse_switch(value));
     return {};
 }
-Result<void> apply_machine(RunOptions&, Value value) { return expect_word(value, "micro", "pc"); }
+Result<void> apply_machine(RunOptions& options, Value value) {
+    if (value == "micro") {
+        options.board = MachineConfig::BoardKind::kMicro;
+    } else if (value == "pc") {
+        options.board = MachineConfig::BoardKind::kPc;
+    } else {
+        return Error("expected micro or pc");
+    }
+    return {};
+}
+Result<void> apply_firmware(RunOptions& options, Value value) {
+    return set_path(options.machine.firmware, value, "the path of a firmware image");
+}
+Result<void> apply_kernel_cache(RunOptions& options, Value value) {
+    options.kernel_cache = TRY(parse_switch(value));
+    return {};
+}
 
 Result<void> apply_accel(RunOptions& options, Value value) {
     using Accelerator = MachineConfig::Accelerator;
@@ -173,17 +189,22 @@ constexpr std::array kOptions{
            apply_lockstep},
     Option{"--perf-map", "", "", "write /tmp/perf-PID.map, by which perf names guest code", false,
            apply_perf_map},
-    Option{"--machine", "", "micro", "board: micro has virtio-mmio and neither firmware nor PCI",
-           false, apply_machine},
+    Option{"--machine", "", "micro|pc",
+           "board: micro has neither firmware nor PCI; pc is complete", false, apply_machine},
+    Option{"--firmware", "", "FILE", "BIOS or UEFI image of the pc board (the packaged one)", false,
+           apply_firmware},
     Option{"--kernel", "", "FILE", "Linux bzImage, or ELF vmlinux with a PVH entry", false,
            apply_kernel},
     Option{"--initrd", "", "FILE", "initial RAM disk", false, apply_initrd},
     Option{"--cmdline", "--kernel-args", "TEXT", "the kernel's command line, such as console=ttyS0",
            false, apply_cmdline},
-    Option{"--boot", "", "kernel=,initrd=,kernel_args=", "the same three in one option", false,
-           apply_boot_option},
+    Option{"--boot", "", "hd,cdrom,network,uefi,menu=on,nvram=FILE",
+           "boot order and firmware; or kernel=,initrd=,kernel_args=", true, apply_boot_option},
     Option{"--unpack-kernel", "", "on|off", "unpack a bzImage here instead of in the guest (on)",
            false, apply_unpack},
+    Option{"--kernel-cache", "", "on|off",
+           "keep the unpacked kernel in the user's cache directory for the next time (on)", false,
+           apply_kernel_cache},
     Option{"--disk", "", "path=FILE[,format=raw][,readonly=on][,cache=MODE]",
            "virtio disk; cache: writeback, writethrough, unsafe. Repeatable", true,
            apply_disk_option},
@@ -215,7 +236,6 @@ constexpr std::array kMissing{
     MissingOption{"--location", "expected --kernel FILE"},
     MissingOption{"--import", "expected --kernel FILE"},
     MissingOption{"--pxe", "expected --kernel FILE"},
-    MissingOption{"--firmware", "expected --kernel FILE"},
     MissingOption{"--filesystem", ""},
     MissingOption{"--controller", ""},
     MissingOption{"--input", ""},

@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/mutex.h"
+#include "cli/cache_directory.h"
 #include "cli/exit_status.h"
 #include "cli/run_options.h"
 #include "cli/version.h"
@@ -64,6 +65,7 @@ int status_of(StopReason reason) {
         case StopReason::kQuit:
             return kExitOk;
         case StopReason::kCrashed:
+        case StopReason::kPanicked:
             return kExitCrashed;
         case StopReason::kInstructionLimit:
         case StopReason::kTimeLimit:
@@ -78,6 +80,8 @@ std::string reason_line(StopReason reason) {
     switch (reason) {
         case StopReason::kCrashed:
             return "mynah: the guest crashed: a processor shut down (triple fault)\n";
+        case StopReason::kPanicked:
+            return "mynah: the guest crashed: its kernel panicked\n";
         case StopReason::kInstructionLimit:
             return "mynah: stopped by --instruction-limit\n";
         case StopReason::kTimeLimit:
@@ -88,7 +92,9 @@ std::string reason_line(StopReason reason) {
 }
 
 Result<Ending> run_machine(const RunOptions& options, SignalStop& signals) {
-    auto machine = TRY(Machine::create(options.machine));
+    MachineConfig config = options.machine;
+    if (options.kernel_cache) config.kernel_cache = cache_directory("kernels");
+    auto machine = TRY(Machine::create(config));
     signals.attach(machine.get());
     const auto run = [&]() -> Result<StopReason> {
         TRY(machine->start());

@@ -57,6 +57,28 @@ Result<Found> look_up(std::string_view word) {
     return Found{option, name, word.substr(equals + 1)};
 }
 
+// A kernel alone runs on the micro board; what needs firmware, or something to boot from, on a PC.
+Result<void> choose_board(RunOptions& options) {
+    using BoardKind = MachineConfig::BoardKind;
+    MachineConfig& machine = options.machine;
+    const BootConfig& boot = machine.boot;
+    const bool wants_firmware =
+        !machine.firmware.empty() || boot.uefi || boot.menu || !boot.order.empty();
+    const bool bootable = wants_firmware || !machine.disks.empty();
+    const bool pc = machine.kernel.empty() ? bootable : wants_firmware;
+    machine.board = options.board.value_or(pc ? BoardKind::kPc : BoardKind::kMicro);
+    if (machine.board == BoardKind::kPc) return {};
+    if (!machine.firmware.empty())
+        return Error("--firmware: the micro board has none; expected --machine pc");
+    if (boot.uefi || boot.menu || !boot.order.empty())
+        return Error("--boot: the micro board boots only a kernel; expected --machine pc");
+    if (machine.kernel.empty()) {
+        return Error(
+            "--kernel: missing; expected --kernel FILE, a Linux bzImage or vmlinux to boot");
+    }
+    return {};
+}
+
 }  // namespace
 
 Result<RunOptions> parse_run_options(std::span<const std::string_view> words) {
@@ -83,15 +105,12 @@ Result<RunOptions> parse_run_options(std::span<const std::string_view> words) {
     }
     if (options.help || options.version) return options;
     TRY(finish_serial_options(options));
-    if (options.machine.kernel.empty()) {
-        return Error(
-            "--kernel: missing; expected --kernel FILE, a Linux bzImage or vmlinux to boot");
-    }
+    TRY(choose_board(options));
     return options;
 }
 
 std::string run_help() {
-    std::string out = "usage: mynah run --kernel FILE [options]\n\n";
+    std::string out = "usage: mynah run --kernel FILE [options]\n       mynah run --disk path=FILE [options]\n\n";
     for (const Option& option : run_option_table()) {
         std::string left = fmt::format("  {}", option.name);
         if (!option.synonym.empty()) left += fmt::format(", {}", option.synonym);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -12,6 +13,8 @@ namespace mynah {
 // What `mynah run` was asked to do.
 struct RunOptions {
     MachineConfig machine;
+    std::optional<MachineConfig::BoardKind> board;  // as given; else it follows from the rest
+    bool kernel_cache = true;     // keep unpacked kernels for the next time
     bool verbose = false;         // what is being done, and a summary at the end
     bool dump_registers = false;  // after a crash
     bool help = false;

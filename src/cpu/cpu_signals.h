@@ -15,6 +15,7 @@ class CpuSignals {
         kInit = 4,      // INIT: run() returns VcpuExit::kInit
         kKick = 8,      // somebody wants run() to return VcpuExit::kKicked
         kSmi = 16,
+        kMemoryMap = 32,  // guest memory's overlays changed: cached translations are void
     };
 
     void raise(uint32_t signals) {

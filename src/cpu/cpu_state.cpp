@@ -32,6 +32,7 @@ void set_initial_execution_state(CpuState& state) {
     state.dr6 = x86::dr6::kReset;
     state.dr7 = x86::dr7::kReset;
     state.interrupt_shadow = state.debug_shadow = state.nmi_blocked = state.halted = false;
+    state.management_mode = false;
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "memory/memory_map.h"
 #include "spec/x86/control_registers.h"
 #include "spec/x86/segment.h"
 
@@ -139,6 +140,17 @@ struct CpuState {
     bool debug_shadow = false;
     bool nmi_blocked = false;
     bool halted = false;
+
+    // System management mode [AMD APM2 10]: where its memory lies, and what RSM restores besides
+    // what is there.
+    bool management_mode = false;
+    bool nmi_blocked_before_smi = false;
+    uint32_t smbase = kInitialSmbase;
+    static constexpr uint32_t kInitialSmbase = 0x30000;
+
+    MemoryView memory_view() const {
+        return management_mode ? MemoryView::kManagement : MemoryView::kNormal;
+    }
 
     SegmentRegister& segment(x86::Segment s) { return segments[static_cast<unsigned>(s)]; }
     const SegmentRegister& segment(x86::Segment s) const {

@@ -1,6 +1,7 @@
 #include "cpu/mmu.h"
 
 #include <atomic>
+#include <cstring>
 
 #include "base/bits.h"
 #include "spec/x86/paging.h"
@@ -34,9 +35,15 @@ struct Leaf {
 
 enum class WalkEnd { kMapped, kNotPresent, kReserved };
 
+// Where page tables are read from.
+struct Tables {
+    const GuestMemory& memory;
+    MemoryView view;
+};
+
 template <typename Entry>
-bool add_step(const GuestMemory& memory, uint64_t address, Leaf& leaf) {
-    const auto run = memory.find(GuestPhys(address), sizeof(Entry));
+bool add_step(const Tables& tables, uint64_t address, Leaf& leaf) {
+    const auto run = tables.memory.find(GuestPhys(address), sizeof(Entry), tables.view);
     std::byte* host = run && run->size == sizeof(Entry) ? run->host : nullptr;
     // Aligned entries are read in one piece, as another vCPU may be writing them.
     const Entry value = host == nullptr ? static_cast<Entry>(~Entry{0})
@@ -56,12 +63,12 @@ uint64_t reserved_always(const CpuState& state, unsigned physical_bits, bool fou
 }
 
 // The levels below a page-directory-pointer table, and with 4-level paging that one and the PML4.
-WalkEnd walk_wide(const GuestMemory& memory, uint64_t linear, uint64_t table, uint8_t top_shift,
+WalkEnd walk_wide(const Tables& tables, uint64_t linear, uint64_t table, uint8_t top_shift,
                   uint64_t reserved, bool gigabyte_pages, Leaf& leaf) {
     leaf.rights = entry::kWritable | entry::kUser;
     for (uint8_t shift = top_shift;; shift = static_cast<uint8_t>(shift - 9)) {
         const uint64_t index = (linear >> shift) & 0x1ff;
-        if (!add_step<uint64_t>(memory, table + index * 8, leaf)) return WalkEnd::kNotPresent;
+        if (!add_step<uint64_t>(tables, table + index * 8, leaf)) return WalkEnd::kNotPresent;
         const uint64_t value = leaf.last().value;
         if ((value & reserved) != 0) return WalkEnd::kReserved;
         leaf.no_execute |= (value & entry::kNoExecute) != 0;
@@ -79,11 +86,11 @@ WalkEnd walk_wide(const GuestMemory& memory, uint64_t linear, uint64_t table, ui
     }
 }
 
-WalkEnd walk_32(const CpuState& state, const GuestMemory& memory, uint64_t linear,
+WalkEnd walk_32(const CpuState& state, const Tables& tables, uint64_t linear,
                 unsigned physical_bits, Leaf& leaf) {
     leaf.rights = entry::kWritable | entry::kUser;
     const uint64_t directory = state.cr3 & kAddressField32;
-    if (!add_step<uint32_t>(memory, directory + ((linear >> 22) & 0x3ff) * 4, leaf)) {
+    if (!add_step<uint32_t>(tables, directory + ((linear >> 22) & 0x3ff) * 4, leaf)) {
         return WalkEnd::kNotPresent;
     }
     const uint64_t pde = leaf.last().value;
@@ -97,7 +104,7 @@ WalkEnd walk_32(const CpuState& state, const GuestMemory& memory, uint64_t linea
         return WalkEnd::kMapped;
     }
     const uint64_t table = pde & kAddressField32;
-    if (!add_step<uint32_t>(memory, table + ((linear >> 12) & 0x3ff) * 4, leaf)) {
+    if (!add_step<uint32_t>(tables, table + ((linear >> 12) & 0x3ff) * 4, leaf)) {
         return WalkEnd::kNotPresent;
     }
     leaf.frame = leaf.last().value & kAddressField32;
@@ -176,20 +183,21 @@ std::variant<Translation, Exception> Mmu::translate(const CpuState& state, uint6
                            .page_shift = 12};
     }
     const bool wide = (state.cr4 & x86::cr4::kPae) != 0;
+    const Tables tables{memory_, state.memory_view()};
     for (;;) {
         Leaf leaf;
         WalkEnd end;
         if (state.long_mode()) {
-            end = walk_wide(memory_, linear, state.cr3 & low_mask(physical_bits_) & ~kPageMask, 39,
+            end = walk_wide(tables, linear, state.cr3 & low_mask(physical_bits_) & ~kPageMask, 39,
                             reserved_always(state, physical_bits_, true), gigabyte_pages_, leaf);
         } else if (wide) {
             const uint64_t pdpte = state.pdpte[(linear >> 30) & 3];
             end = (pdpte & entry::kPresent) == 0
                       ? WalkEnd::kNotPresent
-                      : walk_wide(memory_, linear, pdpte & kAddressField, 21,
+                      : walk_wide(tables, linear, pdpte & kAddressField, 21,
                                   reserved_always(state, physical_bits_, false), false, leaf);
         } else {
-            end = walk_32(state, memory_, linear, physical_bits_, leaf);
+            end = walk_32(state, tables, linear, physical_bits_, leaf);
         }
         if (end != WalkEnd::kMapped) {
             return Exception::pf(linear, error_code(state, kind, mode, end));
@@ -219,7 +227,10 @@ bool Mmu::load_pdptes(CpuState& state, uint64_t cr3) {
     const uint64_t table = cr3 & 0xffffffe0;
     std::array<uint64_t, 4> loaded;
     for (unsigned i = 0; i < loaded.size(); ++i) {
-        loaded[i] = memory_.load<uint64_t>(GuestPhys(table + i * 8)).value_or(~uint64_t{0});
+        const std::byte* host =
+            memory_.host(GuestPhys(table + i * 8), sizeof(uint64_t), state.memory_view());
+        loaded[i] = ~uint64_t{0};
+        if (host != nullptr) std::memcpy(&loaded[i], host, sizeof(uint64_t));
         if ((loaded[i] & entry::kPresent) != 0 && (loaded[i] & reserved) != 0) return false;
     }
     state.pdpte = loaded;

@@ -8,7 +8,10 @@
 #include <vector>
 
 #include "device/chipset/chipset_board_fuzz.h"
+#include "device/display/vga_board_fuzz.h"
+#include "device/input/ps2_board_fuzz.h"
 #include "device/interrupt/interrupt_board_fuzz.h"
+#include "device/network/network_board_fuzz.h"
 #include "device/serial/serial_board_fuzz.h"
 #include "device/timer/timer_board_fuzz.h"
 
@@ -27,7 +30,10 @@ void run_random(void (*drive)(std::span<const uint8_t>), unsigned rounds) {
 TEST(RandomGuest, InterruptControllers) { run_random(drive_interrupt_controllers, 200); }
 TEST(RandomGuest, Timers) { run_random(drive_timers, 100); }
 TEST(RandomGuest, SerialPort) { run_random(drive_serial_port, 200); }
+TEST(RandomGuest, E1000) { run_random(drive_e1000, 200); }
 TEST(RandomGuest, Chipset) { run_random(drive_chipset, 200); }
+TEST(RandomGuest, Ps2) { run_random(drive_ps2, 200); }
+TEST(RandomGuest, Vga) { run_random(drive_vga, 100); }
 
 }  // namespace
 }  // namespace mynah::testing

@@ -27,7 +27,7 @@ struct TranslatorOptions {
     // Host memory for translated code, of all processors together, in bytes.
     uint64_t code_cache = uint64_t{20} << 20;
     // How often the interpreter runs a block before it is translated. 0: at once, for tests.
-    unsigned hot_after = 32;
+    uint8_t hot_after = 16;
     // Write /tmp/perf-PID.map, by which perf names translated blocks.
     bool perf_map = false;
     // Print the guest's code, what is known of it, and the host's, of blocks that start here.

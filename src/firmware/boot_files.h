@@ -6,6 +6,7 @@
 #include <string>
 
 #include "firmware/e820.h"
+#include "firmware/unpack_cache.h"
 
 namespace mynah {
 
@@ -24,6 +25,7 @@ struct KernelBoot {
     GuestPhys rsdp{0};
     // Unpack a bzImage's payload here and enter it directly, which saves the guest the work.
     bool unpack = true;
+    UnpackCache* unpack_cache = nullptr;  // if there is one
 };
 
 }  // namespace mynah

@@ -40,17 +40,25 @@ Result<std::optional<PlacedKernel>> place_unpacked(GuestMemory& memory, const Bz
             boot.kernel.origin, (image.unpacked_size() >> 20) + 1, memory.size() >> 20));
     }
     const uint64_t capacity = std::min<uint64_t>(image.unpacked_size(), kLargestKernel);
-    auto unpacked = unpack(*packing, image.payload(), capacity);
-    if (!unpacked) {
-        return Error(
-            fmt::format("{}: damaged kernel: {}", boot.kernel.origin, unpacked.error().message()));
+    std::optional<UnpackedBytes> unpacked;
+    if (boot.unpack_cache != nullptr) unpacked = boot.unpack_cache->find(image.payload());
+    const bool known = unpacked && unpacked->bytes().size() <= capacity;
+    if (!known) {
+        auto anew = unpack(*packing, image.payload(), capacity);
+        if (!anew) {
+            return Error(
+                fmt::format("{}: damaged kernel: {}", boot.kernel.origin, anew.error().message()));
+        }
+        unpacked = std::move(anew.value());
     }
-    if (!ElfImage::looks_like_elf(unpacked.value().bytes())) return itself;
+    if (!ElfImage::looks_like_elf(unpacked->bytes())) return itself;
     const ElfImage elf =
-        TRY(ElfImage::parse(unpacked.value().bytes(), boot.kernel.origin + " (unpacked)"));
+        TRY(ElfImage::parse(unpacked->bytes(), boot.kernel.origin + " (unpacked)"));
     const uint64_t address = elf.entry();
     if (!elf.is_64bit() || address < low_memory::kMegabyte || address > UINT32_MAX) return itself;
     const GuestPhys end = TRY(elf.load(memory));
+    if (!known && boot.unpack_cache != nullptr)
+        boot.unpack_cache->keep(image.payload(), std::move(*unpacked));
     return std::optional(PlacedKernel{
         {EntryPoint::Kind::kLinux64, GuestPhys(address), GuestPhys(low_memory::kBootParams)},
         GuestPhys(image.header().pref_address),

@@ -104,6 +104,39 @@ TEST_F(LinuxLoader, PayloadIsUnpackedAndEnteredAtItsElfEntry) {
     EXPECT_EQ(string_at(sample::kLoadAddress), "the kernel");
 }
 
+// Answers with one kernel whatever it is asked, or with nothing.
+class FakeCache final : public UnpackCache {
+  public:
+    std::optional<UnpackedBytes> find(std::span<const std::byte>) override {
+        if (!known) return std::nullopt;
+        UnpackedBytes bytes(known->size());
+        std::copy(known->begin(), known->end(), bytes.all().begin());
+        return bytes;
+    }
+    void keep(std::span<const std::byte>, UnpackedBytes unpacked) override {
+        kept.assign(unpacked.bytes().begin(), unpacked.bytes().end());
+    }
+    std::optional<Image> known;
+    Image kept;
+};
+
+TEST_F(LinuxLoader, WhatWasUnpackedBeforeIsNotUnpackedAgain) {
+    FakeCache cache;
+    boot_.unpack_cache = &cache;
+    const Image kernel = sample::bzimage(zstd_with_length(sample::elf(sample::text("the kernel"))));
+    ASSERT_TRUE(load(kernel));
+    EXPECT_EQ(cache.kept, sample::elf(sample::text("the kernel")));
+    cache.known = sample::elf(sample::text("the cached"));
+    cache.kept.clear();
+    ASSERT_TRUE(load(kernel));
+    EXPECT_EQ(string_at(sample::kLoadAddress), "the cached");
+    EXPECT_TRUE(cache.kept.empty());
+    // More than the kernel says it needs is not believed.
+    cache.known->resize(cache.known->size() + (64u << 20));
+    ASSERT_TRUE(load(kernel));
+    EXPECT_EQ(string_at(sample::kLoadAddress), "the kernel");
+}
+
 TEST_F(LinuxLoader, PayloadOfUnknownPackingUnpacksItself) {
     const auto entry = load(sample::bzimage(sample::text("BZh91AY")));
     ASSERT_TRUE(entry);

@@ -20,7 +20,9 @@ Result<KernelFiles> KernelFiles::open(const MachineConfig& config) {
     if (config.initrd) {
         initrd = TRY(InputFile::open(*config.initrd, "--initrd " + *config.initrd, kLargestInitrd));
     }
-    return KernelFiles(std::move(kernel), std::move(initrd));
+    std::unique_ptr<KernelCache> cache;
+    if (config.kernel_cache) cache = std::make_unique<KernelCache>(*config.kernel_cache);
+    return KernelFiles(std::move(kernel), std::move(initrd), std::move(cache));
 }
 
 Result<EntryPoint> KernelFiles::load(GuestMemory& memory, const MachineConfig& config,
@@ -37,6 +39,7 @@ Result<EntryPoint> KernelFiles::load(GuestMemory& memory, const MachineConfig& c
     boot.memory_map = map;
     boot.rsdp = rsdp;
     boot.unpack = config.unpack_kernel;
+    boot.unpack_cache = cache_.get();
     return load_kernel(memory, boot);
 }
 

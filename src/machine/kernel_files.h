@@ -1,11 +1,13 @@
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <span>
 
 #include "base/result.h"
 #include "firmware/entry_point.h"
 #include "host/input_file.h"
+#include "machine/kernel_cache.h"
 #include "machine/machine_config.h"
 #include "memory/guest_memory.h"
 
@@ -21,11 +23,13 @@ class KernelFiles {
     Result<EntryPoint> load(GuestMemory& memory, const MachineConfig& config, GuestPhys rsdp) const;
 
  private:
-    KernelFiles(InputFile kernel, std::optional<InputFile> initrd)
-        : kernel_(std::move(kernel)), initrd_(std::move(initrd)) {}
+    KernelFiles(InputFile kernel, std::optional<InputFile> initrd,
+                std::unique_ptr<KernelCache> cache)
+        : kernel_(std::move(kernel)), initrd_(std::move(initrd)), cache_(std::move(cache)) {}
 
     InputFile kernel_;
     std::optional<InputFile> initrd_;
+    std::unique_ptr<KernelCache> cache_;  // if the configuration names a directory
 };
 
 }  // namespace mynah

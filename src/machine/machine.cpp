@@ -6,9 +6,11 @@
 #include <chrono>
 
 #include "firmware/acpi_tables.h"
-#include "firmware/bios_data_area.h"
 #include "host/tsc.h"
+#include "machine/boards/micro_board.h"
 #include "machine/boards/micro_layout.h"
+#include "machine/boards/pc_board.h"
+#include "machine/boards/pc_layout.h"
 #include "machine/disks.h"
 #include "machine/register_dump.h"
 #include "machine/serial_backends.h"
@@ -69,7 +71,11 @@ Machine::~Machine() {
 Result<void> Machine::build() {
     // What the operator named comes first, then what changes something on the host: a mistake in
     // the command line leaves nothing behind.
-    kernel_ = TRY(KernelFiles::open(config_));
+    if (!is_pc() || !config_.kernel.empty()) {
+        kernel_ = TRY(KernelFiles::open(config_));
+    } else {
+        firmware_ = TRY(PcFirmware::open(config_));
+    }
     const uint64_t tsc_hz = host_tsc_hz();
     cpuid_ = TRY(CpuidPolicy::create(config_.cpu, config_.topology, tsc_hz));
     const uint32_t vcpus = config_.topology.vcpus();
@@ -77,7 +83,9 @@ Result<void> Machine::build() {
         return Error("--vcpus: so many sockets, cores and threads need APIC ids above 254");
     }
     disks_ = TRY(open_disks(config_.disks, slow_work_));
-    memory_ = TRY(GuestMemory::create(micro::ram_ranges(config_.memory_bytes)));
+    memory_ = TRY(is_pc() ? GuestMemory::create(pc::ram_ranges(config_.memory_bytes),
+                                                pc::kBlockBytes)
+                          : GuestMemory::create(micro::ram_ranges(config_.memory_bytes)));
     TRY(load_kernel());
     using Accelerator = MachineConfig::Accelerator;
     const bool interpreter =
@@ -107,9 +115,24 @@ void Machine::build_processors(uint64_t tsc_hz) {
     for (uint32_t i = 0; i < config_.topology.vcpus(); ++i) {
         processors_.push_back(std::make_unique<Processor>(context, VcpuIndex(i)));
     }
+    memory_->on_map_change([this] {
+        for (auto& processor : processors_)
+            processor->vcpu().signals().raise(CpuSignals::kMemoryMap);
+    });
 }
 
 Result<void> Machine::build_board() {
+    serial_backends_ =
+        TRY(open_serial_backends(config_.serial_ports, [this] { stop(StopReason::kQuit); }));
+    std::vector<CharacterBackend*> serial;
+    for (const auto& backend : serial_backends_) serial.push_back(backend.get());
+    const BoardContext context{*memory_, ports_, memory_space_, clock_, apic_bus_, pics_, *this};
+    board_ = TRY(is_pc() ? make_pc_board(context, serial) : make_micro_board(context, serial));
+    return {};
+}
+
+Result<std::unique_ptr<Board>> Machine::make_micro_board(
+    const BoardContext& context, std::span<CharacterBackend* const> serial) {
     std::vector<std::unique_ptr<VirtioDevice>> devices;
     devices.push_back(std::make_unique<VirtioEntropy>(entropy_));
     for (size_t i = 0; i < disks_.size(); ++i) {
@@ -120,26 +143,37 @@ Result<void> Machine::build_board() {
         options.writeback = config_.disks[i].cache != CacheMode::kWritethrough;
         devices.push_back(std::make_unique<VirtioBlock>(*disks_[i], options));
     }
-    serial_backends_ =
-        TRY(open_serial_backends(config_.serial_ports, [this] { stop(StopReason::kQuit); }));
-    std::vector<CharacterBackend*> serial;
-    for (const auto& backend : serial_backends_) serial.push_back(backend.get());
-    const BoardContext context{*memory_, ports_, memory_space_, clock_, apic_bus_, pics_, *this};
-    board_ = TRY(MicroBoard::create(context, serial, std::move(devices)));
-    return {};
+    return std::unique_ptr<Board>(TRY(MicroBoard::create(context, serial, std::move(devices))));
+}
+
+Result<std::unique_ptr<Board>> Machine::make_pc_board(const BoardContext& context,
+                                                      std::span<CharacterBackend* const> serial) {
+    PcBoardParts parts{.config = config_,
+                       .firmware = firmware_ ? &*firmware_ : nullptr,
+                       .serial = serial,
+                       .smi = [this] { raise_smi(); },
+                       .panicked = [this] { stop(StopReason::kPanicked); }};
+    return std::unique_ptr<Board>(TRY(PcBoard::create(context, parts)));
+}
+
+// To the processor whose instruction asked for it; the others are called by firmware if it wants
+// them.
+void Machine::raise_smi() {
+    if (const auto vcpu = VcpuThread::current())
+        processors_[vcpu->value]->vcpu().signals().raise(CpuSignals::kSmi);
 }
 
 Result<void> Machine::load_kernel() {
+    if (!kernel_) return {};
     entry_ = TRY(kernel_->load(*memory_, config_, acpi_rsdp_address()));
     return {};
 }
 
 // What else a guest finds at its start, and the processors as they begin; again after every reset.
 Result<void> Machine::boot() {
-    AcpiBoard acpi = board_->describe();
-    for (uint32_t i = 0; i < processors_.size(); ++i) acpi.apic_ids.push_back(cpuid_->apic_id(i));
-    TRY(write_acpi_tables(*memory_, acpi));
-    if (!write_bios_data_area(*memory_)) return Error("--memory: too little");
+    std::vector<uint32_t> apic_ids;
+    for (uint32_t i = 0; i < processors_.size(); ++i) apic_ids.push_back(cpuid_->apic_id(i));
+    TRY(board_->prepare(apic_ids));
 
     CpuState state = reset_state();
     state.gpr[kRdx] = cpuid_->signature();
@@ -147,7 +181,7 @@ Result<void> Machine::boot() {
     for (uint32_t i = 1; i < processors_.size(); ++i) {
         processors_[i]->reset(state, VcpuThread::Begin::kWaitForStartup);
     }
-    apply_entry(entry_, state);
+    if (kernel_) apply_entry(entry_, state);
     processors_[0]->reset(state, VcpuThread::Begin::kRunning);
     return {};
 }
@@ -203,14 +237,22 @@ void Machine::startup(VcpuIndex vcpu, uint8_t vector) {
 
 void Machine::vcpu_init(VcpuIndex vcpu) {
     processors_[vcpu.value]->apic().init();
-    // The bootstrap processor would go on in firmware, and there is none: what INIT does to it on a
-    // PC ends in a reset all the same [SDM 3A 8.4.2].
+    // The bootstrap processor would go on in firmware, which resets the machine [SDM 3A 8.4.2]; on
+    // the micro board there is none.
     if (vcpu.value == 0) reset();
 }
 
 void Machine::vcpu_paused(VcpuIndex vcpu) { processors_[vcpu.value]->note_tsc(); }
 
-void Machine::vcpu_shut_down(VcpuIndex) { control_.request_stop(StopReason::kCrashed); }
+// A PC's chipset answers a processor's shutdown with a reset. A kernel that was entered directly
+// would crash again and again.
+void Machine::vcpu_shut_down(VcpuIndex) {
+    if (is_pc() && !kernel_ && config_.reboot) {
+        reset();
+    } else {
+        control_.request_stop(StopReason::kCrashed);
+    }
+}
 
 MachineSummary Machine::summary() const {
     MachineSummary summary;

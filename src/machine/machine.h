@@ -1,9 +1,12 @@
 #pragma once
 
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "backend/character/character_backend.h"
 #include "backend/entropy/entropy_source.h"
 #include "base/result.h"
 #include "base/worker_executor.h"
@@ -13,7 +16,8 @@
 #include "device/interrupt/apic_bus.h"
 #include "device/interrupt/pic_pair.h"
 #include "engine/engine.h"
-#include "machine/boards/micro_board.h"
+#include "machine/boards/board.h"
+#include "machine/boards/pc_firmware.h"
 #include "machine/kernel_files.h"
 #include "machine/machine_config.h"
 #include "machine/machine_summary.h"
@@ -48,7 +52,13 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
     explicit Machine(const MachineConfig& config);
     Result<void> build();
     Result<void> build_board();
+    Result<std::unique_ptr<Board>> make_micro_board(const BoardContext& context,
+                                                    std::span<CharacterBackend* const> serial);
+    Result<std::unique_ptr<Board>> make_pc_board(const BoardContext& context,
+                                                 std::span<CharacterBackend* const> serial);
+    bool is_pc() const { return config_.board == MachineConfig::BoardKind::kPc; }
     void build_processors(uint64_t tsc_hz);
+    void raise_smi();
     Result<void> load_kernel();
     Result<void> boot();
 
@@ -69,6 +79,7 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
     WorkerExecutor slow_work_;
     std::vector<std::unique_ptr<BlockBackend>> disks_;
     HostEntropy entropy_;
+    std::optional<PcFirmware> firmware_;
     std::optional<KernelFiles> kernel_;
     std::unique_ptr<GuestMemory> memory_;
     EntryPoint entry_;
@@ -81,7 +92,7 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
     std::vector<std::unique_ptr<Processor>> processors_;
     std::vector<std::unique_ptr<CharacterBackend>> serial_backends_;
     // Behind the processors: its devices must fall silent before the local APICs go.
-    std::unique_ptr<MicroBoard> board_;
+    std::unique_ptr<Board> board_;
 };
 
 }  // namespace mynah

@@ -26,12 +26,22 @@ struct SerialConfig {
     std::string path;  // kFile, kSocket
 };
 
+// From what a PC starts, as firmware is told.
+struct BootConfig {
+    enum class Device : uint8_t { kDisk, kCdrom, kNetwork };
+    bool uefi = false;          // the firmware is UEFI's, else a BIOS
+    std::vector<Device> order;  // empty: disk, CD, network
+    bool menu = false;          // firmware waits for a key and offers a choice
+    std::string nvram;          // path of UEFI's variables; empty: they are forgotten at the end
+};
+
 // Everything a machine is made from: plain data, checked for sense where it is used.
 struct MachineConfig {
     static constexpr uint64_t kMinMemory = 16 * kMebibyte, kMaxMemory = kMebibyte << 20;  // 1 TiB
     static constexpr uint32_t kMaxVcpus = 128;
     static constexpr unsigned kMaxSerialPorts = 4, kMaxDisks = 31;
 
+    enum class BoardKind { kMicro, kPc };
     enum class Accelerator { kAuto, kTranslator, kInterpreter };
 
     std::string name = "mynah";
@@ -41,10 +51,15 @@ struct MachineConfig {
     Accelerator accelerator = Accelerator::kAuto;
     TranslatorOptions translator;
 
-    std::string kernel;  // path
+    BoardKind board = BoardKind::kMicro;
+    std::string firmware;  // path; empty: where packages put it
+    BootConfig boot;
+
+    std::string kernel;  // path; needed by the micro board
     std::optional<std::string> initrd;
     std::string command_line;
     bool unpack_kernel = true;  // see KernelBoot::unpack
+    std::optional<std::string> kernel_cache;  // directory of unpacked kernels; see KernelCache
 
     std::vector<DiskConfig> disks;
     std::vector<SerialConfig> serial_ports;  // COM1 first

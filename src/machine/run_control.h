@@ -14,6 +14,7 @@ enum class StopReason {
     kPoweredOff,        // the guest switched it off
     kReset,             // the guest reset it, and that is to end it
     kCrashed,           // a processor shut down: triple fault
+    kPanicked,          // the guest's kernel says that it panicked
     kInstructionLimit,  // the operator's limits
     kTimeLimit,
     kQuit,       // the operator

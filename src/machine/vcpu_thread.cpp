@@ -5,6 +5,13 @@
 #include <string>
 
 namespace mynah {
+namespace {
+
+thread_local std::optional<VcpuIndex> current_vcpu;
+
+}  // namespace
+
+std::optional<VcpuIndex> VcpuThread::current() { return current_vcpu; }
 
 VcpuThread::VcpuThread(VcpuIndex index, Vcpu& vcpu, RunControl& control, VcpuEvents& events,
                        std::optional<uint64_t> instruction_limit)
@@ -37,6 +44,7 @@ void VcpuThread::join() {
 }
 
 void VcpuThread::run() {
+    current_vcpu = index_;
     while (control_.proceed()) {
         if (waiting_for_startup_ && !take_startup()) continue;
         if (!step()) {

@@ -42,6 +42,9 @@ class VcpuThread {
     void start();
     void join();
 
+    // Whose thread the caller runs on, if it is one.
+    static std::optional<VcpuIndex> current();
+
     // A start-up IPI. Ignored unless the processor waits for one [SDM 3A 8.4.3]. Any thread.
     void startup(uint8_t vector);
 

@@ -9,6 +9,7 @@ namespace mynah {
 // it says so, or where there is no memory.
 template <typename Visit>
 bool DmaView::for_each_run(GuestPhys start, uint64_t size, Visit&& visit) const {
+    if (!allowed()) return false;
     if (size != 0 && start.value + (size - 1) < start.value) return false;
     for (uint64_t offset = 0; offset < size;) {
         const auto run = memory_.find(start + offset, size - offset);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -21,6 +22,10 @@ class DmaView {
   public:
     // The memory must outlive the view.
     explicit DmaView(GuestMemory& memory) : memory_(memory) {}
+    // Every access fails while `allowed` is false (a PCI function that is no bus master). Copies
+    // share it; it must outlive them.
+    DmaView(GuestMemory& memory, const std::atomic<bool>& allowed)
+        : memory_(memory), allowed_(&allowed) {}
 
     // True if every byte is RAM; a range that wraps around is not. Size 0 is.
     [[nodiscard]] bool contains(GuestPhys start, uint64_t size) const;
@@ -67,15 +72,19 @@ class DmaView {
     template <typename T>
     T* naturally_aligned(GuestPhys address) const {
         static_assert(std::is_integral_v<T>);
-        if (address.value % sizeof(T) != 0) return nullptr;
+        if (address.value % sizeof(T) != 0 || !allowed()) return nullptr;
         const auto run = memory_.find(address, sizeof(T));
         if (!run || run->size != sizeof(T) || !run->writable) return nullptr;
         return reinterpret_cast<T*>(run->host);
+    }
+    bool allowed() const {
+        return allowed_ == nullptr || allowed_->load(std::memory_order_acquire);
     }
     template <typename Visit>
     bool for_each_run(GuestPhys start, uint64_t size, Visit&& visit) const;
 
     GuestMemory& memory_;
+    const std::atomic<bool>* allowed_ = nullptr;
 };
 
 }  // namespace mynah

@@ -9,7 +9,25 @@
 
 #include "base/check.h"
 
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define MYNAH_THREAD_SANITIZER
+extern "C" void AnnotateBenignRaceSized(const char* file, int line, const volatile void* memory,
+                                        size_t size, const char* description);
+#endif
+#endif
+
 namespace mynah {
+namespace {
+
+// The guest's own races on its memory are its business, not ours to report.
+void tell_thread_sanitizer([[maybe_unused]] std::byte* base, [[maybe_unused]] uint64_t size) {
+#ifdef MYNAH_THREAD_SANITIZER
+    AnnotateBenignRaceSized(__FILE__, __LINE__, base, size, "guest memory");
+#endif
+}
+
+}  // namespace
 
 Result<std::unique_ptr<GuestMemory>> GuestMemory::create(std::span<const Range> ranges,
                                                          uint64_t block_bytes) {
@@ -46,6 +64,7 @@ Result<std::unique_ptr<GuestMemory>> GuestMemory::create(std::span<const Range> 
     }
     // Guest RAM in a core file helps nobody and can be huge.
     madvise(base, file_size, MADV_DONTDUMP);
+    tell_thread_sanitizer(static_cast<std::byte*>(base), file_size);
     return std::unique_ptr<GuestMemory>(
         new GuestMemory(std::vector<Range>(ranges.begin(), ranges.end()), ram, size, file_size, fd,
                         static_cast<std::byte*>(base)));
@@ -79,7 +98,7 @@ void GuestMemory::set_overlay(unsigned slot, const MemoryOverlay& overlay) {
         overlay.kind == MemoryOverlay::Kind::kMemory) {
         CHECK(overlay.offset <= file_size_ && overlay.size <= file_size_ - overlay.offset);
     }
-    if (map_.set(slot, overlay) && map_changed_) map_changed_();
+    if (map_.set(slot, overlay)) forget_translations();
 }
 
 std::optional<GuestMemory::Run> GuestMemory::find(GuestPhys address, uint64_t size,

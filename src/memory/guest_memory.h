@@ -57,6 +57,10 @@ class GuestMemory {
     // Replaces what the slot says, and tells the listener when it makes a difference. Any thread,
     // with no device lock held.
     void set_overlay(unsigned slot, const MemoryOverlay& overlay);
+    // Processors must look up again what they reach at which address: on_map_change() is told.
+    void forget_translations() {
+        if (map_changed_) map_changed_();
+    }
     // Told on the thread that changed an overlay; set before the machine runs.
     void on_map_change(std::function<void()> told) { map_changed_ = std::move(told); }
 

@@ -22,6 +22,7 @@ WriteWatch::WriteWatch(const std::byte* base, uint64_t size)
 unsigned WriteWatch::add(Listener& listener) {
     MutexLock lock(mutex_);
     listeners_.push_back(&listener);
+    listener_count_.store(listeners_.size());
     return static_cast<unsigned>(listeners_.size() - 1);
 }
 
@@ -36,8 +37,7 @@ bool WriteWatch::watch(uint64_t page, unsigned listener) {
 }
 
 void WriteWatch::unwatch(uint64_t page, unsigned listener) {
-    MutexLock lock(mutex_);
-    if (listeners_.size() > 64) return;  // the mark may be another's as well
+    if (listener_count_.load() > 64) return;  // the mark may be another's as well
     marks_[page].fetch_and(~(uint64_t{1} << (listener % 64)));
 }
 

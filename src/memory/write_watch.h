@@ -44,6 +44,7 @@ class WriteWatch {
 
     // True: the page was not yet watched by anybody.
     bool watch(uint64_t page, unsigned listener);
+    // Also from within Listener::written.
     void unwatch(uint64_t page, unsigned listener);
 
     // Reports a write, to all listeners or all but one.
@@ -71,6 +72,7 @@ class WriteWatch {
     std::atomic<bool> any_{false};
     mutable Mutex mutex_;
     std::vector<Listener*> listeners_ GUARDED_BY(mutex_);
+    std::atomic<size_t> listener_count_{0};
 };
 
 }  // namespace mynah

@@ -8,6 +8,13 @@
 #define LATE_DMA_PORT 0xf9   /* the same, but by another thread and a little later */
 #define ALARM_PORT 0xfa      /* a byte: another thread raises this interrupt a little later */
 
+#define SMI_PORT 0xfb        /* any byte: a system management interrupt */
+
+/* Read-only memory whose byte n is n; a write there switches it to a device that reads as 80h, and a
+   write of FFh back. And RAM that only management mode sees. */
+#define FLASH 0xfc000000
+#define MANAGEMENT_PAGE 0x3000000
+
 /* Devices in memory, by physical address: one keeps what is written to its page; of the other's
    page the first bytes are "mov $0x12345678, %eax; ret". */
 #define MMIO_CELLS 0xfe000000

@@ -9,14 +9,16 @@ namespace mynah::bare {
 namespace {
 
 constexpr uint16_t kExitPort = 0xf4, kInterruptPort = 0xf5, kNmiPort = 0xf6,
-                   kDmaAddressPort = 0xf7, kDmaPort = 0xf8, kLateDmaPort = 0xf9, kAlarmPort = 0xfa;
-constexpr uint64_t kMmioCells = 0xfe000000, kMmioCode = 0xfd000000;
+                   kDmaAddressPort = 0xf7, kDmaPort = 0xf8, kLateDmaPort = 0xf9, kAlarmPort = 0xfa, kSmiPort = 0xfb;
+constexpr uint64_t kMmioCells = 0xfe000000, kMmioCode = 0xfd000000, kFlash = 0xfc000000,
+                   kManagementPage = 0x3000000;
+constexpr uint8_t kReadArray = 0xff, kFlashStatus = 0x80;
 constexpr uint32_t kMagic = 0x48414e59;
 constexpr uint64_t kEntryOffset = 16;
 
 std::unique_ptr<GuestMemory> make_memory() {
     const GuestMemory::Range range{GuestPhys(0), BareMachine::kMemorySize};
-    return GuestMemory::create({&range, 1}).take_value();
+    return GuestMemory::create({&range, 1}, kPageSize).take_value();
 }
 
 }  // namespace
@@ -26,7 +28,25 @@ BareMachine::BareMachine(const EngineFactory& engine)
       cpuid_(CpuidPolicy::create("max", {}, 2'000'000'000).take_value()),
       engine_(engine(*memory_, cpuid_).take_value()),
       vcpu_(engine_->create_vcpu(*this, VcpuIndex(0))),
-      dma_(*memory_) {}
+      dma_(*memory_),
+      flash_(memory_->take_block(kPageSize)),
+      flash_slot_(memory_->take_overlay()) {
+    for (unsigned i = 0; i < flash_.size; ++i) flash_.host[i] = static_cast<std::byte>(i);
+    memory_->on_map_change([this] { vcpu_->signals().raise(CpuSignals::kMemoryMap); });
+    show_flash(true);
+    memory_->set_overlay(memory_->take_overlay(), {.start = GuestPhys(kManagementPage),
+                                                   .size = kPageSize,
+                                                   .kind = MemoryOverlay::Kind::kHole,
+                                                   .management = false});
+}
+
+void BareMachine::show_flash(bool array) {
+    const auto kind = array ? MemoryOverlay::Kind::kReadOnly : MemoryOverlay::Kind::kHole;
+    memory_->set_overlay(flash_slot_, {.start = GuestPhys(kFlash),
+                                       .size = flash_.size,
+                                       .kind = kind,
+                                       .offset = flash_.offset});
+}
 
 std::optional<std::string> BareMachine::load(std::span<const std::byte> image) {
     uint32_t header[2];
@@ -65,6 +85,9 @@ void BareMachine::io_write(IoPort port, unsigned, uint32_t value) {
         case kNmiPort:
             vcpu_->signals().raise(CpuSignals::kNmi);
             break;
+        case kSmiPort:
+            vcpu_->signals().raise(CpuSignals::kSmi);
+            break;
         case kDmaAddressPort:
             dma_address_ = value;
             break;
@@ -96,12 +119,14 @@ uint64_t BareMachine::mmio_read(GuestPhys address, unsigned size) {
         std::memcpy(&value, &kCode[at], size);
     if (const uint64_t at = address.value - kMmioCells; at <= cells_.size() - size)
         std::memcpy(&value, &cells_[at], size);
+    if (address.value - kFlash < flash_.size) value = kFlashStatus * 0x0101010101010101u;
     return value;
 }
 
 void BareMachine::mmio_write(GuestPhys address, unsigned size, uint64_t value) {
     if (const uint64_t at = address.value - kMmioCells; at <= cells_.size() - size)
         std::memcpy(&cells_[at], &value, size);
+    if (address.value - kFlash < flash_.size) show_flash(static_cast<uint8_t>(value) == kReadArray);
 }
 
 std::optional<uint8_t> BareMachine::acknowledge_interrupt() {

@@ -57,6 +57,7 @@ class BareMachine final : public CpuPorts {
 
   private:
     void write_by_dma(uint32_t address, uint32_t value);
+    void show_flash(bool array);
 
     std::unique_ptr<GuestMemory> memory_;
     CpuidPolicy cpuid_;
@@ -69,6 +70,8 @@ class BareMachine final : public CpuPorts {
     std::array<std::byte, 4096> cells_{};  // of the device that keeps what is written
     uint32_t dma_address_ = 0;
     DmaView dma_;
+    GuestMemory::Block flash_;
+    unsigned flash_slot_;
     DelayedWork delayed_;
 };
 

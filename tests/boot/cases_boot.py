@@ -14,7 +14,8 @@ def look_around(context, guest, flavour, vcpus):
     check(re.search(KERNEL_BANNER, guest.text()), "the kernel's log did not appear")
     check_equal(guest.command("uname -r"), kernel.kernel(flavour).release, "kernel release")
     check_equal(guest.command("nproc"), str(vcpus), "number of processors")
-    wanted = hashlib.sha256(initrd.busybox().read_bytes()).hexdigest()
+    program = initrd.busybox(kernel.kernel(flavour).architecture)
+    wanted = hashlib.sha256(program.read_bytes()).hexdigest()
     got = guest.command("sha256sum /bin/busybox").split()[0]
     check_equal(got, wanted, "sha256 of a file of the initrd")
 
@@ -41,6 +42,9 @@ boots("boot-cloud-1-vcpu", flavour="cloud")
 boots("boot-stock-128M", memory="128M", mebibytes=128)
 boots("boot-cloud-128M", flavour="cloud", memory="128M", mebibytes=128)
 boots("boot-stock-8G-4-vcpus", memory="8G", mebibytes=8192, vcpus=4)
+# 32-bit kernels: two-level paging, and with PAE three-level and more memory than 4 GiB.
+boots("boot-686", fast=True, flavour="686", vcpus=2)
+boots("boot-686-pae-6G", flavour="686-pae", memory="6G", mebibytes=6144)
 boots("boot-cloud-8G", fast=True, flavour="cloud", memory="8G", mebibytes=8192)
 
 

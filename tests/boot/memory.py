@@ -14,9 +14,10 @@ def mappings(text):
 
 
 def resident(mapping):
-    """Code memory is one memory file mapped twice, whose pages must count once: their proportional
-    share does that, since nobody else maps them."""
-    return mapping["pss" if mapping["name"].startswith("/memfd:") else "rss"]
+    """Code memory is one piece of shared memory mapped twice, whose pages must count once: their
+    proportional share does that, since nobody else maps them. Without a file it is /dev/zero."""
+    shared = mapping["name"].startswith(("/memfd:", "/dev/zero"))
+    return mapping["pss" if shared else "rss"]
 
 
 def beyond_guest(process, emulator, guest_kib):

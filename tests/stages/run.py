@@ -13,6 +13,8 @@ import tally  # noqa: E402
 from stage import CORES, LOGS, ROOT, Runner, StageError  # noqa: E402
 
 FUZZ_SECONDS = 10
+RACES_SECONDS = 5
+RACES_TESTS = ("base_test", "memory_test", "cpu_test", "bus_test", "backend_test", "device_test")
 ONE = tally.Tally(passed=1)
 
 # Sanitized programs run several times slower; what only compares results with the silicon at
@@ -30,10 +32,11 @@ def documents(runner, options):
     return ONE
 
 
-def build(runner, preset):
-    """Build everything of a preset; a warning is a failure."""
+def build(runner, preset, *targets):
+    """Build everything of a preset, or these targets; a warning is a failure."""
     runner.must("cmake", "--preset", preset)
-    output = runner.must("cmake", "--build", "--preset", preset, "-j", CORES)
+    wanted = ("--target", *targets) if targets else ()
+    output = runner.must("cmake", "--build", "--preset", preset, "-j", CORES, *wanted)
     warnings = sorted({line for line in output.splitlines() if "warning:" in line})
     if warnings:
         print("\n".join("  " + line for line in warnings[:20]))
@@ -96,6 +99,26 @@ def sanitizer_build(runner, options):
 
 def sanitizer_tests(runner, options):
     return unit_tests(runner, "asan", "-E", SANITIZER_EXCLUDES)
+
+
+def races_build(runner, options):
+    return build(runner, "tsan", "mynah-torture", *RACES_TESTS)
+
+
+def races(runner, options):
+    """ThreadSanitizer: unit tests with threads, and four processors that torture each other."""
+    programs = ROOT / "build" / "tsan" / "bin"
+    commands = [[programs / name] for name in RACES_TESTS]
+    commands += [[programs / "mynah-torture", "--seconds", RACES_SECONDS, "--vcpus", 4,
+                  "--engine", engine] for engine in ("jit", "interpreter")]
+    counted = tally.Tally()
+    for command in commands:
+        status, output = runner.run(*command)
+        counted += tally.Tally(passed=status == 0, failed=status != 0)
+        if status != 0:
+            print(f"  {command[0].name}: status {status}")
+            print("\n".join("  | " + line for line in output.splitlines()[-60:]))
+    return counted
 
 
 def fuzz_build(runner, options):
@@ -172,12 +195,14 @@ STAGES = (("layers", layers, 1), ("documents", documents, 1),
           ("boots", boots, 30), ("interpreter-boots", interpreter_boots, 15),
           ("selftests", selftests, 20),
           ("sanitizer-build", sanitizer_build, 20), ("sanitizer-tests", sanitizer_tests, 15),
+          ("races-build", races_build, 20), ("races", races, 10),
           ("fuzz-build", fuzz_build, 20), ("fuzz", fuzz, 15))
 MATRIX_FACTOR = 4
 # What runs programs of a build is pointless, and would judge old ones, when that build failed.
 NEEDS = {"release-tests": "release-build", "boots": "release-build",
          "interpreter-boots": "release-build", "selftests": "release-build",
-         "sanitizer-tests": "sanitizer-build", "fuzz": "fuzz-build"}
+         "sanitizer-tests": "sanitizer-build", "races": "races-build",
+         "fuzz": "fuzz-build"}
 
 
 def run_stage(name, body, minutes, options):

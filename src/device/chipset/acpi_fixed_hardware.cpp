@@ -85,7 +85,7 @@ bool AcpiFixedHardware::write(unsigned offset, uint8_t value, uint64_t now_ns) {
         const unsigned type =
             (written & acpi::pm1_control::kSleepType) >> acpi::pm1_control::kSleepTypeShift;
         // SLP_EN is write-only and always read as 0.
-        return (written & acpi::pm1_control::kSleepEnable) != 0 && type == acpi::kSleepTypeSoftOff;
+        return (written & acpi::pm1_control::kSleepEnable) != 0 && (soft_off_types_ >> type & 1) != 0;
     } else if (offset >= acpi::kGpe0 && offset < acpi::kGpe0 + 2) {
         gpe_status_ &= static_cast<uint16_t>(~(unsigned{value} << (8 * (offset - acpi::kGpe0))));
     } else if (offset >= acpi::kGpe0 + 2 && offset < acpi::kGpe0 + 4) {

@@ -15,7 +15,10 @@ namespace mynah {
 class AcpiFixedHardware {
  public:
     enum class TimerWidth : uint8_t { k24 = 24, k32 = 32 };
-    explicit AcpiFixedHardware(TimerWidth width) : width_(width) {}
+    // soft_off_types: bit n is set if SLP_TYP n means soft-off.
+    explicit AcpiFixedHardware(TimerWidth width,
+                               uint8_t soft_off_types = 1u << acpi::kSleepTypeSoftOff)
+        : width_(width), soft_off_types_(soft_off_types) {}
 
     void reset(uint64_t now_ns);
 
@@ -40,6 +43,7 @@ class AcpiFixedHardware {
     uint64_t half_periods(uint64_t now_ns) const;
 
     const TimerWidth width_;
+    const uint8_t soft_off_types_;
     uint16_t status_ = 0, enable_ = 0, control_ = acpi::pm1_control::kSciEnable;
     uint16_t gpe_status_ = 0, gpe_enable_ = 0;
     uint64_t seen_half_periods_ = 0;

@@ -3,11 +3,12 @@
 namespace mynah {
 
 AcpiPowerManagement::AcpiPowerManagement(VmClock& clock, InterruptLine& sci, PowerSink& power,
-                                         AcpiFixedHardware::TimerWidth width)
+                                         AcpiFixedHardware::TimerWidth width,
+                                         uint8_t soft_off_types)
     : clock_(clock),
       power_(power),
       sci_(sci),
-      chip_(width),
+      chip_(width, soft_off_types),
       wake_(clock.create_timer([this] { fired(); })) {}
 
 AcpiPowerManagement::~AcpiPowerManagement() = default;

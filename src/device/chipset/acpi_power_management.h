@@ -18,7 +18,8 @@ namespace mynah {
 class AcpiPowerManagement final : public IoHandler {
  public:
     AcpiPowerManagement(VmClock& clock, InterruptLine& sci, PowerSink& power,
-                        AcpiFixedHardware::TimerWidth width = AcpiFixedHardware::TimerWidth::k32);
+                        AcpiFixedHardware::TimerWidth width = AcpiFixedHardware::TimerWidth::k32,
+                        uint8_t soft_off_types = 1u << acpi::kSleepTypeSoftOff);
     ~AcpiPowerManagement() override;
 
     uint64_t read(uint64_t offset, unsigned size) override EXCLUDES(mutex_);

@@ -1,6 +1,7 @@
 #include "device/input/i8042.h"
 
 #include "device/input/i8042_registers.h"
+#include "device/input/scan_codes.h"
 
 namespace mynah {
 
@@ -14,16 +15,81 @@ constexpr uint8_t code(Command command) { return static_cast<uint8_t>(command); 
 // Input port [8042]: keyboard not locked, colour display.
 constexpr uint8_t kInputPort = 0x80;
 
+// Before the code of a key that came up, in sets 2 and 3.
+constexpr uint8_t kBreakPrefix = 0xf0;
+
 }  // namespace
 
-void I8042::reset() { *this = I8042(); }
+void I8042::reset() { *this = I8042(keyboard_, mouse_); }
 
 void I8042::set_a20(bool enabled) {
     output_port_ = static_cast<uint8_t>(enabled ? output_port_ | i8042::output_port::kA20
                                                 : output_port_ & ~i8042::output_port::kA20);
 }
 
+bool I8042::full() const { return (status_ & i8042::status::kOutputFull) != 0; }
+
+bool I8042::keyboard_may_send() const {
+    return keyboard_ != nullptr && (config() & config_bits::kKeyboardDisable) == 0 &&
+           keyboard_->has_byte();
+}
+
+bool I8042::mouse_may_send() const {
+    return mouse_ != nullptr && (config() & config_bits::kAuxDisable) == 0 && mouse_->has_byte();
+}
+
+bool I8042::can_load() const {
+    return !full() && (displaced_ || keyboard_may_send() || mouse_may_send());
+}
+
+void I8042::load() {
+    if (full()) return;
+    if (displaced_) {
+        fill(displaced_->value, displaced_->aux, false);
+        displaced_.reset();
+        from_device_ = true;
+        return;
+    }
+    // A prefix that translation swallows is followed by the code it belongs to, or by nothing yet.
+    while (keyboard_may_send()) {
+        const uint8_t byte = keyboard_->take_byte();
+        uint8_t code = byte;
+        if ((config() & config_bits::kTranslate) != 0) {
+            if (byte == kBreakPrefix) {
+                break_ = 0x80;
+                continue;
+            }
+            code = static_cast<uint8_t>(translate_to_set1(byte) | break_);
+            break_ = 0;
+        }
+        fill(code, false, false);
+        from_device_ = true;
+        return;
+    }
+    if (mouse_may_send()) {
+        fill(mouse_->take_byte(), true, false);
+        from_device_ = true;
+    }
+}
+
 void I8042::answer(uint8_t byte, bool aux, bool timed_out) {
+    if (full() && from_device_) {
+        displaced_ = Byte{output_, (status_ & i8042::status::kAuxiliary) != 0};
+    }
+    fill(byte, aux, timed_out);
+    from_device_ = false;
+}
+
+// Nobody there: the byte times out.
+void I8042::send_to(Ps2Device* device, uint8_t value, bool aux) {
+    if (device != nullptr) {
+        device->receive(value);
+    } else {
+        answer(i8042::kResend, aux, true);
+    }
+}
+
+void I8042::fill(uint8_t byte, bool aux, bool timed_out) {
     output_ = byte;
     status_ &= static_cast<uint8_t>(~(i8042::status::kAuxiliary | i8042::status::kTimeout));
     status_ |= i8042::status::kOutputFull;
@@ -85,11 +151,13 @@ I8042::Action I8042::write_command(uint8_t value) {
         case Command::kEnableKeyboard:
             config() &= static_cast<uint8_t>(~config_bits::kKeyboardDisable);
             break;
-        case Command::kTestAux: answer(i8042::kClockStuckLow); break;
+        case Command::kTestAux: answer(mouse_ != nullptr ? i8042::kInterfaceGood : i8042::kClockStuckLow); break;
         case Command::kTestKeyboard: answer(i8042::kInterfaceGood); break;
         case Command::kSelfTest:
             status_ |= i8042::status::kSystem;
             config() |= config_bits::kKeyboardDisable;
+            displaced_.reset();
+            from_device_ = false;
             answer(i8042::kSelfTestPassed);
             break;
         case Command::kReadInputPort: answer(kInputPort); break;
@@ -119,11 +187,14 @@ I8042::Action I8042::write_data(uint8_t value) {
         case Command::kWriteOutputPort: return write_output_port(value);
         case Command::kWriteKeyboardOutput: answer(value); break;
         case Command::kWriteAuxOutput: answer(value, true); break;
-        case Command::kWriteAux: answer(i8042::kResend, true, true); break;
+        case Command::kWriteAux:
+            config() &= static_cast<uint8_t>(~config_bits::kAuxDisable);
+            send_to(mouse_, value, true);
+            break;
         default:
-            // For the keyboard, which is not there; sending re-enables its interface.
+            // For the keyboard; sending re-enables its interface.
             config() &= static_cast<uint8_t>(~config_bits::kKeyboardDisable);
-            answer(i8042::kResend, false, true);
+            send_to(keyboard_, value, false);
             break;
     }
     return {};

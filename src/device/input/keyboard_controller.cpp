@@ -1,20 +1,56 @@
 #include "device/input/keyboard_controller.h"
 
+#include <algorithm>
+
 namespace mynah {
 
 KeyboardController::KeyboardController(InterruptLine& irq1, InterruptLine& irq12, A20Gate& a20,
                                        PowerSink& power)
+    : KeyboardController(irq1, irq12, a20, power, nullptr) {}
+
+KeyboardController::KeyboardController(InterruptLine& irq1, InterruptLine& irq12, A20Gate& a20,
+                                       PowerSink& power, VmClock& clock)
+    : KeyboardController(irq1, irq12, a20, power, &clock) {}
+
+KeyboardController::KeyboardController(InterruptLine& irq1, InterruptLine& irq12, A20Gate& a20,
+                                       PowerSink& power, VmClock* clock)
     : irq1_(irq1),
       irq12_(irq12),
       a20_(a20),
       power_(power),
+      clock_(clock),
+      chip_(clock != nullptr ? &keyboard_ : nullptr, clock != nullptr ? &mouse_ : nullptr),
       data_port_(*this, &KeyboardController::read_data, &KeyboardController::write_data),
       command_port_(*this, &KeyboardController::read_command,
-                    &KeyboardController::write_command) {}
+                    &KeyboardController::write_command) {
+    if (clock != nullptr) timer_ = clock->create_timer([this] { timer_fired(); });
+}
 
+// Whatever happened: devices send if they may, the lines follow, the timer knows what comes next.
 void KeyboardController::update() {
+    uint64_t wake = Ps2Keyboard::kNever;
+    if (clock_ != nullptr) {
+        if (chip_.can_load() && now() >= next_byte_ns_) chip_.load();
+        if (chip_.can_load()) wake = next_byte_ns_;
+        wake = std::min(wake, keyboard_.repeat_deadline());
+    }
     irq1_.want(chip_.keyboard_interrupt());
     irq12_.want(chip_.aux_interrupt());
+    if (timer_ == nullptr) return;
+    if (wake != Ps2Keyboard::kNever) {
+        timer_->arm(wake);
+    } else {
+        timer_->disarm();
+    }
+}
+
+void KeyboardController::timer_fired() {
+    {
+        MutexLock lock(mutex_);
+        keyboard_.repeat(now());
+        update();
+    }
+    perform({});
 }
 
 void KeyboardController::perform(I8042::Action action) {
@@ -28,7 +64,9 @@ uint8_t KeyboardController::read_data(unsigned) {
     uint8_t value;
     {
         MutexLock lock(mutex_);
+        const bool was_full = (chip_.read_status() & 1) != 0;
         value = chip_.read_data();
+        if (was_full) next_byte_ns_ = now() + kByteNs;
         update();
     }
     perform({});
@@ -40,6 +78,7 @@ void KeyboardController::write_data(unsigned, uint8_t value) {
     {
         MutexLock lock(mutex_);
         action = chip_.write_data(value);
+        next_byte_ns_ = 0;  // who sends a command waits for its answer
         update();
     }
     perform(action);
@@ -66,9 +105,65 @@ void KeyboardController::reset() {
     {
         MutexLock lock(mutex_);
         chip_.reset();
+        keyboard_.reset();
+        mouse_.reset();
+        next_byte_ns_ = 0;
         update();
     }
     perform({});
+}
+
+uint8_t KeyboardController::leds() {
+    MutexLock lock(mutex_);
+    return keyboard_.leds();
+}
+
+// --- Input.
+
+void KeyboardController::Keys::key(uint16_t code, bool pressed) {
+    {
+        MutexLock lock(controller_.mutex_);
+        controller_.keyboard_.key(code, pressed, controller_.now());
+        controller_.update();
+    }
+    controller_.perform({});
+}
+
+bool KeyboardController::Keys::listens() const {
+    MutexLock lock(controller_.mutex_);
+    return controller_.keyboard_.scanning();
+}
+
+void KeyboardController::Pointer::move_by(int dx, int dy) {
+    {
+        MutexLock lock(controller_.mutex_);
+        controller_.mouse_.move(dx, dy);
+        controller_.update();
+    }
+    controller_.perform({});
+}
+
+void KeyboardController::Pointer::button(PointerButton button, bool pressed) {
+    {
+        MutexLock lock(controller_.mutex_);
+        controller_.mouse_.button(button, pressed);
+        controller_.update();
+    }
+    controller_.perform({});
+}
+
+void KeyboardController::Pointer::wheel(int vertical, int) {
+    {
+        MutexLock lock(controller_.mutex_);
+        controller_.mouse_.wheel(vertical);
+        controller_.update();
+    }
+    controller_.perform({});
+}
+
+bool KeyboardController::Pointer::listens() const {
+    MutexLock lock(controller_.mutex_);
+    return controller_.mouse_.reporting();
 }
 
 }  // namespace mynah

@@ -177,7 +177,7 @@ bool LocalApic::accept(const ApicMessage& message) {
             external_message_.store(true);
             raise_if_deliverable();
             break;
-        case DeliveryMode::kSmi:
+        case DeliveryMode::kSmi: signals_.raise(CpuSignals::kSmi); break;
         case DeliveryMode::kStartup: return false;
     }
     return true;
@@ -192,6 +192,7 @@ void LocalApic::signal_lvt(unsigned entry) {
             break;
         case DeliveryMode::kNmi: signals_.raise(CpuSignals::kNmi); break;
         case DeliveryMode::kInit: signals_.raise(CpuSignals::kInit); break;
+        case DeliveryMode::kSmi: signals_.raise(CpuSignals::kSmi); break;
         default: break;
     }
 }

@@ -25,7 +25,7 @@ namespace mynah {
 // cluster, x2APIC) and physical destinations, shorthands, self-IPI, timer in three modes, ExtINT
 // and NMI on the local pins, error register, EOI broadcast and its suppression.
 // Left out: arbitration priority and remote read (read 0), moving the xAPIC id (writes are
-// ignored), CMCI, SMI (dropped), the thermal and performance entries (never signalled).
+// ignored), CMCI, the thermal and performance entries (never signalled).
 //
 // Threads: "own" functions are called on the vCPU's thread only. Interrupts arrive from any
 // thread, without a lock, since this is the way of every IPI: what the sender must see is

@@ -18,6 +18,7 @@ BlockCache::BlockCache(size_t arena_bytes, uintptr_t ram, uint64_t ram_bytes)
 
 void BlockCache::clear() {
     used_ = 0;
+    ++clears_;
     std::fill(buckets_.begin(), buckets_.end(), nullptr);
     std::fill(code_pages_.begin(), code_pages_.end(), 0);
 }

@@ -26,8 +26,6 @@ struct Block {
     uint16_t op_count = 0;
     uint8_t mode = 0;
     bool crosses_page = false;
-    uint16_t heat = 0;           // how often it was run, for the translator
-    bool translated = false;     // by it, at one address at least
     Block* successor = nullptr;  // what was run after it the last time; only a guess
     Block* next = nullptr;       // in its bucket
 
@@ -80,6 +78,7 @@ class BlockCache {
                   std::span<const std::byte> bytes, bool crosses_page);
     void remove(Block* block);
     void clear();
+    uint64_t clears() const { return clears_; }
     // A block kept out of the table, for code that cannot be cached. Valid until the next call.
     Block* make_transient(CodeMode mode, std::span<const Op> ops);
 
@@ -110,6 +109,7 @@ class BlockCache {
     const size_t arena_bytes_;
     std::unique_ptr<std::byte[]> arena_;
     size_t used_ = 0;
+    uint64_t clears_ = 0;
     std::vector<Block*> buckets_;
     std::vector<uint64_t> code_pages_;
     Block transient_{};

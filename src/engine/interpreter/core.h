@@ -19,6 +19,7 @@
 #include "engine/interpreter/op.h"
 #include "engine/soft_tlb.h"
 #include "engine/write_log.h"
+#include "isa/decode_cache.h"
 #include "isa/instruction.h"
 
 namespace mynah::translator {
@@ -256,6 +257,7 @@ class Core final : public Vcpu {
     // Guest TSC.
     uint64_t read_tsc() const;
     // Something wants this vCPU's attention: long instructions give way (Outcome::kRepeat).
+    void take_map_change();
     bool signalled() const { return (signals_.pending() & signal_mask_) != 0; }
     // Traps may be due after every iteration of a repeated string instruction.
     bool single_iterations() const { return attention_; }
@@ -330,6 +332,7 @@ class Core final : public Vcpu {
     uintptr_t written_page_ = 0;  // of stores to code pages, and how often in a row
     unsigned writes_ = 0;
     std::unique_ptr<BlockCache> blocks_;
+    DecodeCache decoder_;
     Block* previous_;  // the block that was found last; never null
 };
 

@@ -85,7 +85,7 @@ bool Core::resolve(uint64_t linear, AccessKind kind, AccessMode access_mode, Pie
     if (const Exception* exception = std::get_if<Exception>(&result)) return raised(*exception);
     const Translation& found = std::get<Translation>(result);
     piece.physical = found.page + (linear & kPageMask);
-    const auto memory = shared.memory.find(found.page, kPageSize);
+    const auto memory = shared.memory.find(found.page, kPageSize, s.memory_view());
     const bool seen = memory && (memory->writable || kind != AccessKind::kWrite);
     piece.host = seen ? memory->host + (linear & kPageMask) : nullptr;
     if (!memory) return true;
@@ -187,6 +187,8 @@ void Core::write_piece(const Piece& piece, const void* from, unsigned size) {
         at = at + chunk;
         size -= chunk;
     }
+    // The write may have switched what the next instruction sees (flash, shadowed ROM).
+    if ((signals_.pending() & CpuSignals::kMemoryMap) != 0) take_map_change();
 }
 
 bool Core::is_code_page(uintptr_t host) const {

@@ -95,9 +95,9 @@ unsigned Core::decode_ops(std::span<const std::byte> bytes, unsigned max_ops, st
                           unsigned& byte_count) {
     unsigned count = 0, offset = 0;
     while (count < max_ops && offset < bytes.size()) {
-        Instruction instruction;
+        const Instruction* instruction = nullptr;
         const auto rest = bytes.subspan(offset);
-        const DecodeStatus status = decode(rest, mode.code_size, instruction);
+        const DecodeStatus status = decoder_.decode(rest, mode.code_size, instruction);
         if (status == DecodeStatus::kTruncated) break;
         Op& op = ops[count];
         op = Op{};
@@ -110,8 +110,8 @@ unsigned Core::decode_ops(std::span<const std::byte> bytes, unsigned max_ops, st
             ++count;
             break;
         }
-        op.length = instruction.info.length;
-        const bool last = build_op(instruction, mode, shared, op, undefined);
+        op.length = instruction->info.length;
+        const bool last = build_op(*instruction, mode, shared, op, undefined);
         offset += op.length;
         ++count;
         if (last) break;

@@ -7,6 +7,7 @@
 #include "engine/interpreter/core.h"
 #include "engine/interpreter/debug.h"
 #include "engine/interpreter/interrupt_delivery.h"
+#include "engine/interpreter/system_management.h"
 
 namespace mynah::interpreter {
 
@@ -42,7 +43,9 @@ void Core::refresh_mode() {
     code_table_ = &tlb_.table(user ? SoftTlb::kUser : SoftTlb::kSupervisor);
     data_table_ = alignment_check_ || debug ? empty_table_.get() : &tlb_.table(set);
 
-    signal_mask_ = CpuSignals::kKick | CpuSignals::kInit;
+    signal_mask_ = CpuSignals::kKick | CpuSignals::kMemoryMap;
+    // Management mode is not interrupted by another SMI, nor by INIT [AMD APM2 10.3.3].
+    if (!s.management_mode) signal_mask_ |= CpuSignals::kInit | CpuSignals::kSmi;
     if (!s.nmi_blocked) signal_mask_ |= CpuSignals::kNmi;
     if (s.flags.has(rflags::kIf)) signal_mask_ |= CpuSignals::kInterrupt;
     attention_ = debug || s.interrupt_shadow || s.flags.has(rflags::kTf | rflags::kRf);
@@ -201,6 +204,7 @@ bool Core::step() {
 // Serves the most urgent signal [SDM 3A 6.9 table 6-2]. True: run() must return `exit`.
 bool Core::attend(VcpuExit& exit) {
     const uint32_t pending = signals_.pending() & signal_mask_;
+    if ((pending & CpuSignals::kMemoryMap) != 0) take_map_change();
     if ((pending & CpuSignals::kInit) != 0) {
         signals_.lower(CpuSignals::kInit);
         exit = VcpuExit::kInit;
@@ -212,7 +216,10 @@ bool Core::attend(VcpuExit& exit) {
         return true;
     }
     bool alive = true;
-    if ((pending & CpuSignals::kNmi) != 0) {
+    if ((pending & CpuSignals::kSmi) != 0) {
+        signals_.lower(CpuSignals::kSmi);
+        enter_management_mode(*this);
+    } else if ((pending & CpuSignals::kNmi) != 0) {
         signals_.lower(CpuSignals::kNmi);
         s.nmi_blocked = true;
         alive = deliver_interrupt(static_cast<uint8_t>(x86::Vector::kNmi));
@@ -225,6 +232,12 @@ bool Core::attend(VcpuExit& exit) {
     refresh_mode();
     exit = VcpuExit::kShutdown;
     return !alive;
+}
+
+void Core::take_map_change() {
+    // Lowered first: a change that comes while the TLB is emptied is seen next time.
+    signals_.lower(CpuSignals::kMemoryMap);
+    tlb_.flush_all();
 }
 
 // False: triple fault.

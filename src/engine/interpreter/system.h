@@ -15,6 +15,7 @@ void add_msr(BuilderTable& table);               // RDMSR WRMSR RD/WRFSBASE RD/W
 void add_identification(BuilderTable& table);    // CPUID RDTSC RDTSCP RDPID RDPMC
 void add_cache_control(BuilderTable& table);     // INVLPG INVPCID INVD CLFLUSH PREFETCH fences
 void add_idle(BuilderTable& table);              // HLT PAUSE MONITOR MWAIT
+void add_system_management(BuilderTable& table); // RSM
 
 bool build_mov_control(Build& b);
 bool build_mov_debug(Build& b);

@@ -177,6 +177,8 @@ uint32_t Processor::translate_here(bool ungrouped) {
     pages_[page].blocks.push_back(id);
     if (second != 0) pages_[second].blocks.push_back(id);
     ++translated_;
+    emitted_ += emitter.offset();
+    guest_translated_ += made.instruction_count;
     if (traced) keep_trace(id, std::move(trace));
     return id;
 }
@@ -309,6 +311,10 @@ void Processor::flush_code() {
     forget_jumps();
     loop_heads_.fill(0);
     if (std::exchange(legacy_jumped_, false)) frame_.legacy_jumps.fill({});
+    // What was hot is not translated again before it has shown that it still is.
+    for (Heat& heat : heat_) {
+        if (heat.runs == kTranslated) heat.runs = options_.hot_after / 2;
+    }
     pending_link_ = 0;
     used_ = thunks_end_;
     ++flushes_;

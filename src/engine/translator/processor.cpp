@@ -14,7 +14,6 @@ namespace mynah::translator {
 
 namespace {
 constexpr size_t kStackSize = 256u << 10;
-constexpr uint16_t kNever = 0x8000;  // Block::heat of what cannot be translated
 }  // namespace
 
 // The lowest page is a guard; then the stack of what emitted code calls, which grows down from the
@@ -52,6 +51,7 @@ Processor::Processor(Region* region, Crew& crew, const TranslatorOptions& option
       options_(options),
       code_(std::move(code)),
       offsets_(measure()),
+      heat_(size_t{1} << kHeatBits),
       workspace_(new GuestInstruction[Translation::kMaxInstructions]),
       closed_(new SoftTlb::Table) {
     Emitter emitter(code_->write_at(0), code_->execute_at(0), 16u << 10);
@@ -108,6 +108,8 @@ void Processor::state_changed() { core_.state_changed(); }
 VcpuStatistics Processor::statistics() const {
     VcpuStatistics statistics = core_.statistics();
     statistics.counters["blocks translated"] = translated_;
+    statistics.counters["host bytes translated to"] = emitted_;
+    statistics.counters["guest instructions translated"] = guest_translated_;
     statistics.counters["links made"] = links_;
     statistics.counters["code cache flushes"] = flushes_ - 1;
     statistics.counters["entries into translated code"] = entries_;
@@ -351,26 +353,40 @@ bool Processor::after_exit(uint32_t site_id) {
     return true;
 }
 
+// What was not hot enough since the interpreter's code was last thrown away begins anew: the
+// translations of all that runs now and then would not find room.
+void Processor::cool_down() {
+    if (heat_clears_ == core_.blocks_->clears()) return;
+    heat_clears_ = core_.blocks_->clears();
+    for (Heat& heat : heat_) {
+        if (heat.runs != kTranslated) heat.runs = 0;
+    }
+}
+
 // Cold blocks, by the interpreter, until there is one that may have been translated; what is hot is
 // translated first.
 bool Processor::interpret() {
     pending_link_ = 0;
     interpreter::Block* block = core_.find_block();
-    for (unsigned most = counting_ ? 1 : 64; most > 0; --most) {
+    cool_down();
+    const unsigned most = counting_ ? 1 : 64;
+    for (unsigned i = 0; i < most; ++i) {
         if (block == nullptr) return core_.raise_pending_fault();
-        if (block->host != 0 && block->op_count > 0 && block->heat != kNever) {
-            if (block->heat >= options_.hot_after) {
+        if (block->host != 0 && block->op_count > 0) {
+            uint8_t& heat = this->heat(block->host);
+            // Of the first it is known that nothing was translated for its address.
+            if (heat == kTranslated && i > 0) return true;
+            if (heat >= options_.hot_after) {
                 // Cold code before it may have changed it.
                 if (const TranslationMode mode = translation_mode(); mode != mode_)
                     change_mode(mode);
                 if (translate_here(false) != 0) {
-                    // It warms up again for another process, at another address.
-                    block->heat = 0;
-                    block->translated = true;
+                    heat = kTranslated;
                     return true;
                 }
+                heat = 0;  // it cannot be now, or ever
             } else {
-                ++block->heat;
+                ++heat;
             }
         }
         ++cold_runs_;
@@ -378,8 +394,6 @@ bool Processor::interpret() {
         if (core_.stop_ || core_.attention_ || core_.signalled() || core_.signals_.alarmed())
             return true;
         block = core_.find_block();
-        // A fault is met again.
-        if (block == nullptr || block->translated) return true;
     }
     return true;
 }

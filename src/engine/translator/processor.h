@@ -90,6 +90,7 @@ class Processor final : public Vcpu, private WriteWatch::Listener {
     const std::byte* go_on_after_handler();
     void change_mode(const TranslationMode& mode);
     TranslationMode translation_mode() const;
+    DecodeCache& decoder() { return core_.decoder_; }
     bool legacy() const { return core_.mode.code_size != CodeSize::k64; }
     uint64_t fetch_address() const;
     bool vectors_usable(bool vex) const;
@@ -174,6 +175,24 @@ class Processor final : public Vcpu, private WriteWatch::Listener {
     std::unordered_map<PageKey, uint32_t, PageHash> page_ids_;
     std::unordered_map<uint64_t, std::vector<uint32_t>> pages_of_watched_;
 
+    // How often code was run by the interpreter, by a hash of where its first byte lies.
+    struct Heat {
+        uint8_t tag = 0;  // more of the hash; who comes last has the place
+        uint8_t runs = 0;
+    };
+    static constexpr unsigned kHeatBits = 18;
+    static constexpr uint8_t kTranslated = 0xff;  // it was translated, for some address
+    std::vector<Heat> heat_;
+    uint8_t& heat(uintptr_t host) {
+        const uint64_t hash = host * 0x9e3779b97f4a7c15u;
+        Heat& heat = heat_[hash >> (64 - kHeatBits)];
+        const auto tag = static_cast<uint8_t>(hash >> (64 - kHeatBits - 8));
+        if (heat.tag != tag) heat = {.tag = tag, .runs = 0};
+        return heat.runs;
+    }
+    uint64_t heat_clears_ = 0;  // BlockCache::clears() when they began
+    void cool_down();
+
     std::unique_ptr<GuestInstruction[]> workspace_;
     std::vector<Translation::Cold> cold_;
     std::vector<AccessGroup> groups_;
@@ -210,7 +229,7 @@ class Processor final : public Vcpu, private WriteWatch::Listener {
     // Only with TranslatorOptions::lockstep.
     std::unique_ptr<WriteLog> write_log_;
 
-    uint64_t flushes_ = 0, translated_ = 0, links_ = 0, entries_ = 0, slow_ = 0;
+    uint64_t flushes_ = 0, translated_ = 0, emitted_ = 0, guest_translated_ = 0, links_ = 0, entries_ = 0, slow_ = 0;
     uint64_t cold_runs_ = 0, guards_ = 0, indirect_ = 0, handled_exits_ = 0;
     uint64_t interpreted_elsewhere_ = 0;
     std::map<ZydisMnemonic, uint64_t> interpreted_;  // handlers run, of blocks flushed since

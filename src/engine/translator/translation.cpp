@@ -51,13 +51,21 @@ Translation::Translation(Processor& processor, Emitter& emitter, uint32_t block_
     cold_.clear();
 }
 
+bool Translation::decode_one(std::span<const std::byte> bytes, GuestInstruction& in) {
+    const Instruction* found = nullptr;
+    const CodeSize size = processor_.core_.mode.code_size;
+    if (processor_.decoder().decode(bytes, size, found) != DecodeStatus::kOk) return false;
+    copy_instruction(in.decoded, *found);
+    return true;
+}
+
 bool Translation::decode(std::span<const std::byte> bytes, bool whole) {
     unsigned offset = 0, branches = 0;
     while (count_ < kMaxDecoded && offset < bytes.size()) {
         if (!whole && count_ > 0 && processor_.is_loop_head(rip_ + offset)) break;
         GuestInstruction& in = instructions_[count_];
         const auto rest = bytes.subspan(offset);
-        if (mynah::decode(rest, processor_.core_.mode.code_size, in.decoded) != DecodeStatus::kOk) break;
+        if (!decode_one(rest, in)) break;
         in.bytes = rest.data();
         in.rip = rip_ + offset;
         in.offset = static_cast<uint16_t>(offset);
@@ -88,7 +96,7 @@ bool Translation::decode(std::span<const std::byte> bytes, bool whole) {
 
 bool Translation::decode_crossing(std::span<const std::byte> bytes, unsigned in_page) {
     GuestInstruction& in = instructions_[0];
-    if (mynah::decode(bytes, processor_.core_.mode.code_size, in.decoded) != DecodeStatus::kOk) return false;
+    if (!decode_one(bytes, in)) return false;
     if (in.decoded.length() <= in_page) return false;
     in.bytes = bytes.data();
     in.rip = rip_;

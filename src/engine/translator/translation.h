@@ -109,6 +109,7 @@ class Translation {
 
   private:
     // --- analysis ---
+    bool decode_one(std::span<const std::byte> bytes, GuestInstruction& in);
     bool closes_loop(const GuestInstruction& in) const;
     void unroll();
     void analyse();

@@ -6,6 +6,8 @@
 #include <ctime>
 
 #include "device/chipset/acpi_registers.h"
+#include "firmware/acpi_tables.h"
+#include "firmware/bios_data_area.h"
 #include "machine/boards/micro_layout.h"
 
 namespace mynah {
@@ -34,7 +36,8 @@ Result<std::unique_ptr<MicroBoard>> MicroBoard::create(
 MicroBoard::MicroBoard(const BoardContext& context) : MicroBoard(context, host_wall_time()) {}
 
 MicroBoard::MicroBoard(const BoardContext& context, const timespec& now)
-    : pics_(context.pics),
+    : memory_(context.memory),
+      pics_(context.pics),
       io_apic_(context.apic_bus),
       router_(pics_, io_apic_),
       timer_(context.clock, router_.isa(0)),
@@ -94,6 +97,15 @@ void MicroBoard::write_cmos(uint64_t memory_bytes) {
     put16(0x34, below_hole > kAbove ? std::min((below_hole - kAbove) / kUnit, kExtendedLimit) : 0);
 }
 
+Result<void> MicroBoard::prepare(std::span<const uint32_t> apic_ids) {
+    AcpiBoard acpi = describe();
+    acpi.apic_ids.assign(apic_ids.begin(), apic_ids.end());
+    TRY(write_acpi_tables(memory_, acpi));
+    if (!write_bios_data_area(memory_)) return Error("--memory: too little");
+    return {};
+}
+
+// The processors are left empty.
 AcpiBoard MicroBoard::describe() const {
     AcpiBoard board;
     board.local_apic_address = micro::kLocalApic;

@@ -7,14 +7,11 @@
 
 #include "backend/character/character_backend.h"
 #include "base/result.h"
-#include "bus/io_space.h"
-#include "bus/vm_clock.h"
 #include "device/chipset/a20_gate.h"
 #include "device/chipset/acpi_power_management.h"
 #include "device/chipset/post_code_port.h"
 #include "device/chipset/reset_control.h"
 #include "device/input/keyboard_controller.h"
-#include "device/interrupt/apic_bus.h"
 #include "device/interrupt/interrupt_router.h"
 #include "device/interrupt/io_apic.h"
 #include "device/interrupt/pic_pair.h"
@@ -22,25 +19,15 @@
 #include "device/timer/interval_timer.h"
 #include "device/timer/real_time_clock.h"
 #include "firmware/acpi_board.h"
+#include "machine/boards/board.h"
 #include "machine/boards/virtio_slots.h"
 #include "memory/dma_view.h"
 
 namespace mynah {
 
-// What a board is plugged into. All outlive it.
-struct BoardContext {
-    GuestMemory& memory;
-    IoSpace& ports;
-    IoSpace& memory_space;
-    VmClock& clock;
-    ApicBus& apic_bus;
-    PicPair& pics;  // made first, as the local APICs take its interrupts
-    PowerSink& power;
-};
-
 // The board `--machine micro`: the chips that every PC kernel expects, no firmware, no PCI, devices
 // on virtio-mmio. The processors with their local APICs are the machine's.
-class MicroBoard {
+class MicroBoard final : public Board {
   public:
     // A backend for each serial port, COM1 first; null: the port is not there. All outlive the
     // board. disks: in the order of their slots, behind the entropy device.
@@ -48,12 +35,9 @@ class MicroBoard {
         const BoardContext& context, std::span<CharacterBackend* const> serial_backends,
         std::vector<std::unique_ptr<VirtioDevice>> virtio_devices);
 
-    // As the board tells ACPI about itself; the processors are left empty.
-    AcpiBoard describe() const;
-
-    // The reset wire. No vCPU runs.
-    void reset();
-    void press_power_button() { power_management_.press_power_button(); }
+    Result<void> prepare(std::span<const uint32_t> apic_ids) override;
+    void reset() override;
+    void press_power_button() override { power_management_.press_power_button(); }
 
   private:
     explicit MicroBoard(const BoardContext& context);
@@ -62,7 +46,9 @@ class MicroBoard {
     Result<void> add_serial_ports(const BoardContext& context,
                                   std::span<CharacterBackend* const> backends);
     void write_cmos(uint64_t memory_bytes);
+    AcpiBoard describe() const;
 
+    GuestMemory& memory_;
     PicPair& pics_;
     IoApic io_apic_;
     InterruptRouter router_;

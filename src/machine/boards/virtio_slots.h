@@ -8,7 +8,7 @@
 #include "bus/io_space.h"
 #include "device/interrupt/interrupt_router.h"
 #include "firmware/acpi_board.h"
-#include "machine/shared_line.h"
+#include "bus/shared_line.h"
 #include "memory/dma_view.h"
 #include "paravirt/virtio/virtio_mmio.h"
 

@@ -35,21 +35,23 @@ class Initrd:
         self.compressed = directory / "initrd.cpio.gz"
 
 
-def busybox():
+def busybox(architecture="amd64"):
     """The static busybox, as a file."""
+    package = f"busybox-static:{architecture}"
+    kind = "busybox" if architecture == "amd64" else f"busybox-{architecture}"
     try:
-        key = packages.file_name("busybox-static", packages.version("busybox-static"))
+        key = packages.file_name("busybox-static", packages.version(package))
     except packages.PackageError:
-        directory = cache.newest("busybox")
+        directory = cache.newest(kind)
         if directory is None:
             raise
         return directory / "busybox"
-    return cache.artefact("busybox", key, _build_busybox) / "busybox"
+    return cache.artefact(kind, key, lambda where: _build_busybox(package, where)) / "busybox"
 
 
 def initrd(kernel):
     """The initrd for one kernel; made anew when kernel, busybox or our part of it changed."""
-    program = busybox()
+    program = busybox(kernel.architecture)
     ours = hashlib.sha256()
     for source in (INIT, SHELL, pathlib.Path(__file__), pathlib.Path(cpio.__file__)):
         ours.update(source.read_bytes())
@@ -67,8 +69,8 @@ def overlay(files):
     return archive.data()
 
 
-def _build_busybox(where):
-    packages.unpack("busybox-static", where / "tree")
+def _build_busybox(package, where):
+    packages.unpack(package, where / "tree")
     found = [path for path in (where / "tree").rglob("busybox") if path.is_file()
              and path.read_bytes()[:4] == b"\x7fELF"]
     found[0].rename(where / "busybox")
@@ -83,7 +85,8 @@ def _build(kernel, program, where):
     archive.file("etc/shell", SHELL.read_bytes(), 0o755)
     archive.file("etc/inittab", INITTAB)
     archive.file("bin/busybox", program.read_bytes(), 0o755)
-    applets = subprocess.run([program, "--list"], check=True, text=True,
+    # Of the host's architecture: the host need not run 32-bit programs.
+    applets = subprocess.run([busybox(), "--list"], check=True, text=True,
                              stdout=subprocess.PIPE).stdout.split()
     for name in applets:
         if name not in ("busybox", "poweroff", "reboot", "halt"):

@@ -9,7 +9,9 @@ import subprocess
 from . import cache, packages
 
 FLAVOURS = {"stock": ("linux-image-amd64", r"linux-image-[0-9].*-amd64"),
-            "cloud": ("linux-image-cloud-amd64", r"linux-image-[0-9].*-cloud-amd64")}
+            "cloud": ("linux-image-cloud-amd64", r"linux-image-[0-9].*-cloud-amd64"),
+            "686": ("linux-image-686:i386", r"linux-image-[0-9].*-686"),
+            "686-pae": ("linux-image-686-pae:i386", r"linux-image-[0-9].*-686-pae")}
 
 
 class Kernel:
@@ -18,6 +20,10 @@ class Kernel:
     def __init__(self, flavour, directory):
         self.flavour = flavour
         self.directory = pathlib.Path(directory)
+
+    @property
+    def architecture(self):
+        return packages.architecture(FLAVOURS[self.flavour][0])
 
     @property
     def image(self):

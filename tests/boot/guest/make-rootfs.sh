@@ -30,10 +30,30 @@ fi
 # Root has no password: the console is the only way in.
 sed -i 's/^root:[^:]*:/root::/' "$tree/etc/shadow"
 echo guest >"$tree/etc/hostname"
-echo '/dev/vda / ext4 defaults 0 1' >"$tree/etc/fstab"
+echo 'LABEL=mynah-root / ext4 defaults 0 1' >"$tree/etc/fstab"
 mkdir -p "$tree/etc/systemd/system/getty.target.wants"
 ln -sf /lib/systemd/system/serial-getty@.service \
   "$tree/etc/systemd/system/getty.target.wants/serial-getty@ttyS0.service"
+# Every wired interface asks for an address, where there is somebody to do it.
+if [ -e "$tree/lib/systemd/systemd-networkd" ]; then
+  printf '[Match]\nType=ether\n[Network]\nDHCP=yes\n' >"$tree/etc/systemd/network/wired.network"
+  ln -sf /lib/systemd/system/systemd-networkd.service \
+    "$tree/etc/systemd/system/multi-user.target.wants/systemd-networkd.service"
+fi
+# With a kernel of its own it is to be booted by GRUB (disk.py).
+if [ -e "$tree/vmlinuz" ]; then
+  mkdir -p "$tree/boot/grub"
+  cat >"$tree/boot/grub/grub.cfg" <<'GRUB'
+serial --unit=0 --speed=115200
+terminal_input console serial
+terminal_output console serial
+set timeout=0
+menuentry "Debian" {
+  linux /vmlinuz root=LABEL=mynah-root console=tty0 console=ttyS0
+  initrd /initrd.img
+}
+GRUB
+fi
 # Daily jobs would make the machine busy at a time no test can foresee.
 for unit in apt-daily.timer apt-daily-upgrade.timer e2scrub_all.timer fstrim.timer; do
   ln -sf /dev/null "$tree/etc/systemd/system/$unit"

@@ -2,6 +2,7 @@
 
 The private index keeps this independent of whether, and when, anybody last refreshed the
 system's; it is refreshed once a day, and an old one serves while the network is away.
+Names are written as for apt: name, or name:i386 for another architecture than amd64.
 """
 import functools
 import os
@@ -20,12 +21,23 @@ class PackageError(Exception):
     """A package could not be found or fetched; the text names it."""
 
 
-def _options():
-    state = cache.root() / "apt"
+def architecture(name):
+    return name.partition(":")[2] or "amd64"
+
+
+def _index(arch):
+    return cache.root() / ("apt" if arch == "amd64" else f"apt-{arch}")
+
+
+def _options(arch="amd64"):
+    state = _index(arch)
     for name in ("state/lists/partial", "cache/archives/partial"):
         (state / name).mkdir(parents=True, exist_ok=True)
-    options = ["-o", f"Dir::State={state}/state", "-o", "Dir::State::status=/var/lib/dpkg/status",
-               "-o", f"Dir::Cache={state}/cache", "-o", "APT::Architecture=amd64"]
+    status = state / "status"
+    status.touch()
+    options = ["-o", f"Dir::State={state}/state", "-o", f"Dir::State::status={status}",
+               "-o", f"Dir::Cache={state}/cache", "-o", f"APT::Architecture={arch}",
+               "-o", f"APT::Architectures={arch}"]
     if os.geteuid() == 0:
         # The unprivileged download user cannot write below root's home.
         options += ["-o", "APT::Sandbox::User=root"]
@@ -38,14 +50,14 @@ def _run(*command, cwd=None):
 
 
 @functools.cache
-def refresh_index():
+def refresh_index(arch="amd64"):
     """Bring the private index up to date unless it was within the last day."""
-    with cache.lock("apt"):
-        stamp = cache.root() / "apt" / "refreshed"
+    with cache.lock(_index(arch).name):
+        stamp = _index(arch) / "refreshed"
         if stamp.exists() and time.time() - stamp.stat().st_mtime < INDEX_SECONDS:
             return
-        options = _options()
-        cache.say("refreshing the package index")
+        options = _options(arch)
+        cache.say(f"refreshing the package index for {arch}")
         answer = _run("apt-get", *options, "-q", "update")
         if answer.returncode == 0 and "Failed to fetch" not in answer.stderr:
             stamp.touch()
@@ -57,8 +69,9 @@ def refresh_index():
 @functools.cache
 def control(name):
     """The control fields of the candidate version of `name` as {field: value}."""
-    refresh_index()
-    answer = _run("apt-cache", *_options(), "show", "--no-all-versions", name)
+    arch = architecture(name)
+    refresh_index(arch)
+    answer = _run("apt-cache", *_options(arch), "show", "--no-all-versions", name.split(":")[0])
     fields = dict(re.findall(r"^([A-Za-z-]+): (.*)$", answer.stdout, re.MULTILINE))
     if "Version" not in fields:
         raise PackageError(f"package {name}: not in the index of this machine's package sources")
@@ -74,7 +87,7 @@ def real_package(meta, pattern):
     for alternative in re.split(r"[,|]", control(meta).get("Depends", "")):
         name = alternative.split()[0] if alternative.split() else ""
         if re.fullmatch(pattern, name):
-            return name
+            return name + meta[len(meta.split(":")[0]):]
     raise PackageError(f"package {meta}: depends on nothing that matches {pattern}")
 
 
@@ -85,10 +98,11 @@ def file_name(*parts):
 
 def unpack(name, destination):
     """Fetch the candidate version of `name` and unpack its files below `destination`."""
-    wanted = f"{name}={version(name)}"
+    wanted = f"{name.split(':')[0]}={version(name)}"
     cache.say(f"fetching {wanted}")
     with tempfile.TemporaryDirectory(prefix=".fetch-", dir=cache.root()) as scratch:
-        answer = _run("apt-get", *_options(), "-q", "download", wanted, cwd=scratch)
+        answer = _run("apt-get", *_options(architecture(name)), "-q", "download", wanted,
+                      cwd=scratch)
         archives = list(pathlib.Path(scratch).glob("*.deb"))
         if answer.returncode != 0 or len(archives) != 1:
             reason = answer.stderr.strip().splitlines()

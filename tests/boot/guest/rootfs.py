@@ -11,6 +11,9 @@ from . import cache, packages
 SCRIPT = pathlib.Path(__file__).with_name("make-rootfs.sh")
 # Packages beyond the minimal base; their versions make the key.
 INCLUDE = ("systemd", "systemd-sysv", "udev", "login", "passwd", "util-linux", "kmod")
+# What a machine of its own has: Debian's kernel and initrd, and programs that look at hardware.
+OWN = ("linux-image-amd64", "initramfs-tools", "zstd", "pciutils", "usbutils", "dmidecode",
+       "acpica-tools", "wget", "iproute2", "eject", "smartmontools", "nvme-cli", "fio")
 TOOLS = ("gcc", "libc6-dev", "python3", "openssl", "sqlite3")
 
 
@@ -30,7 +33,8 @@ class Kind:
         return (*self.include, f"lib{python}-testsuite")
 
 
-KINDS = {"rootfs": Kind(INCLUDE, "600M"), "work": Kind((*INCLUDE, *TOOLS), "1500M")}
+KINDS = {"rootfs": Kind(INCLUDE, "600M"), "work": Kind((*INCLUDE, *TOOLS), "1500M"),
+         "bootable": Kind((*INCLUDE, *OWN), "1400M")}
 
 
 def rootfs(name="rootfs"):

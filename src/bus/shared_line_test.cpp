@@ -1,4 +1,4 @@
-#include "machine/shared_line.h"
+#include "bus/shared_line.h"
 
 #include <gtest/gtest.h>
 

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <vector>
+
+#include "backend/display/surface.h"
+
+namespace mynah {
+
+// What has a picture to show: a display adapter. Nothing is drawn unless somebody asks.
+class DisplaySource {
+  public:
+    virtual ~DisplaySource() = default;
+    // Brings `surface` up to date and appends what changed. It is the same surface at every call,
+    // touched by nobody else; when the picture's size differs it is resized and all of it changed.
+    // One call at a time, from any thread.
+    virtual void refresh(Surface& surface, std::vector<Rect>& changed) = 0;
+};
+
+// Who is told of what changed: a server for viewers. On the thread that refreshed.
+class DisplaySink {
+  public:
+    virtual ~DisplaySink() = default;
+    // The surface may have another size than before. It must not be kept.
+    virtual void changed(const Surface& surface, std::span<const Rect> rects) = 0;
+};
+
+}  // namespace mynah

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "base/result.h"
+#include "bus/io_space.h"
+#include "bus/vm_clock.h"
+#include "device/chipset/power_sink.h"
+#include "device/interrupt/apic_bus.h"
+#include "device/interrupt/pic_pair.h"
+#include "memory/guest_memory.h"
+
+namespace mynah {
+
+// What a board is plugged into. All outlive it.
+struct BoardContext {
+    GuestMemory& memory;
+    IoSpace& ports;
+    IoSpace& memory_space;
+    VmClock& clock;
+    ApicBus& apic_bus;
+    PicPair& pics;  // made first, as the local APICs take its interrupts
+    PowerSink& power;
+};
+
+// A mainboard: everything but memory and the processors with their local APICs, which are the
+// machine's.
+class Board {
+  public:
+    virtual ~Board() = default;
+    // What a guest finds at its start, with processors of these APIC ids; after power-on and after
+    // every reset(). No vCPU runs. Error: it does not fit.
+    virtual Result<void> prepare(std::span<const uint32_t> apic_ids) = 0;
+    // The reset wire. No vCPU runs.
+    virtual void reset() = 0;
+    // Any thread.
+    virtual void press_power_button() = 0;
+};
+
+}  // namespace mynah

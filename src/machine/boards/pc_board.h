@@ -1,0 +1,149 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "backend/character/character_backend.h"
+#include "device/chipset/a20_gate.h"
+#include "device/chipset/acpi_power_management.h"
+#include "device/chipset/debug_console.h"
+#include "device/chipset/dma8237.h"
+#include "device/chipset/ich9_lpc.h"
+#include "device/chipset/ich9_power_management.h"
+#include "device/chipset/ich9_root_port.h"
+#include "device/chipset/mch82g33.h"
+#include "device/chipset/pirq_router.h"
+#include "device/chipset/post_code_port.h"
+#include "device/chipset/pvpanic.h"
+#include "device/chipset/reset_control.h"
+#include "device/firmware_config/firmware_config.h"
+#include "device/firmware_config/flash_memory.h"
+#include "device/input/keyboard_controller.h"
+#include "device/interrupt/interrupt_router.h"
+#include "device/interrupt/io_apic.h"
+#include "device/serial/serial_port.h"
+#include "device/timer/event_timers.h"
+#include "device/timer/interval_timer.h"
+#include "device/timer/real_time_clock.h"
+#include "firmware/acpi_board.h"
+#include "machine/boards/board.h"
+#include "machine/boards/pc_firmware.h"
+#include "machine/machine_config.h"
+
+namespace mynah {
+
+// What the PC board has beside the sockets every board has. All outlive it.
+struct PcBoardParts {
+    const MachineConfig& config;
+    PcFirmware* firmware;  // null: a kernel is entered directly
+    std::span<CharacterBackend* const> serial;  // COM1 first; null: the port is not there
+    std::function<void()> smi;       // to the processor that runs on the calling thread
+    std::function<void()> panicked;  // the guest says so
+};
+
+// The board `--machine pc`: a Q35 memory controller hub and an ICH9, with the chips every PC has,
+// firmware in flash, and slots. Cards and the controllers of the ICH9 are added by the functions
+// of pc_board_devices.cpp. Without firmware the board does what a BIOS would do to the chipset, and
+// leaves the resources of PCI functions to the guest.
+class PcBoard final : public Board {
+  public:
+    static Result<std::unique_ptr<PcBoard>> create(const BoardContext& context,
+                                                   const PcBoardParts& parts);
+    ~PcBoard() override;
+
+    Result<void> prepare(std::span<const uint32_t> apic_ids) override;
+    void reset() override;
+    void press_power_button() override { acpi_.press_power_button(); }
+
+    // --- for devices, while the board is built ---
+    // What a function in this slot of bus 0 is plugged into; pin: its interrupt pin, 0 for none.
+    PciAttachment attachment(PciSlot slot, unsigned pin = 1);
+    PciBus& root_bus() { return root_bus_; }
+    FirmwareConfig& firmware_config() { return firmware_config_; }
+    // Keeps a device for as long as the board lives; `reset` is called at machine reset.
+    template <typename Device>
+    Device& own(std::unique_ptr<Device> device, std::function<void(Device&)> reset) {
+        Device& reference = *device;
+        devices_.push_back({std::shared_ptr<void>(std::move(device)),
+                            [&reference, reset] { reset(reference); }});
+        return reference;
+    }
+    // The next free slot for a card.
+    PciSlot take_card_slot();
+    // Tells firmware what can be booted: its path in Open Firmware's words [fw_cfg bootorder].
+    void add_boot_path(BootConfig::Device kind, std::string path);
+
+  private:
+    PcBoard(const BoardContext& context, const PcBoardParts& parts);
+    PcBoard(const BoardContext& context, const PcBoardParts& parts, const timespec& now);
+
+    void make_chipset();
+    Result<void> place_firmware();
+    Result<void> map_chips();
+    Result<void> add_serial_ports(std::span<CharacterBackend* const> backends);
+    // pc_board_devices.cpp: one function for each family.
+    Result<void> add_devices();
+    Result<void> add_storage();
+    Result<void> add_network();
+    Result<void> add_display();
+    Result<void> add_usb();
+    void add_root_ports();
+    // pc_board_setup.cpp: what firmware is told, and what is done without it.
+    void write_cmos(size_t processors);
+    void write_boot_order();
+    void fill_firmware_config(std::span<const uint32_t> apic_ids);
+    void set_up_chipset();
+    AcpiBoard describe(std::span<const uint32_t> apic_ids);
+
+    const BoardContext at_;
+    const PcBoardParts parts_;
+    GuestMemory::Block rom_;  // the firmware's image; size 0: there is none
+    PicPair& pics_;
+    IoApic io_apic_;
+    InterruptRouter router_;
+    PirqRouter pirqs_;
+    EventTimers event_timers_;
+    IntervalTimer timer_;
+    RealTimeClock rtc_;
+    A20Gate a20_;
+    KeyboardController keyboard_;
+    SystemControlPortA port_a_;
+    PostCodePort post_code_;
+    ResetControl reset_control_;
+    IsaDma isa_dma_;
+    AcpiPowerManagement acpi_;
+    Ich9PowerManagement power_management_;
+    DebugConsole debug_console_;
+    Pvpanic pvpanic_;
+    DmaView dma_;
+    FirmwareConfig firmware_config_;
+    struct Com {
+        unsigned number;  // from 0
+        std::unique_ptr<SerialPort> port;
+    };
+    std::vector<Com> serial_ports_;
+
+    PciBus root_bus_;
+    PciConfigPorts config_ports_;
+    std::unique_ptr<FlashStore> variable_store_;
+    std::unique_ptr<FlashMemory> variables_;
+    std::unique_ptr<Mch82G33> mch_;
+    std::unique_ptr<Ich9Lpc> lpc_;
+    std::vector<std::unique_ptr<Ich9RootPort>> root_ports_;
+    struct Device {
+        std::shared_ptr<void> device;
+        std::function<void()> reset;
+    };
+    std::vector<Device> devices_;
+    unsigned next_card_;
+    struct BootPath {
+        BootConfig::Device kind;
+        std::string path;
+    };
+    std::vector<BootPath> boot_paths_;
+};
+
+}  // namespace mynah

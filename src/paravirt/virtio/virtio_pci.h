@@ -1,0 +1,77 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "base/log.h"
+#include "base/mutex.h"
+#include "bus/io_handler.h"
+#include "bus/pci/pci_function.h"
+#include "paravirt/virtio/interrupt_status.h"
+#include "paravirt/virtio/virtio_session.h"
+#include "spec/virtio/pci_registers.h"
+
+namespace mynah {
+
+// The PCI transport of a modern device [virtio-1.2 4.1]: structures in BAR 4 in front of a
+// VirtioSession; MSI-X, one vector for each queue and one for the configuration, in BAR 1; INTx
+// where the driver does not enable it.
+//
+// Left out: the legacy interface of transitional devices, access through configuration space
+// (VIRTIO_PCI_CAP_PCI_CFG is there but reads zeroes), shared memory regions, notification data.
+// Accesses that do not match a field's offset and width read 0 and are dropped.
+class VirtioPci final : private IoHandler, private VirtioInterrupts {
+  public:
+    // class_code: PCI class of the device, 24 bits. All must outlive the transport. Work that
+    // reaches the device by its bell is done on the processor that rang it.
+    VirtioPci(VirtioDevice& device, const PciAttachment& attachment, uint32_t class_code);
+
+    PciFunction& function() { return function_; }
+    void reset();
+
+  private:
+    // Drives the function's INTx.
+    class Line final : public InterruptLine {
+      public:
+        explicit Line(PciFunction& function) : function_(function) {}
+        void set(bool level) override { function_.set_intx(level); }
+
+      private:
+        PciFunction& function_;
+    };
+
+    uint64_t read(uint64_t offset, unsigned size) override;
+    void write(uint64_t offset, unsigned size, uint64_t value) override;
+    void used_buffers(uint16_t queue) override;
+    void configuration_changed() override;
+    void forget() override;
+
+    void lay_out();
+    void add_structure(virtio::pci::CapabilityType type, uint32_t offset, uint32_t size);
+    uint64_t read_common(uint64_t offset);
+    void write_common(uint64_t offset, uint32_t value);
+    void write_status(uint32_t value);
+    void write_driver_feature(uint32_t value);
+    uint64_t read_queue(uint64_t offset, uint16_t queue);
+    void write_queue_layout(uint64_t offset, uint32_t value);
+    void set_vector(std::atomic<uint16_t>& vector, uint32_t value);
+    uint16_t selected_queue() const;
+    void tell(uint8_t isr, uint16_t vector);
+
+    PciFunction function_;
+    Line line_;
+    InterruptStatus isr_;
+    const unsigned vectors_;
+    std::atomic<uint16_t> config_vector_;
+    std::vector<std::atomic<uint16_t>> queue_vectors_;
+    mutable Mutex lock_;  // of the selectors; not held while queues are started, stopped or served
+    uint32_t device_feature_select_ GUARDED_BY(lock_) = 0;
+    uint32_t driver_feature_select_ GUARDED_BY(lock_) = 0;
+    uint16_t queue_select_ GUARDED_BY(lock_) = 0;
+    VirtioSession session_;  // last: its queues stop before the interrupt goes away
+    LogLimit complaints_;
+};
+
+}  // namespace mynah
