@@ -9,6 +9,7 @@
 #include "engine/interpreter/block_cache.h"
 #include "engine/interpreter/interrupt_delivery.h"
 #include "engine/translator/perf_map.h"
+#include "engine/translator/segment_base.h"
 
 namespace mynah::translator {
 
@@ -194,6 +195,7 @@ VcpuExit Processor::run(uint64_t instruction_limit) {
     core_.stop_ = false;
     core_.s.halted = false;
     running_.store(true);
+    gs_table_ = nullptr;  // the thread's GS may be another's
     struct Outside {
         std::atomic<bool>& running;
         ~Outside() { running.store(false); }
@@ -259,6 +261,7 @@ bool Processor::run_translated(uint32_t id) {
 // Returns the number of the exit site.
 uint32_t Processor::enter_block(uint32_t id) {
     ++entries_;
+    follow_tables();
     using Enter = uint32_t (*)(HostFrame*, const std::byte*);
     const auto enter = reinterpret_cast<Enter>(reinterpret_cast<uintptr_t>(thunks_.enter));
     return enter(&frame_, blocks_[id].from_memory_flags);
@@ -267,13 +270,22 @@ uint32_t Processor::enter_block(uint32_t id) {
 // Whether translated code may be entered now; nothing must happen in between.
 bool Processor::ready_to_enter() {
     if (!open_gate()) return false;
+    follow_tables();
+    return true;
+}
+
+// Emitted code looks where accesses do now.
+void Processor::follow_tables() {
+    if (gs_table_ != core_.data_table_) {
+        gs_table_ = core_.data_table_;
+        set_gs_base(gs_table_);
+    }
     // What stack accesses try first holds for one table and as long as nothing is taken from it.
     if (stack_table_ != core_.data_table_ || stack_generation_ != core_.tlb_.generation()) {
         stack_table_ = core_.data_table_;
         stack_generation_ = core_.tlb_.generation();
         frame_.stack_tag = HostFrame::kNoStack;
     }
-    return true;
 }
 
 // What follows a handler that did more than complete its instruction. False: triple fault.
@@ -408,7 +420,8 @@ bool Processor::interpret_one() {
 uint64_t Processor::slow_access(Processor* self, uint64_t scratch0, uint64_t scratch1,
                                 const AccessSite* site) {
     interpreter::Core& core = self->core_;
-    const auto* entry = reinterpret_cast<const SoftTlb::Entry*>(scratch1);
+    const auto* entry = reinterpret_cast<const SoftTlb::Entry*>(
+        reinterpret_cast<uintptr_t>(core.data_table_) + scratch1);
     const auto kind = static_cast<AccessKind>(site->kind);
     const auto tag = [&](const SoftTlb::Entry& e) {
         return kind == AccessKind::kWrite ? e.write_tag : e.read_tag;
@@ -441,6 +454,7 @@ uint64_t Processor::run_handler(Processor* self, Handled* handled) {
     const interpreter::Outcome outcome = handled->op.handler(core, handled->op);
     if (outcome == interpreter::Outcome::kNext && !core.signals_.alarmed() &&
         self->translation_mode() == self->mode_ && !self->counting_) {
+        self->follow_tables();
         return 1;
     }
     self->handled_last_ = handled;

@@ -125,6 +125,7 @@ void Translation::check_table(const GuestInstruction& in, unsigned size, AccessK
     cold.result = result;
     e_.jcc(alignment > 1 ? Condition::kNz : Condition::kNbe, cold.from);
     const HostMem host{.base = kScratch1, .disp = offsetof(SoftTlb::Entry, host)};
+    e_.gs();
     if (result == kScratch0) {
         e_.alu(Alu::kAdd, kScratch0, host);
     } else {
@@ -149,8 +150,8 @@ void Translation::stack_access(const GuestInstruction& in, int32_t displacement,
 void Translation::look_up(unsigned size, AccessKind kind, unsigned alignment) {
     e_.rorx(kScratch1, kScratch0, 7);
     e_.alu_imm(Alu::kAnd, kScratch1, (SoftTlb::kSlots - 1) * sizeof(SoftTlb::Entry), false);
-    e_.alu(Alu::kAdd, kScratch1, core(processor_.offsets_.data_table));
     const bool writes = kind == AccessKind::kWrite;
+    e_.gs();
     e_.alu(Alu::kXor, kScratch0,
            {.base = kScratch1,
             .disp = writes ? int32_t{offsetof(SoftTlb::Entry, write_tag)}
