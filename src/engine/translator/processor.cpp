@@ -429,11 +429,21 @@ uint64_t Processor::slow_access(Processor* self, uint64_t scratch0, uint64_t scr
     const uint64_t linear = scratch0 ^ tag(*entry);
     const bool crosses = (linear & kPageMask) + site->size > kPageSize;
     const bool aligned = (linear & ((uint64_t{1} << site->alignment_shift) - 1)) == 0;
-    if (!crosses && aligned && interpreter::Core::canonical(linear) && (linear ^ tag(*entry)) >= kPageSize) {
+    const auto present = [&](uint64_t address) {
+        if (!interpreter::Core::canonical(address)) return false;
         interpreter::Core::Piece piece;
-        if (core.resolve(linear, kind, core.access_mode_, piece) &&
-            (linear ^ tag(core.slot(linear))) < kPageSize) {
-            return core.slot(linear).host + (linear & kPageMask);
+        return (address ^ tag(core.slot(address))) < kPageSize ||
+               (core.resolve(address, kind, core.access_mode_, piece) &&
+                (address ^ tag(core.slot(address))) < kPageSize);
+    };
+    if (!crosses && aligned && (linear ^ tag(*entry)) >= kPageSize && present(linear))
+        return core.slot(linear).host + (linear & kPageMask);
+    if (crosses && aligned && !self->legacy()) {
+        const uint64_t second = (linear | kPageMask) + 1;
+        // The second may have come at the expense of the first.
+        if (present(linear) && present(second) && (linear ^ tag(core.slot(linear))) < kPageSize) {
+            if (const uint64_t host = self->across_pages(linear, site->size, kind); host != 0)
+                return host;
         }
     }
     core.s.rip = self->blocks_[site->block].rip + site->offset;
@@ -441,6 +451,20 @@ uint64_t Processor::slow_access(Processor* self, uint64_t scratch0, uint64_t scr
     if (site->recipe) core.s.flags.arithmetic = evaluate(site->recipe, core.s.gpr.data());
     if (site->x87 != 0) core.s.x87.fip = self->blocks_[site->block].rip + site->x87 - 1;
     return 0;
+}
+
+// Where an operand that lies in two pages can be had in one piece, if so; both are in the TLB.
+uint64_t Processor::across_pages(uint64_t linear, unsigned size, AccessKind kind) {
+    const uint64_t second = (linear | kPageMask) + 1;
+    const uintptr_t host = core_.slot(linear).host + (linear & kPageMask);
+    const uintptr_t behind = core_.slot(second).host;
+    if (behind == core_.slot(linear).host + kPageSize) return host;
+    if (kind != AccessKind::kRead || size > frame_.operand.size()) return 0;
+    const size_t first_size = second - linear;
+    std::memcpy(frame_.operand.data(), reinterpret_cast<const void*>(host), first_size);
+    std::memcpy(frame_.operand.data() + first_size, reinterpret_cast<const void*>(behind),
+                size - first_size);
+    return reinterpret_cast<uint64_t>(frame_.operand.data());
 }
 
 uint64_t Processor::run_handler(Processor* self, Handled* handled) {

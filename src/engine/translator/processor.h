@@ -87,6 +87,7 @@ class Processor final : public Vcpu, private WriteWatch::Listener {
     bool open_gate();
     bool ready_to_enter();
     void follow_tables();
+    uint64_t across_pages(uint64_t linear, unsigned size, AccessKind kind);
     bool finish_handled();
     const std::byte* go_on_after_handler();
     void change_mode(const TranslationMode& mode);
