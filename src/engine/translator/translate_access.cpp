@@ -51,7 +51,11 @@ void Translation::address_of(HostReg to, uint8_t base, uint8_t index, uint8_t sc
         }
         ea.scale_shift = scale_shift;
     }
-    e_.lea(to, ea, wide);
+    if (ea.index == kNoHostReg && disp == 0 && ea.base != kNoHostReg) {
+        if (to != ea.base || !wide) e_.mov(to, ea.base, wide);
+    } else {
+        e_.lea(to, ea, wide);
+    }
 }
 
 // `linear`: with the segment's base, else the offset alone. Changes no flags without a segment
