@@ -5,6 +5,7 @@
 
 #include <sstream>
 #include <string>
+#include <array>
 #include <vector>
 
 #include "cli/option_table.h"
@@ -119,7 +120,7 @@ TEST(RunOptions, WrongDisksAreNamed) {
         {"", "path= is missing"},
         {"readonly=on", "path= is missing"},
         {"path=a,format=qcow2", "only format=raw"},
-        {"path=a,bus=sata", "only bus=virtio"},
+        {"path=a,bus=scsi", "expected virtio, sata, ide, nvme or usb"},
         {"path=a,readonly=perhaps", "expected on or off"},
         {"path=a,cache=none", "expected writeback"},
         {"path=a,size=20", "does not create disks"},
@@ -174,13 +175,36 @@ TEST(RunOptions, UnknownOptionSuggestsTheNearest) {
 }
 
 TEST(RunOptions, WhatLaterVersionsHaveIsSaidToBeMissing) {
-    EXPECT_THAT(failure({"--cdrom", "a.iso"}),
-                StartsWith("--cdrom: this version does not have it"));
     EXPECT_THAT(failure({"--accel", "kvm"}), HasSubstr("does not have it"));
-    EXPECT_THAT(failure({"--machine", "pc"}), HasSubstr("does not have it; expected micro"));
-    EXPECT_THAT(failure({"--graphics", "vnc"}), HasSubstr("does not have it; expected none"));
     EXPECT_THAT(failure({"--network", "bridge=br0"}), HasSubstr("does not have bridge"));
-    EXPECT_THAT(failure({"--boot", "uefi"}), HasSubstr("this version boots only"));
+}
+
+TEST(RunOptions, TheBoardFollowsFromWhatIsAskedFor) {
+    using BoardKind = MachineConfig::BoardKind;
+    EXPECT_EQ(machine({}).board, BoardKind::kMicro);
+    EXPECT_EQ(machine({"--machine", "pc"}).board, BoardKind::kPc);
+    EXPECT_EQ(machine({"--disk", "a,bus=nvme"}).board, BoardKind::kPc);
+    EXPECT_EQ(machine({"--graphics", "vnc"}).board, BoardKind::kPc);
+    EXPECT_EQ(machine({"--disk", "a"}).board, BoardKind::kMicro);
+    EXPECT_EQ(parse_run_options(std::array<std::string_view, 2>{"--disk", "a"}).value().machine.board,
+              BoardKind::kPc);
+    EXPECT_EQ(machine({"--cdrom", "a"}).board, BoardKind::kPc);
+    EXPECT_THAT(failure({"--machine", "micro", "--cdrom", "a"}), HasSubstr("expected --machine pc"));
+    EXPECT_THAT(failure({"--machine", "micro", "--disk", "a,bus=sata"}),
+                HasSubstr("expected --machine pc"));
+}
+
+TEST(RunOptions, Graphics) {
+    const GraphicsConfig some =
+        machine({"--graphics", "vnc,port=5901,listen=127.0.0.1,web=6080,password=x"}).graphics;
+    EXPECT_TRUE(some.vnc && some.web);
+    EXPECT_EQ(some.port, 5901);
+    EXPECT_EQ(some.web_port, 6080);
+    EXPECT_EQ(some.password, "x");
+    EXPECT_FALSE(machine({"--graphics", "none"}).graphics.vnc);
+    EXPECT_THAT(failure({"--graphics", "spice"}), HasSubstr("expected none or vnc"));
+    EXPECT_THAT(failure({"--graphics", "vnc,port=x"}), HasSubstr("expected a port"));
+    EXPECT_THAT(failure({"--graphics", "vnc,pasword=x"}), HasSubstr("did you mean password?"));
 }
 
 TEST(RunOptions, TheTranslatorsOptions) {
