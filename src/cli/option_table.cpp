@@ -216,9 +216,9 @@ constexpr std::array kOptions{
            apply_graphics_option},
     Option{"--network", "", "user|tap=NAME|stream=PATH|dgram=PATH|none[,KEY=VALUE]...",
            "a network card: behind the host's sockets (user), or with a cable to an interface, to\n        "
-           "another machine or to QEMU. All: model=virtio, mac=ADDRESS, mtu=BYTES, "
-           "pcap=FILE. user: restrict=on,\n        hostfwd=tcp:[ADDRESS]:PORT-:PORT, tftp=FOLDER, "
-           "bootfile=NAME. stream: server=on. dgram:\n        peer=PATH. Repeatable",
+           "another machine or to QEMU. All: model=virtio, mac=ADDRESS, mtu=BYTES, pcap=FILE.\n"
+           "        user: restrict=on, hostfwd=tcp:[ADDRESS]:PORT-:PORT, tftp=FOLDER, "
+           "bootfile=NAME.\n        stream: server=on. dgram: peer=PATH. Repeatable",
            true, apply_network_option},
     Option{"--hypervisor", "", "none", "paravirtual identity the guest sees", false,
            apply_hypervisor},

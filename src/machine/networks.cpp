@@ -7,6 +7,7 @@
 #include "backend/network/stream_network.h"
 #include "backend/network/tap_network.h"
 #include "backend/network/user_network.h"
+#include "host/input_file.h"
 
 namespace mynah {
 namespace {
@@ -45,6 +46,24 @@ Result<std::vector<std::unique_ptr<NetworkBackend>>> open_networks(
     std::vector<std::unique_ptr<NetworkBackend>> networks;
     for (const NetworkConfig& config : configs) networks.push_back(TRY(open_network(config)));
     return networks;
+}
+
+std::vector<std::byte> network_boot_rom(NetworkConfig::Model model) {
+    constexpr uint64_t kLargest = 1 << 20;
+    const char* const name = model == NetworkConfig::Model::kE1000     ? "e1000"
+                             : model == NetworkConfig::Model::kRtl8139 ? "rtl8139"
+                                                                       : "virtio";
+    // The first kind holds a BIOS image and a UEFI driver, the second the BIOS image only.
+    for (const char* const kind : {"efi", "pxe"}) {
+        const std::string path = fmt::format("/usr/lib/ipxe/qemu/{}-{}.rom", kind, name);
+        const auto file = InputFile::open(path, path, kLargest);
+        if (!file) continue;
+        const auto content = file.value().read();
+        if (!content) continue;
+        const auto bytes = content.value().bytes();
+        return {bytes.begin(), bytes.end()};
+    }
+    return {};
 }
 
 MacAddress card_address(const NetworkConfig& config, const std::string& machine, unsigned card) {

@@ -16,4 +16,7 @@ Result<std::vector<std::unique_ptr<NetworkBackend>>> open_networks(
 // The card's address: what the operator said, or one that goes with the machine's name.
 MacAddress card_address(const NetworkConfig& config, const std::string& machine, unsigned card);
 
+// The boot ROM of such a card, iPXE as the package ipxe-qemu has it; empty if it is not installed.
+std::vector<std::byte> network_boot_rom(NetworkConfig::Model model);
+
 }  // namespace mynah

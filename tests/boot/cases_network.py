@@ -137,3 +137,34 @@ def virtio(context):
         context.power_off(guest)
     check_equal(capture.read_bytes()[:4], bytes.fromhex("4d3cb2a1"), "the recording's first bytes")
     check(capture.stat().st_size > 2 * FILE_BYTES, "the recording holds less than was sent")
+
+
+def on_the_pc(context, model, modules):
+    with Files() as files:
+        guest = context.boot_to_shell(
+            flavour="stock", vcpus=2, initrd=network_initrd(context, "stock", modules),
+            more=("--machine", "pc", "--network", f"user,model={model}"))
+        check_equal(up(guest), "10.0.2.15", "the guest's address")
+        exchange(guest, files)
+        noise = guest.command("dmesg | grep -iE 'tx (unit )?hang|transmit timed out|netdev watch' "
+                              "|| true")
+        check_equal(noise, "", "complaints of the driver")
+        context.power_off(guest)
+
+
+@case("network-e1000", own=True)
+def e1000(context):
+    """An e1000 on the PC: DHCP, 8 MiB each way."""
+    on_the_pc(context, "e1000", ("e1000",))
+
+
+@case("network-rtl8139", own=True)
+def rtl8139(context):
+    """An RTL8139C+ on the PC, in C+ mode: DHCP, 8 MiB each way."""
+    on_the_pc(context, "rtl8139", ("8139cp",))
+
+
+@case("network-virtio-pci", own=True)
+def virtio_pci(context):
+    """virtio-net over PCI on the PC: DHCP, 8 MiB each way."""
+    on_the_pc(context, "virtio", ("virtio_net",))

@@ -156,6 +156,34 @@ bool UsbPointer::apply(const HidEvent& event, State& to) const {
     return false;
 }
 
+void UsbPointer::move_to(uint16_t x, uint16_t y) {
+    // Half of the sinks' range.
+    const HidEvent place[] = {{HidEvent::Kind::kAbsolute, ABS_X, x / 2},
+                              {HidEvent::Kind::kAbsolute, ABS_Y, y / 2}};
+    events(place);
+}
+
+void UsbPointer::move_by(int dx, int dy) {
+    const HidEvent movement[] = {{HidEvent::Kind::kRelative, REL_X, dx},
+                                 {HidEvent::Kind::kRelative, REL_Y, dy}};
+    events(movement);
+}
+
+void UsbPointer::button(PointerButton button, bool pressed) {
+    // In the order of PointerButton.
+    static constexpr std::array<uint16_t, kPointerButtons> kCodes{BTN_LEFT, BTN_MIDDLE, BTN_RIGHT,
+                                                                  BTN_SIDE, BTN_EXTRA};
+    const HidEvent event{HidEvent::Kind::kKey, kCodes.at(static_cast<size_t>(button)),
+                         pressed ? 1 : 0};
+    events({&event, 1});
+}
+
+void UsbPointer::wheel(int vertical, int horizontal) {
+    const HidEvent turn[] = {{HidEvent::Kind::kRelative, REL_WHEEL, vertical},
+                             {HidEvent::Kind::kRelative, REL_HWHEEL, horizontal}};
+    events(turn);
+}
+
 void UsbPointer::events(std::span<const HidEvent> batch) {
     {
         MutexLock lock(mutex_);
@@ -163,6 +191,10 @@ void UsbPointer::events(std::span<const HidEvent> batch) {
         bool changed = false;
         for (const HidEvent& event : batch) changed |= apply(event, next);
         if (!changed) return;
+        if (!configured()) {  // nobody to tell; where it is, and what is down, is kept
+            keep(next);
+            return;
+        }
         const bool merges = !queue_.empty() &&
                             (queue_.back().buttons == next.buttons || queue_.size() >= kMaxQueued);
         if (!merges) {
@@ -175,11 +207,16 @@ void UsbPointer::events(std::span<const HidEvent> batch) {
             newest.wheel = add(newest.wheel, next.wheel);
             newest.pan = add(newest.pan, next.pan);
         }
-        last_ = next;
-        last_.wheel = last_.pan = 0;
-        if (!absolute()) last_.x = last_.y = 0;
+        keep(next);
     }
     wake();
+}
+
+// The state that later events change: what moved is told once.
+void UsbPointer::keep(const State& state) {
+    last_ = state;
+    last_.wheel = last_.pan = 0;
+    if (!absolute()) last_.x = last_.y = 0;
 }
 
 std::vector<uint8_t> UsbPointer::current_report() const { return report(last_); }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "backend/character/character_backend.h"
+#include "backend/network/network_backend.h"
 #include "backend/block/block_backend.h"
 #include "backend/display/input_router.h"
 #include "backend/display/screen.h"
@@ -43,7 +44,6 @@
 
 namespace mynah {
 
-class NetworkBackend;
 class Piix3Ide;
 
 // What the PC board has beside the sockets every board has. All outlive it.
@@ -104,10 +104,10 @@ class PcBoard final : public Board {
     Result<void> add_devices();
     Result<void> add_storage();
     Result<void> add_network();
-    Result<void> add_network_card(unsigned index);
     Result<void> add_display();
     Result<void> add_usb();
     Result<void> add_disk(size_t index);
+    Result<void> add_network_card(size_t index);
     Result<void> add_sata_disk(size_t index);
     Result<void> add_ide_disk(size_t index);
     Result<void> add_nvme_disk(size_t index);

@@ -13,6 +13,7 @@
 #include "base/check.h"
 #include "paravirt/virtio/virtio_mmio.h"
 #include "paravirt/virtio/virtio_net.h"
+#include "spec/virtio/mmio_registers.h"
 #include "testing/byte_feed.h"
 #include "testing/packet_builder.h"
 #include "testing/recording_line.h"

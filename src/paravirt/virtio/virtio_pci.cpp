@@ -195,8 +195,6 @@ uint64_t VirtioPci::read_common(uint64_t offset) {
             return session_.queue_count();
         case kDeviceStatus:
             return session_.status();
-        case kConfigGeneration:
-            return session_.config_generation() & 0xff;
         case kQueueSelect:
             return queue_select_;
         case kConfigGeneration:
