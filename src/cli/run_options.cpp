@@ -64,14 +64,20 @@ Result<void> choose_board(RunOptions& options) {
     const BootConfig& boot = machine.boot;
     const bool wants_firmware =
         !machine.firmware.empty() || boot.uefi || boot.menu || !boot.order.empty();
+    const auto on_pci = [](const DiskConfig& disk) {
+        return disk.cdrom || (disk.bus != DiskBus::kDefault && disk.bus != DiskBus::kVirtio);
+    };
+    const bool needs_pci = std::any_of(machine.disks.begin(), machine.disks.end(), on_pci);
     const bool bootable = wants_firmware || !machine.disks.empty();
-    const bool pc = machine.kernel.empty() ? bootable : wants_firmware;
+    const bool pc = machine.kernel.empty() ? bootable : wants_firmware || needs_pci;
     machine.board = options.board.value_or(pc ? BoardKind::kPc : BoardKind::kMicro);
     if (machine.board == BoardKind::kPc) return {};
     if (!machine.firmware.empty())
         return Error("--firmware: the micro board has none; expected --machine pc");
     if (boot.uefi || boot.menu || !boot.order.empty())
         return Error("--boot: the micro board boots only a kernel; expected --machine pc");
+    if (needs_pci)
+        return Error("--disk: the micro board has only bus=virtio; expected --machine pc");
     if (machine.kernel.empty()) {
         return Error(
             "--kernel: missing; expected --kernel FILE, a Linux bzImage or vmlinux to boot");

@@ -11,9 +11,9 @@
 namespace mynah::testing {
 
 // Any range of an address space, as a guest reaches it wherever the chipset put things.
-class SpaceWindow final : public IoHandler {
+class PlacedRange final : public IoHandler {
   public:
-    SpaceWindow(IoSpace& space, uint64_t start) : space_(space), start_(start) {}
+    PlacedRange(IoSpace& space, uint64_t start) : space_(space), start_(start) {}
     uint64_t read(uint64_t offset, unsigned size) override {
         return space_.read(start_ + offset, size);
     }
@@ -47,7 +47,7 @@ inline void drive_q35(std::span<const uint8_t> bytes) {
     firmware.set_writable_file("etc/b", FirmwareConfig::Bytes(300));
     ForgetfulStore store;
     FlashMemory flash(*q35.memory, GuestPhys(0xffc00000), q35.flash, &store);
-    SpaceWindow pm(q35.ports, 0x600), everywhere(q35.space, 0xfed1c000), low(q35.space, 0xa0000);
+    PlacedRange pm(q35.ports, 0x600), everywhere(q35.space, 0xfed1c000), low(q35.space, 0xa0000);
     board.add(ecam, 0x10000, 8);
     board.add(config, 8);
     board.add(firmware, fw_cfg::kPorts);

@@ -14,7 +14,7 @@
 
 namespace mynah::testing {
 
-class NoPower final : public PowerSink {
+class CountedPower final : public PowerSink {
   public:
     void power_off() override { ++offs; }
     void reset() override { ++resets; }
@@ -60,7 +60,7 @@ struct Q35 {
     RecordingMsiSink msi;
     ManualClock own_clock;
     ManualClock& clock;
-    NoPower power;
+    CountedPower power;
     ApicBus apic_bus{startup};
     PicPair pics{intr};
     IoApic io_apic{apic_bus};
