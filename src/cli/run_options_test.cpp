@@ -175,23 +175,43 @@ TEST(RunOptions, UnknownOptionSuggestsTheNearest) {
 }
 
 TEST(RunOptions, WhatLaterVersionsHaveIsSaidToBeMissing) {
+    EXPECT_THAT(failure({"--tpm", "x"}), StartsWith("--tpm: this version does not have it"));
     EXPECT_THAT(failure({"--accel", "kvm"}), HasSubstr("does not have it"));
     EXPECT_THAT(failure({"--network", "bridge=br0"}), HasSubstr("does not have bridge"));
 }
 
-TEST(RunOptions, TheBoardFollowsFromWhatIsAskedFor) {
-    using BoardKind = MachineConfig::BoardKind;
-    EXPECT_EQ(machine({}).board, BoardKind::kMicro);
-    EXPECT_EQ(machine({"--machine", "pc"}).board, BoardKind::kPc);
-    EXPECT_EQ(machine({"--disk", "a,bus=nvme"}).board, BoardKind::kPc);
-    EXPECT_EQ(machine({"--graphics", "vnc"}).board, BoardKind::kPc);
-    EXPECT_EQ(machine({"--disk", "a"}).board, BoardKind::kMicro);
-    EXPECT_EQ(parse_run_options(std::array<std::string_view, 2>{"--disk", "a"}).value().machine.board,
-              BoardKind::kPc);
-    EXPECT_EQ(machine({"--cdrom", "a"}).board, BoardKind::kPc);
-    EXPECT_THAT(failure({"--machine", "micro", "--cdrom", "a"}), HasSubstr("expected --machine pc"));
-    EXPECT_THAT(failure({"--machine", "micro", "--disk", "a,bus=sata"}),
-                HasSubstr("expected --machine pc"));
+TEST(RunOptions, TheBoardFollowsFromWhatIsBooted) {
+    using Kind = MachineConfig::BoardKind;
+    EXPECT_EQ(machine({}).board, Kind::kMicro);
+    EXPECT_EQ(machine({"--disk", "a"}).board, Kind::kMicro) << "a kernel";
+    EXPECT_EQ(machine({"--machine", "pc"}).board, Kind::kPc);
+    EXPECT_EQ(machine({"--disk", "a,bus=sata"}).board, Kind::kPc) << "a disk that needs PCI";
+    EXPECT_EQ(parse({"--disk", "a"}).value().machine.board, Kind::kPc);
+    EXPECT_EQ(parse({"--cdrom", "a"}).value().machine.board, Kind::kPc);
+    EXPECT_EQ(parse({"--firmware", "f"}).value().machine.board, Kind::kPc);
+    EXPECT_THAT(parse({"--machine", "micro", "--disk", "a"}).error().message(),
+                StartsWith("--kernel: missing"));
+    EXPECT_THAT(failure({"--machine", "micro", "--firmware", "f"}),
+                StartsWith("--firmware: the micro board has none"));
+    EXPECT_THAT(failure({"--machine", "micro", "--boot", "uefi"}),
+                StartsWith("--boot: the micro board boots only a kernel"));
+    EXPECT_THAT(failure({"--machine", "micro", "--disk", "a,bus=nvme"}),
+                StartsWith("--disk: bus: the micro board has only virtio"));
+    EXPECT_THAT(failure({"--machine", "q35"}), HasSubstr("expected micro or pc"));
+}
+
+TEST(RunOptions, BootOrderAndFirmware) {
+    using Device = BootConfig::Device;
+    const BootConfig boot =
+        parse({"--boot", "cdrom,hd,uefi,menu=on,nvram=v"}).value().machine.boot;
+    EXPECT_THAT(boot.order, testing::ElementsAre(Device::kCdrom, Device::kDisk));
+    EXPECT_TRUE(boot.uefi);
+    EXPECT_TRUE(boot.menu);
+    EXPECT_EQ(boot.nvram, "v");
+    EXPECT_THAT(failure({"--boot", "hd,hd"}), HasSubstr("hd was given before"));
+    EXPECT_THAT(failure({"--boot", "cdrm"}), HasSubstr("did you mean cdrom?"));
+    EXPECT_THAT(failure({"--boot", "menu=perhaps"}), HasSubstr("expected on or off"));
+    EXPECT_THAT(failure({"--boot", "nvram="}), HasSubstr("needs a value"));
 }
 
 TEST(RunOptions, Graphics) {
