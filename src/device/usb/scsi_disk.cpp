@@ -84,7 +84,6 @@ ScsiDisk::Plan ScsiDisk::begin(std::span<const uint8_t> command, uint8_t lun) {
         return answer(std::move(nobody), get(cdb, 3, 2));
     }
     sense_ = kNoSense;
-    const bool durable = (cdb[1] & kForceUnitAccess) != 0;
     using Kind = Plan::Kind;
     switch (opcode) {
         case kTestUnitReady:
@@ -112,6 +111,23 @@ ScsiDisk::Plan ScsiDisk::begin(std::span<const uint8_t> command, uint8_t lun) {
             return read_capacity16(cdb);
         case kReportLuns:
             return answer({0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, get(cdb, 6, 4));
+        case kSynchronizeCache10:
+        case kSynchronizeCache16: {
+            Plan plan;
+            plan.kind = geometry_.read_only ? Kind::kGood : Kind::kSync;
+            return plan;
+        }
+        default:
+            return begin_transfer(cdb);
+    }
+}
+
+// Commands that name blocks.
+ScsiDisk::Plan ScsiDisk::begin_transfer(Cdb cdb) {
+    const uint8_t opcode = cdb[0];
+    const bool durable = (cdb[1] & kForceUnitAccess) != 0;
+    using Kind = Plan::Kind;
+    switch (opcode) {
         case kRead6:
         case kWrite6: {
             const uint64_t count = cdb[4] == 0 ? 256 : cdb[4];
@@ -136,12 +152,6 @@ ScsiDisk::Plan ScsiDisk::begin(std::span<const uint8_t> command, uint8_t lun) {
             if ((cdb[1] & 6) != 0) return fail(kInvalidFieldInCdb);
             return opcode == kVerify10 ? test_range(get(cdb, 2, 4), get(cdb, 7, 2))
                                        : test_range(get(cdb, 2, 8), get(cdb, 10, 4));
-        case kSynchronizeCache10:
-        case kSynchronizeCache16: {
-            Plan plan;
-            plan.kind = geometry_.read_only ? Kind::kGood : Kind::kSync;
-            return plan;
-        }
         default:
             return fail(kInvalidOpcode);
     }

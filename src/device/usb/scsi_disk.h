@@ -56,6 +56,7 @@ class ScsiDisk {
     Plan fail(scsi::disk::Sense sense);
     Plan answer(std::vector<uint8_t> bytes, uint64_t allocated);
     Plan transfer(Plan::Kind kind, uint64_t block, uint64_t count, bool durable);
+    Plan begin_transfer(std::span<const uint8_t, 16> cdb);
     Plan test_range(uint64_t block, uint64_t count);
     Plan inquiry(std::span<const uint8_t, 16> cdb);
     std::optional<std::vector<uint8_t>> vital_product_data(uint8_t page) const;
