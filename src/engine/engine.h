@@ -27,7 +27,10 @@ struct TranslatorOptions {
     // Host memory for translated code, of all processors together, in bytes.
     uint64_t code_cache = uint64_t{20} << 20;
     // How often the interpreter runs a block before it is translated. 0: at once, for tests.
-    uint8_t hot_after = 16;
+    uint8_t hot_after = 32;
+    // How often in a few milliseconds a block is entered from afar to be made anew with more thought,
+    // and with what follows its first branch. 0: all are made so at once.
+    uint16_t brief_entries = 200;
     // Write /tmp/perf-PID.map, by which perf names translated blocks.
     bool perf_map = false;
     // Print the guest's code, what is known of it, and the host's, of blocks that start here.

@@ -39,11 +39,11 @@ const std::vector<NamedEngine>& all_engines() {
         {"interpreter", make_interpreter},
         // Translated the first time.
         {"jit", [](GuestMemory& memory, const CpuidPolicy& cpuid) {
-             return make_translator(memory, cpuid, {.hot_after = 0});
+             return make_translator(memory, cpuid, {.hot_after = 0, .brief_entries = 0});
          }},
         // Loops of blocks become hot in one of their rounds.
         {"jit_warm", [](GuestMemory& memory, const CpuidPolicy& cpuid) {
-             return make_translator(memory, cpuid, {.hot_after = 2});
+             return make_translator(memory, cpuid, {.hot_after = 2, .brief_entries = 2});
          }}};
     return engines;
 }

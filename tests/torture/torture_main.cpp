@@ -35,6 +35,7 @@ Result<std::unique_ptr<Engine>> make_eager_translator(GuestMemory& memory,
                                                       const CpuidPolicy& cpuid) {
     TranslatorOptions options;
     options.hot_after = 0;
+    options.brief_entries = 5;
     return make_translator(memory, cpuid, options);
 }
 

@@ -23,6 +23,8 @@ struct CodePage {
     unsigned writes = 0;  // to the page, since it was watched
 };
 
+inline constexpr unsigned kMaxBlocks = 1u << 17;  // of a processor
+
 // In Block::mode: the variant without shared checks.
 inline constexpr unsigned kUngrouped = 1u << 15;
 
@@ -36,6 +38,7 @@ struct Block {
     uint16_t instruction_count = 0;
     uint16_t mode = 0;
     bool valid = false;
+    bool brief = false;    // see Translation
     bool wants_host_flags = false;  // starts with an instruction that reads them
     // A jump comes in where it fits what it knows: the flags are in the host's register; they are
     // in memory; or besides, nothing is known about the mapping of the page, nor was it looked

@@ -11,7 +11,7 @@
 namespace mynah::translator {
 namespace {
 
-constexpr size_t kMaxBlocks = 1u << 17, kBuckets = 1u << 16;
+constexpr size_t kBuckets = 1u << 16;
 // What one block may take.
 constexpr size_t kMostCode = 24u << 10;
 
@@ -99,7 +99,7 @@ bool Processor::guard_mended(uint32_t id) {
 }
 
 // Translates the code at RIP, which was just run by the interpreter. 0: not now, or never.
-uint32_t Processor::translate_here(bool ungrouped) {
+uint32_t Processor::translate_here(bool ungrouped, bool hot) {
     const uint64_t rip = core_.s.rip;
     const uint64_t linear = fetch_address();
     const unsigned mode = ungrouped ? mode_number_ | kUngrouped : mode_number_;
@@ -124,7 +124,8 @@ uint32_t Processor::translate_here(bool ungrouped) {
     const auto id = static_cast<uint32_t>(blocks_.size());
     const size_t sites = sites_.size();
     Emitter emitter(code_->write_at(used_), code_->execute_at(used_), kMostCode);
-    Translation translation(*this, emitter, id, rip, ungrouped);
+    const bool brief = !hot && !ungrouped && options_.brief_entries != 0;
+    Translation translation(*this, emitter, id, rip, ungrouped, brief);
     BlockTrace trace;
     const bool traced = options_.lockstep || options_.dump_code == rip;
     if (traced) translation.set_trace(&trace);
@@ -153,6 +154,8 @@ uint32_t Processor::translate_here(bool ungrouped) {
     block.offset = static_cast<uint16_t>(linear & kPageMask);
     block.mode = static_cast<uint16_t>(mode);
     block.valid = true;
+    block.brief = brief;
+    frame_.entries[id] = 0;
     blocks_.push_back(block);
     if (!translation.emit(blocks_.back())) {
         blocks_.pop_back();
@@ -313,7 +316,7 @@ void Processor::flush_code() {
     if (std::exchange(legacy_jumped_, false)) frame_.legacy_jumps.fill({});
     // What was hot is not translated again before it has shown that it still is.
     for (Heat& heat : heat_) {
-        if (heat.runs == kTranslated) heat.runs = options_.hot_after / 2;
+        if (heat.runs >= kHot) heat.runs = options_.hot_after / 2;
     }
     pending_link_ = 0;
     used_ = thunks_end_;

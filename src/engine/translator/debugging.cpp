@@ -37,7 +37,8 @@ std::span<const GuestInstruction> Processor::decode_again(uint32_t id,
     std::memcpy(bytes.data(),
                 reinterpret_cast<const void*>(pages_[block.page].host + block.offset), in_page);
     Emitter nowhere(nullptr, nullptr, 0);
-    Translation again(*this, nowhere, id, block.rip, (block.mode & kUngrouped) != 0);
+    Translation again(*this, nowhere, id, block.rip, (block.mode & kUngrouped) != 0,
+                      block.brief);
     if (block.second_page == 0) {
         again.decode(bytes.first(in_page), true);
     } else {

@@ -9,7 +9,7 @@ namespace {
 
 // What is printed when `code` is run with its first block dumped.
 std::string dump_of(const std::function<void(Emitter&)>& code) {
-    SampleGuest guest(TranslatorOptions{.hot_after = 0, .dump_code = SampleGuest::kCode});
+    SampleGuest guest(TranslatorOptions{.hot_after = 0, .brief_entries = 0, .dump_code = SampleGuest::kCode});
     guest.write(SampleGuest::kCode, code);
     guest.state().gpr[kRbx] = SampleGuest::kData;
     testing::internal::CaptureStderr();
@@ -58,7 +58,7 @@ TEST(Dump, TellsWhichFlagsAreWanted) {
 }
 
 TEST(Dump, OtherBlocksAreNotShown) {
-    SampleGuest guest(TranslatorOptions{.hot_after = 0, .dump_code = SampleGuest::kCode + 1});
+    SampleGuest guest(TranslatorOptions{.hot_after = 0, .brief_entries = 0, .dump_code = SampleGuest::kCode + 1});
     guest.write(SampleGuest::kCode, [](Emitter& e) {
         e.alu_imm(Alu::kAdd, kHostRax, 1);
         SampleGuest::hlt(e);

@@ -182,6 +182,12 @@ class Emitter {
         modrm_mem(7, mem);
         byte(value);
     }
+    void increment16(const HostMem& mem) {
+        byte(0x66);
+        rex_mem(false, 0, mem);
+        byte(0xff);
+        modrm_mem(0, mem);
+    }
     void test_imm(HostReg reg, int32_t value, bool w = true) {
         rex(w, 0, 0, reg);
         byte(0xf7);
@@ -221,6 +227,7 @@ class Emitter {
         modrm_mem(4, mem);
         byte(bit);
     }
+    void gs() { byte(0x65); }  // before an instruction with a memory operand
     void lahf() { byte(0x9f); }
     void sahf() { byte(0x9e); }
     void seto_al() {

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "engine/translator/block.h"
 #include "engine/translator/emitter.h"
 
 namespace mynah::translator {
@@ -29,6 +30,8 @@ struct alignas(64) HostFrame {
     // Host addresses of groups of accesses, for one run of a block.
     static constexpr unsigned kParked = 16;
     std::array<uint64_t, kParked> parked{};
+    // A copy of what an instruction reads across a page's end.
+    alignas(64) std::array<std::byte, 64> operand{};
     // The guest's x87 state on its way, as XSAVE has it. Only the first part is used.
     alignas(64) std::array<std::byte, 576> x87_image{};
 
@@ -42,6 +45,9 @@ struct alignas(64) HostFrame {
     static unsigned jump_index(uint64_t rip) { return rip & (kJumps - 1); }
     // An entry that stands for nothing holds an address that belongs to another.
     static uint64_t no_jump(unsigned index) { return index == 0 ? 1u : 0u; }
+
+    // Of brief blocks, by number: how often they were entered by their guard of late.
+    std::array<uint16_t, kMaxBlocks> entries;
 
     // The same for code of 16 and 32 bits, of all its modes. No mode has the number 0. Without
     // initialisers: the frame lies in memory that is zero, and most guests never touch these.

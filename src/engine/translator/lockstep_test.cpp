@@ -12,7 +12,7 @@
 namespace mynah::translator {
 namespace {
 
-constexpr TranslatorOptions kLockstep{.hot_after = 0, .lockstep = true};
+constexpr TranslatorOptions kLockstep{.hot_after = 0, .brief_entries = 0, .lockstep = true};
 constexpr int32_t kMarker = 0x12345678;
 
 // Integer and vector work on two pages, the stack, calls, a byte string, a time stamp.

@@ -86,6 +86,8 @@ class Processor final : public Vcpu, private WriteWatch::Listener {
     uint32_t enter_block(uint32_t id);
     bool open_gate();
     bool ready_to_enter();
+    void follow_tables();
+    uint64_t across_pages(uint64_t linear, unsigned size, AccessKind kind);
     bool finish_handled();
     const std::byte* go_on_after_handler();
     void change_mode(const TranslationMode& mode);
@@ -103,7 +105,7 @@ class Processor final : public Vcpu, private WriteWatch::Listener {
     uint32_t code_page(uint64_t linear);
     uint64_t page_behind(uint32_t page) const;
     bool guard_mended(uint32_t block);
-    uint32_t translate_here(bool ungrouped);
+    uint32_t translate_here(bool ungrouped, bool hot);
     uint32_t new_site(const ExitSite& site);
     void link(uint32_t site_id, uint32_t target_id);
     void unlink_incoming(Block& block);
@@ -181,6 +183,7 @@ class Processor final : public Vcpu, private WriteWatch::Listener {
         uint8_t runs = 0;
     };
     static constexpr unsigned kHeatBits = 18;
+    static constexpr uint8_t kHot = 0xfe;         // it is not to be brief
     static constexpr uint8_t kTranslated = 0xff;  // it was translated, for some address
     std::vector<Heat> heat_;
     uint8_t& heat(uintptr_t host) {
@@ -192,12 +195,15 @@ class Processor final : public Vcpu, private WriteWatch::Listener {
     }
     uint64_t heat_clears_ = 0;  // BlockCache::clears() when they began
     void cool_down();
+    uint64_t promoted_at_ = 0;  // TSC
+    void promote();
 
     std::unique_ptr<GuestInstruction[]> workspace_;
     std::vector<Translation::Cold> cold_;
     std::vector<AccessGroup> groups_;
     std::array<uint64_t, 1u << kLoopHeadBits> loop_heads_{};
 
+    const SoftTlb::Table* gs_table_ = nullptr;     // where GS points
     const SoftTlb::Table* stack_table_ = nullptr;  // what HostFrame::stack_tag was taken from
     uint64_t stack_generation_ = 0;
     PerfMap* perf_map_ = nullptr;
@@ -229,7 +235,7 @@ class Processor final : public Vcpu, private WriteWatch::Listener {
     // Only with TranslatorOptions::lockstep.
     std::unique_ptr<WriteLog> write_log_;
 
-    uint64_t flushes_ = 0, translated_ = 0, emitted_ = 0, guest_translated_ = 0, links_ = 0, entries_ = 0, slow_ = 0;
+    uint64_t flushes_ = 0, promotions_ = 0, translated_ = 0, emitted_ = 0, guest_translated_ = 0, links_ = 0, entries_ = 0, slow_ = 0;
     uint64_t cold_runs_ = 0, guards_ = 0, indirect_ = 0, handled_exits_ = 0;
     uint64_t interpreted_elsewhere_ = 0;
     std::map<ZydisMnemonic, uint64_t> interpreted_;  // handlers run, of blocks flushed since

@@ -34,7 +34,7 @@ class SampleGuest {
         : SampleGuest([options](GuestMemory& memory, const CpuidPolicy& cpuid) {
               return make_translator(memory, cpuid, options);
           }) {}
-    SampleGuest() : SampleGuest(TranslatorOptions{.hot_after = 0}) {}
+    SampleGuest() : SampleGuest(TranslatorOptions{.hot_after = 0, .brief_entries = 0}) {}
 
     // Assembles code that runs at `at`.
     void write(uint64_t at, const std::function<void(Emitter&)>& code) {

@@ -38,7 +38,7 @@ bool may_leave_flags(const GuestInstruction& in) {
 }  // namespace
 
 Translation::Translation(Processor& processor, Emitter& emitter, uint32_t block_id, uint64_t rip,
-                         bool ungrouped)
+                         bool ungrouped, bool brief)
     : processor_(processor),
       e_(emitter),
       block_id_(block_id),
@@ -46,6 +46,7 @@ Translation::Translation(Processor& processor, Emitter& emitter, uint32_t block_
       legacy_(processor.legacy()),
       instructions_(processor.workspace_.get()),
       ungrouped_(ungrouped),
+      brief_(brief),
       groups_(processor.groups_),
       cold_(processor.cold_) {
     cold_.clear();
@@ -61,6 +62,7 @@ bool Translation::decode_one(std::span<const std::byte> bytes, GuestInstruction&
 
 bool Translation::decode(std::span<const std::byte> bytes, bool whole) {
     unsigned offset = 0, branches = 0;
+    const unsigned most_branches = brief_ ? 1 : kMaxBranches;
     while (count_ < kMaxDecoded && offset < bytes.size()) {
         if (!whole && count_ > 0 && processor_.is_loop_head(rip_ + offset)) break;
         GuestInstruction& in = instructions_[count_];
@@ -74,7 +76,7 @@ bool Translation::decode(std::span<const std::byte> bytes, bool whole) {
         ++count_;
         if (closes_loop(in)) break;
         const BranchKind kind = branch_kind(in.mnemonic());
-        if (kind == BranchKind::kConditional && ++branches < kMaxBranches) continue;
+        if (kind == BranchKind::kConditional && ++branches < most_branches) continue;
         if (kind != BranchKind::kNone) break;
     }
     byte_count_ = offset;
@@ -111,7 +113,7 @@ bool Translation::decode_crossing(std::span<const std::byte> bytes, unsigned in_
 
 // A jump to the block's first instruction, of code that is worth repeating.
 bool Translation::closes_loop(const GuestInstruction& in) const {
-    if (legacy_ || ungrouped_) return false;
+    if (legacy_ || ungrouped_ || brief_) return false;
     const ZydisMnemonic m = in.mnemonic();
     const BranchKind kind = branch_kind(m);
     if (kind == BranchKind::kNone || m == ZYDIS_MNEMONIC_LOOP || m == ZYDIS_MNEMONIC_JRCXZ ||
@@ -145,6 +147,7 @@ void Translation::analyse() {
             in.flags_written = arithmetic(flags->modified | flags->set_0 | flags->set_1 |
                                           flags->undefined);
         }
+        in.written = registers_written(in.decoded);
         in.keeps_flags = may_leave_flags(in);
         in.always_writes = in.flags_written == kAllFlags && !in.keeps_flags;
     }
@@ -200,8 +203,8 @@ void Translation::make_flags(HostReg spare) {
 }
 
 bool Translation::spoils_recipe(const GuestInstruction& in) const {
-    return recipe_ && (writes_register(in.decoded, recipe_.a) ||
-                       (recipe_.b != FlagRecipe::kImmediate && writes_register(in.decoded, recipe_.b)));
+    return recipe_ && (in.writes(recipe_.a) ||
+                       (recipe_.b != FlagRecipe::kImmediate && in.writes(recipe_.b)));
 }
 
 // Whether the flags are overwritten before anybody can see what they were before `in`, of which
@@ -271,6 +274,7 @@ bool Translation::emit(Block& block) {
     const auto guard = [&] {
         block.guarded = e_.here();
         check_page(linear(rip_), block.page);
+        if (brief_) count_entry();
     };
     if (dead) {
         guard();
@@ -312,6 +316,11 @@ bool Translation::emit(Block& block) {
     if (!ended) exit_to(behind(instructions_[count_ - 1]), static_cast<unsigned>(count_));
     emit_cold();
     return !e_.full();
+}
+
+// The flags are in memory here.
+void Translation::count_entry() {
+    e_.increment16(frame(offsetof(HostFrame, entries) + block_id_ * sizeof(uint16_t)));
 }
 
 // Where the next instruction's code begins, for those who want to see it.

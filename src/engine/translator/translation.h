@@ -26,7 +26,9 @@ struct GuestInstruction {
     uint64_t rip = 0;
     uint16_t offset = 0;  // from the block's first byte
     uint8_t flags_read = 0, flags_written = 0;  // as LAHF bits, OF as bit 1
+    uint16_t written = 0;        // general registers, as a mask
     bool keeps_flags = false;    // if the operands are such
+    bool writes(unsigned guest) const { return (written >> guest & 1) != 0; }
     bool always_writes = false;  // all flags are written whatever the operands
     int16_t group = -1;          // of accesses that share a check
     bool keeps_scratch = false;  // kScratch1 survives it
@@ -69,8 +71,10 @@ struct AccessGroup {
 // into memory before, which also makes faults precise.
 class Translation {
   public:
+    // brief: code that has yet to show that it is hot. Its block ends at the first branch and counts
+    // how often it is entered by its guard.
     Translation(Processor& processor, Emitter& emitter, uint32_t block_id, uint64_t rip,
-                bool ungrouped);
+                bool ungrouped, bool brief);
 
     // Decodes up to a page's end; false if the first instruction cannot be translated. A block ends
     // before a loop that has one of its own, unless it is known to be one: `whole`.
@@ -255,6 +259,7 @@ class Translation {
     void legacy_push_return(const GuestInstruction& in);
     void legacy_jump_indirect(const GuestInstruction& in);
 
+    void count_entry();
     void emit_cold();
     void note_step();
 
@@ -275,7 +280,7 @@ class Translation {
     bool vectors_loaded_ = false;
     bool x87_loaded_ = false;
     const GuestInstruction* x87_last_ = nullptr;  // whose address the guest's FIP does not show yet
-    const bool ungrouped_;
+    const bool ungrouped_, brief_;
     int held_group_ = -1;  // whose host address is in kScratch1
     uint64_t checked_groups_ = 0;  // whose check lies behind
     std::vector<AccessGroup>& groups_;
