@@ -42,9 +42,10 @@ constexpr uint8_t kTail[] = {
 // clang-format on
 
 std::vector<uint8_t> pointer_reports(std::span<const uint8_t> position) {
-    std::vector<uint8_t> all(std::begin(kHead), std::end(kHead));
-    all.insert(all.end(), position.begin(), position.end());
-    all.insert(all.end(), std::begin(kTail), std::end(kTail));
+    std::vector<uint8_t> all(sizeof kHead + position.size() + sizeof kTail);
+    auto at = std::copy(std::begin(kHead), std::end(kHead), all.begin());
+    at = std::copy(position.begin(), position.end(), at);
+    std::copy(std::begin(kTail), std::end(kTail), at);
     return all;
 }
 
