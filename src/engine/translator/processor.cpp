@@ -383,10 +383,21 @@ void Processor::promote() {
     }
 }
 
+// What was hot before, at this address or another, is translated again without looking at it.
+bool Processor::translate_known() {
+    const uint64_t linear = fetch_address();
+    if (linear == ~uint64_t{0}) return false;
+    const SoftTlb::Entry& entry = core_.code_table_->entries[SoftTlb::index(linear)];
+    if ((entry.execute_tag ^ linear) >= kPageSize) return false;
+    const uint8_t known = heat(entry.host + (linear & kPageMask));
+    return known >= kHot && translate_here(false, known == kHot) != 0;
+}
+
 // Cold blocks, by the interpreter, until there is one that may have been translated; what is hot is
 // translated first.
 bool Processor::interpret() {
     pending_link_ = 0;
+    if (translate_known()) return true;
     interpreter::Block* block = core_.find_block();
     cool_down();
     const unsigned most = counting_ ? 1 : 64;
@@ -439,9 +450,14 @@ uint64_t Processor::slow_access(Processor* self, uint64_t scratch0, uint64_t scr
     const bool aligned = (linear & ((uint64_t{1} << site->alignment_shift) - 1)) == 0;
     if (!crosses && aligned && interpreter::Core::canonical(linear) && (linear ^ tag(*entry)) >= kPageSize) {
         interpreter::Core::Piece piece;
-        if (core.resolve(linear, kind, core.access_mode_, piece) &&
-            (linear ^ tag(core.slot(linear))) < kPageSize) {
-            return core.slot(linear).host + (linear & kPageMask);
+        if (core.resolve(linear, kind, core.access_mode_, piece)) {
+            if ((linear ^ tag(core.slot(linear))) < kPageSize)
+                return core.slot(linear).host + (linear & kPageMask);
+            const auto host = reinterpret_cast<uintptr_t>(piece.host);
+            if (host != 0 && kind == AccessKind::kWrite &&
+                self->writable_at_once(host, site->size, site->block)) {
+                return host;
+            }
         }
     }
     core.s.rip = self->blocks_[site->block].rip + site->offset;
