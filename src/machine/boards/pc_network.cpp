@@ -6,6 +6,7 @@
 #include "device/network/rtl8139.h"
 #include "machine/boards/pc_board.h"
 #include "machine/networks.h"
+#include "machine/option_rom.h"
 #include "paravirt/virtio/virtio_net.h"
 #include "paravirt/virtio/virtio_pci.h"
 
@@ -26,9 +27,11 @@ struct VirtioNetCard {
     VirtioPci transport;
 };
 
-void add_rom(const PciAttachment& attachment, PciFunction& function,
-             std::span<const std::byte> rom) {
+// The ROM is one for the transitional device, whose identity is another.
+void add_rom(const PciAttachment& attachment, PciFunction& function, std::vector<std::byte> rom) {
     if (rom.empty()) return;
+    retarget_option_rom(rom, static_cast<uint16_t>(function.config_read(0, 2)),
+                        static_cast<uint16_t>(function.config_read(2, 2)));
     const GuestMemory::Block block = attachment.memory.take_block(align_up(rom.size(), kPageSize));
     std::copy(rom.begin(), rom.end(), block.host);
     function.add_rom(block);
