@@ -5,6 +5,7 @@
 
 #include <sstream>
 #include <string>
+#include <array>
 #include <vector>
 
 #include "cli/option_table.h"
@@ -119,7 +120,7 @@ TEST(RunOptions, WrongDisksAreNamed) {
         {"", "path= is missing"},
         {"readonly=on", "path= is missing"},
         {"path=a,format=qcow2", "only format=raw"},
-        {"path=a,bus=sata", "only bus=virtio"},
+        {"path=a,bus=scsi", "expected virtio, sata, ide, nvme or usb"},
         {"path=a,readonly=perhaps", "expected on or off"},
         {"path=a,cache=none", "expected writeback"},
         {"path=a,size=20", "does not create disks"},
@@ -174,13 +175,56 @@ TEST(RunOptions, UnknownOptionSuggestsTheNearest) {
 }
 
 TEST(RunOptions, WhatLaterVersionsHaveIsSaidToBeMissing) {
-    EXPECT_THAT(failure({"--cdrom", "a.iso"}),
-                StartsWith("--cdrom: this version does not have it"));
+    EXPECT_THAT(failure({"--tpm", "x"}), StartsWith("--tpm: this version does not have it"));
     EXPECT_THAT(failure({"--accel", "kvm"}), HasSubstr("does not have it"));
-    EXPECT_THAT(failure({"--machine", "pc"}), HasSubstr("does not have it; expected micro"));
-    EXPECT_THAT(failure({"--graphics", "vnc"}), HasSubstr("does not have it; expected none"));
     EXPECT_THAT(failure({"--network", "bridge=br0"}), HasSubstr("does not have bridge"));
-    EXPECT_THAT(failure({"--boot", "uefi"}), HasSubstr("this version boots only"));
+}
+
+TEST(RunOptions, TheBoardFollowsFromWhatIsBooted) {
+    using Kind = MachineConfig::BoardKind;
+    EXPECT_EQ(machine({}).board, Kind::kMicro);
+    EXPECT_EQ(machine({"--disk", "a"}).board, Kind::kMicro) << "a kernel";
+    EXPECT_EQ(machine({"--machine", "pc"}).board, Kind::kPc);
+    EXPECT_EQ(machine({"--disk", "a,bus=sata"}).board, Kind::kPc) << "a disk that needs PCI";
+    EXPECT_EQ(parse({"--disk", "a"}).value().machine.board, Kind::kPc);
+    EXPECT_EQ(parse({"--cdrom", "a"}).value().machine.board, Kind::kPc);
+    EXPECT_EQ(parse({"--firmware", "f"}).value().machine.board, Kind::kPc);
+    EXPECT_THAT(parse({"--machine", "micro", "--disk", "a"}).error().message(),
+                StartsWith("--kernel: missing"));
+    EXPECT_THAT(failure({"--machine", "micro", "--firmware", "f"}),
+                StartsWith("--firmware: the micro board has none"));
+    EXPECT_THAT(failure({"--machine", "micro", "--boot", "uefi"}),
+                StartsWith("--boot: the micro board boots only a kernel"));
+    EXPECT_THAT(failure({"--machine", "micro", "--disk", "a,bus=nvme"}),
+                StartsWith("--disk: bus: the micro board has only virtio"));
+    EXPECT_THAT(failure({"--machine", "q35"}), HasSubstr("expected micro or pc"));
+}
+
+TEST(RunOptions, BootOrderAndFirmware) {
+    using Device = BootConfig::Device;
+    const BootConfig boot =
+        parse({"--boot", "cdrom,hd,uefi,menu=on,nvram=v"}).value().machine.boot;
+    EXPECT_THAT(boot.order, testing::ElementsAre(Device::kCdrom, Device::kDisk));
+    EXPECT_TRUE(boot.uefi);
+    EXPECT_TRUE(boot.menu);
+    EXPECT_EQ(boot.nvram, "v");
+    EXPECT_THAT(failure({"--boot", "hd,hd"}), HasSubstr("hd was given before"));
+    EXPECT_THAT(failure({"--boot", "cdrm"}), HasSubstr("did you mean cdrom?"));
+    EXPECT_THAT(failure({"--boot", "menu=perhaps"}), HasSubstr("expected on or off"));
+    EXPECT_THAT(failure({"--boot", "nvram="}), HasSubstr("needs a value"));
+}
+
+TEST(RunOptions, Graphics) {
+    const GraphicsConfig some =
+        machine({"--graphics", "vnc,port=5901,listen=127.0.0.1,web=6080,password=x"}).graphics;
+    EXPECT_TRUE(some.vnc && some.web);
+    EXPECT_EQ(some.port, 5901);
+    EXPECT_EQ(some.web_port, 6080);
+    EXPECT_EQ(some.password, "x");
+    EXPECT_FALSE(machine({"--graphics", "none"}).graphics.vnc);
+    EXPECT_THAT(failure({"--graphics", "spice"}), HasSubstr("expected none or vnc"));
+    EXPECT_THAT(failure({"--graphics", "vnc,port=x"}), HasSubstr("expected a port"));
+    EXPECT_THAT(failure({"--graphics", "vnc,pasword=x"}), HasSubstr("did you mean password?"));
 }
 
 TEST(RunOptions, TheTranslatorsOptions) {

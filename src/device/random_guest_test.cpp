@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "device/chipset/chipset_board_fuzz.h"
+#include "device/chipset/q35_board_fuzz.h"
 #include "device/display/vga_board_fuzz.h"
 #include "device/input/ps2_board_fuzz.h"
 #include "device/interrupt/interrupt_board_fuzz.h"
@@ -33,6 +34,7 @@ TEST(RandomGuest, SerialPort) { run_random(drive_serial_port, 200); }
 TEST(RandomGuest, E1000) { run_random(drive_e1000, 200); }
 TEST(RandomGuest, Rtl8139) { run_random(drive_rtl8139, 200); }
 TEST(RandomGuest, Chipset) { run_random(drive_chipset, 200); }
+TEST(RandomGuest, Q35) { run_random(drive_q35, 100); }
 TEST(RandomGuest, Ps2) { run_random(drive_ps2, 200); }
 TEST(RandomGuest, Vga) { run_random(drive_vga, 100); }
 

@@ -141,7 +141,21 @@ Result<void> Machine::build_board() {
     for (const auto& backend : serial_backends_) serial.push_back(backend.get());
     const BoardContext context{*memory_, ports_, memory_space_, clock_, apic_bus_, pics_, *this};
     board_ = TRY(is_pc() ? make_pc_board(context, serial) : make_micro_board(context, serial));
+    return build_graphics();
+}
+
+Result<void> Machine::build_graphics() {
+    if (!config_.graphics.vnc) return {};
+    Screen* const screen = board_->screen();
+    InputSink* const input = board_->input();
+    if (screen == nullptr || input == nullptr)
+        return Error("--graphics vnc: this board has no display; expected none");
+    vnc_ = TRY(open_graphics(config_, *screen, *input));
     return {};
+}
+
+std::string Machine::graphics_places() const {
+    return vnc_ ? mynah::graphics_places(config_.graphics, *vnc_) : std::string();
 }
 
 Result<std::unique_ptr<Board>> Machine::make_micro_board(
@@ -175,7 +189,7 @@ Result<std::unique_ptr<Board>> Machine::make_pc_board(const BoardContext& contex
                        .disks = disks,
                        .networks = networks,
                        .serial = serial,
-                       .physical_bits = cpuid_->physical_bits(),
+                       .cpuid = *cpuid_,
                        .smi = [this] { raise_smi(); },
                        .panicked = [this] { stop(StopReason::kPanicked); }};
     return std::unique_ptr<Board>(TRY(PcBoard::create(context, parts)));

@@ -46,6 +46,11 @@ bool HidDevice::boot_protocol() const {
     return boot_protocol_;
 }
 
+bool HidDevice::has_driver() const {
+    MutexLock lock(mutex_);
+    return configured();
+}
+
 void HidDevice::do_reset() {
     boot_protocol_ = false;
     idle_rate_ = 0;

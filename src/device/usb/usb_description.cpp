@@ -128,7 +128,7 @@ std::vector<uint8_t> string_descriptor(const UsbDescription& of, uint8_t index) 
 std::vector<uint8_t> binary_object_store(const UsbDescription& of) {
     if (!knows(of, UsbSpeed::kSuper)) return {};
     std::vector<uint8_t> to{5, usb::kDescriptorBos, 0, 0, 2};
-    // Link power management is understood [USB 2.0 LPM ECN 3]; U1 and U2 exit at once.
+    // Link power management is understood [USB 2.0 LPM ECN 3].
     put(to, {7, usb::kDescriptorDeviceCapability, usb::kCapabilityUsb2Extension, 2, 0, 0, 0});
     uint16_t speeds = 0;
     for (unsigned speed = 0; speed < kUsbSpeeds; ++speed) {
@@ -137,7 +137,8 @@ std::vector<uint8_t> binary_object_store(const UsbDescription& of) {
     put(to, {10, usb::kDescriptorDeviceCapability, usb::kCapabilitySuperSpeed, 0});
     put16(to, speeds);
     const auto lowest = static_cast<uint8_t>(__builtin_ctz(speeds));
-    put(to, {lowest, 0, 0, 0});
+    constexpr uint8_t kU1ExitMicroseconds = 10, kU2ExitMicroseconds = 32;
+    put(to, {lowest, kU1ExitMicroseconds, kU2ExitMicroseconds, 0});
     to[2] = static_cast<uint8_t>(to.size());
     return to;
 }

@@ -164,6 +164,44 @@ uint8_t XhciDriver::configure_endpoints(uint8_t slot,
     return command(kConfigureEndpoint, input, slot).code;
 }
 
+void XhciDriver::try_address(uint8_t slot, unsigned port) {
+    if (!outputs_.contains(slot)) outputs_[slot] = take(32 * kContextSize);
+    EXPECT_TRUE(memory_.store(GuestPhys(context_array_ + 8 * slot), outputs_[slot]));
+    if (scratch_input_ == 0) scratch_input_ = input_context(0, 0);
+    const uint64_t input = scratch_input_;
+    EXPECT_TRUE(memory_.store(GuestPhys(input + 4), uint32_t{3}));
+    Context slot_context{};
+    slot_context.words[0] = SlotEntries::with(0, 1);
+    slot_context.words[1] = SlotRootPort::with(0, port + 1);
+    EXPECT_TRUE(memory_.store(GuestPhys(input + kContextSize), slot_context));
+    const uint32_t kinds[5] = {0, kKindControl, 0, port >= 4 ? kKindBulkIn : kKindInterruptIn,
+                               kKindBulkOut};
+    for (uint8_t index : {1, 3, 4}) {
+        Ring& where = rings_[{slot, index}];
+        if (where.base == 0) where = make_ring();
+        Context endpoint{};
+        endpoint.words[1] = EndpointKind::with(6, kinds[index]);
+        endpoint.words[2] =
+            static_cast<uint32_t>(where.base + where.at * sizeof(Trb)) | (where.cycle ? 1 : 0);
+        EXPECT_TRUE(memory_.store(GuestPhys(input + (index + 1) * kContextSize), endpoint));
+    }
+    if (command(kAddressDevice, input, slot).code != kSuccess) return;
+    const usb::Setup setup{0, usb::kSetConfiguration, 1, 0, 0};
+    put(ring(slot, 1),
+        {std::bit_cast<uint64_t>(setup), 8, TrbType::with(kImmediateData, kSetupStage)});
+    put(ring(slot, 1), {0, 0, TrbType::with(kDirectionIn, kStatusStage)});
+    doorbell(slot, 1);
+    EXPECT_TRUE(memory_.store(GuestPhys(input + 4), uint32_t{1 | 1 << 3 | 1 << 4}));
+    command(kConfigureEndpoint, input, slot);
+}
+
+void XhciDriver::try_transfer(uint8_t slot, uint8_t index, uint64_t buffer, uint32_t size) {
+    const Trb trb{buffer, size, TrbType::with(kInterruptOnCompletion, kNormal)};
+    put(ring(slot, index), trb);
+    doorbell(slot, index);
+    events();
+}
+
 XhciDriver::TransferResult XhciDriver::wait_transfer(uint8_t slot, uint8_t index) {
     while (const auto event = next_event()) {
         const uint32_t kind = TrbType::get(event->control);

@@ -35,6 +35,7 @@
 #include "device/timer/interval_timer.h"
 #include "device/timer/real_time_clock.h"
 #include "device/usb/xhci_controller.h"
+#include "cpu/cpuid_policy.h"
 #include "firmware/acpi_board.h"
 #include "machine/boards/board.h"
 #include "machine/boards/pc_firmware.h"
@@ -43,6 +44,8 @@
 
 namespace mynah {
 
+class Piix3Ide;
+
 // What the PC board has beside the sockets every board has. All outlive it.
 struct PcBoardParts {
     const MachineConfig& config;
@@ -50,7 +53,7 @@ struct PcBoardParts {
     std::span<BlockBackend* const> disks;       // as config.disks; null: a drive without a CD
     std::span<NetworkBackend* const> networks;  // as config.networks
     std::span<CharacterBackend* const> serial;  // COM1 first; null: the port is not there
-    unsigned physical_bits;                     // of the processors' addresses
+    const CpuidPolicy& cpuid;                   // of the processors
     std::function<void()> smi;                  // to the processor that runs on the calling thread
     std::function<void()> panicked;             // the guest says so
 };
@@ -120,6 +123,8 @@ class PcBoard final : public Board {
     void offer_acpi_tables();
     AcpiBoard describe();
     AcpiBoard::Pci describe_pci();
+    std::vector<std::byte> smbios_tables() const;
+    Result<void> write_tables_without_firmware();
 
     const BoardContext at_;
     const PcBoardParts parts_;
@@ -168,6 +173,8 @@ class PcBoard final : public Board {
     std::optional<Screen> screen_;
     AhciController* sata_ = nullptr;
     unsigned sata_ports_ = 0;
+    Piix3Ide* ide_ = nullptr;
+    unsigned ide_places_ = 0;
     XhciController* usb_ = nullptr;
     bool has_display_ = false;
     std::vector<uint32_t> apic_ids_;

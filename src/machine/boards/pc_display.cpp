@@ -34,6 +34,7 @@ Result<void> PcBoard::add_display() {
         std::make_unique<VgaController>(attachment(pc::kDisplay, 0), *vga_, memory, rom),
         [](VgaController& controller) { controller.reset(); });
     root_bus_.add(pc::kDisplay, card.function());
+    has_display_ = true;
     TRY(at_.ports.add("vga", pc::kVgaPorts, pc::kVgaPortCount, vga_->ports()));
     TRY(at_.ports.add("dispi", pc::kDispiPorts, pc::kDispiPortCount, vga_->dispi_ports()));
     return at_.memory_space.add("vga window", pc::kVgaWindow, pc::kVgaWindowBytes, vga_->window());

@@ -47,6 +47,7 @@ inline constexpr uint16_t kDispiPorts = 0x1ce, kDispiPortCount = 4;
 inline constexpr uint64_t kVgaWindow = 0xa0000, kVgaWindowBytes = 0x20000;
 
 inline constexpr unsigned kKeyboardIrq = 1, kRtcIrq = 8, kSciIrq = 9, kMouseIrq = 12;
+inline constexpr unsigned kIdeIrqs[] = {14, 15};
 
 struct ComPort {
     uint16_t port;

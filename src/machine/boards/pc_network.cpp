@@ -5,10 +5,10 @@
 #include "device/network/e1000.h"
 #include "device/network/rtl8139.h"
 #include "machine/boards/pc_board.h"
+#include "machine/boards/virtio_card.h"
 #include "machine/networks.h"
 #include "machine/option_rom.h"
 #include "paravirt/virtio/virtio_net.h"
-#include "paravirt/virtio/virtio_pci.h"
 
 // Network cards. Where nothing else is said a card is an e1000, which every system knows.
 namespace mynah {
@@ -17,15 +17,6 @@ namespace {
 using Model = NetworkConfig::Model;
 
 constexpr uint32_t kEthernetController = 0x020000;
-
-// A virtio device and the transport in front of it.
-struct VirtioNetCard {
-    VirtioNetCard(NetworkBackend& backend, const VirtioNetOptions& options,
-                  const PciAttachment& attachment)
-        : device(backend, options), transport(device, attachment, kEthernetController) {}
-    VirtioNet device;
-    VirtioPci transport;
-};
 
 // The ROM is one for the transitional device, whose identity is another.
 void add_rom(const PciAttachment& attachment, PciFunction& function, std::vector<std::byte> rom) {
@@ -66,8 +57,10 @@ Result<void> PcBoard::add_network_card(size_t index) {
         root_bus_.add(slot, card.function());
     } else {
         const VirtioNetOptions options{address, config.mtu};
-        auto& card = own<VirtioNetCard>(std::make_unique<VirtioNetCard>(backend, options, place),
-                                        [](VirtioNetCard& each) { each.transport.reset(); });
+        auto& card = own<VirtioCard>(std::make_unique<VirtioCard>(
+                                         std::make_unique<VirtioNet>(backend, options), place,
+                                         kEthernetController),
+                                     [](VirtioCard& each) { each.transport.reset(); });
         add_rom(place, card.transport.function(), rom);
         root_bus_.add(slot, card.transport.function());
     }

@@ -3,25 +3,16 @@
 #include <algorithm>
 
 #include "device/storage/nvme_controller.h"
+#include "device/storage/piix3_ide.h"
 #include "device/usb/usb_storage.h"
 #include "machine/boards/pc_board.h"
 #include "machine/boards/pc_layout.h"
+#include "machine/boards/virtio_card.h"
 #include "paravirt/virtio/virtio_block.h"
-#include "paravirt/virtio/virtio_entropy.h"
-#include "paravirt/virtio/virtio_pci.h"
 
 // The disks and CD drives of a PC board, each behind the controller its option names.
 namespace mynah {
 namespace {
-
-// A virtio device and the transport in front of it.
-struct VirtioCard {
-    VirtioCard(std::unique_ptr<VirtioDevice> made, const PciAttachment& attachment,
-               uint32_t class_code)
-        : device(std::move(made)), transport(*device, attachment, class_code) {}
-    std::unique_ptr<VirtioDevice> device;
-    VirtioPci transport;
-};
 
 constexpr uint32_t kMassStorage = 0x010000;  // class code: SCSI controller, as drivers expect
 
@@ -85,8 +76,30 @@ Result<void> PcBoard::add_sata_disk(size_t index) {
     return {};
 }
 
-Result<void> PcBoard::add_ide_disk(size_t) {
-    return Error("--disk: bus=ide: this version has no IDE controller");
+// Only with a disk of its own: a PC with SATA has none.
+Result<void> PcBoard::add_ide_disk(size_t index) {
+    const DiskConfig& config = parts_.config.disks[index];
+    if (ide_ == nullptr) {
+        ide_ = &own<Piix3Ide>(
+            std::make_unique<Piix3Ide>(attachment(pc::kIde, 0), router_.isa(pc::kIdeIrqs[0]),
+                                       router_.isa(pc::kIdeIrqs[1])),
+            [](Piix3Ide& controller) { controller.reset(); });
+        root_bus_.add(pc::kIde, ide_->function());
+    }
+    constexpr unsigned kPlaces = 4;  // two devices a channel
+    if (ide_places_ == kPlaces)
+        return Error(fmt::format("--disk: {}: all {} IDE places are taken", config.path, kPlaces));
+    const unsigned channel = ide_places_ / 2, device = ide_places_ % 2;
+    ++ide_places_;
+    if (config.cdrom) {
+        ide_->attach_cdrom(channel, device, {.serial = disk_serial(index)});
+        if (parts_.disks[index] != nullptr) ide_->insert(channel, device, *parts_.disks[index]);
+    } else {
+        ide_->attach_disk(channel, device, *parts_.disks[index], {.serial = disk_serial(index)});
+    }
+    add_boot_path(boot_kind(config), fmt::format("/pci@i0cf8/ide@1f,1/drive@{:x}/disk@{:x}",
+                                                 channel, device));
+    return {};
 }
 
 Result<void> PcBoard::add_nvme_disk(size_t index) {

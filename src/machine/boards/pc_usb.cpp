@@ -1,4 +1,5 @@
-#include "device/usb/usb_input.h"
+#include "device/usb/usb_keyboard.h"
+#include "device/usb/usb_pointer.h"
 #include "machine/boards/pc_board.h"
 #include "machine/boards/pc_layout.h"
 
@@ -13,11 +14,13 @@ Result<void> PcBoard::add_usb() {
     input_.add(keyboard_.keys());
     input_.add(keyboard_.pointer());
     if (!parts_.config.graphics.vnc) return {};
-    auto& devices = own<UsbInput>(std::make_unique<UsbInput>(at_.clock), [](UsbInput&) {});
-    TRY(usb_->usb().plug(devices.tablet()));
-    TRY(usb_->usb().plug(devices.keyboard()));
-    input_.add(devices.keys());
-    input_.add(devices.pointer());
+    auto& keyboard = own<UsbKeyboard>(std::make_unique<UsbKeyboard>(at_.clock, nullptr),
+                                      [](UsbKeyboard&) {});
+    auto& tablet = own<UsbTablet>(std::make_unique<UsbTablet>(at_.clock), [](UsbTablet&) {});
+    TRY(usb_->usb().plug(tablet));
+    TRY(usb_->usb().plug(keyboard));
+    input_.add(keyboard);
+    input_.add(tablet);
     return {};
 }
 
