@@ -57,6 +57,15 @@ Result<Found> look_up(std::string_view word) {
     return Found{option, name, word.substr(equals + 1)};
 }
 
+// The option that asks for what only a PC has; empty: none does.
+std::string_view only_on_pc(const MachineConfig& machine) {
+    for (const DiskConfig& disk : machine.disks) {
+        if (disk.cdrom) return "--cdrom";
+        if (disk.bus != DiskBus::kDefault && disk.bus != DiskBus::kVirtio) return "--disk: bus";
+    }
+    return machine.graphics.vnc ? "--graphics" : "";
+}
+
 // A kernel alone runs on the micro board; what needs firmware, or something to boot from, on a PC.
 Result<void> choose_board(RunOptions& options) {
     using BoardKind = MachineConfig::BoardKind;
@@ -64,20 +73,19 @@ Result<void> choose_board(RunOptions& options) {
     const BootConfig& boot = machine.boot;
     const bool wants_firmware =
         !machine.firmware.empty() || boot.uefi || boot.menu || !boot.order.empty();
-    const auto on_pci = [](const DiskConfig& disk) {
-        return disk.cdrom || (disk.bus != DiskBus::kDefault && disk.bus != DiskBus::kVirtio);
-    };
-    const bool needs_pci = std::any_of(machine.disks.begin(), machine.disks.end(), on_pci);
     const bool bootable = wants_firmware || !machine.disks.empty();
-    const bool pc = machine.kernel.empty() ? bootable : wants_firmware || needs_pci;
+    const std::string_view hardware = only_on_pc(machine);
+    const bool pc = !hardware.empty() || (machine.kernel.empty() ? bootable : wants_firmware);
     machine.board = options.board.value_or(pc ? BoardKind::kPc : BoardKind::kMicro);
     if (machine.board == BoardKind::kPc) return {};
     if (!machine.firmware.empty())
         return Error("--firmware: the micro board has none; expected --machine pc");
     if (boot.uefi || boot.menu || !boot.order.empty())
         return Error("--boot: the micro board boots only a kernel; expected --machine pc");
-    if (needs_pci)
-        return Error("--disk: the micro board has only bus=virtio; expected --machine pc");
+    if (!hardware.empty())
+        return Error(fmt::format("{}: the micro board has only virtio disks and no display; "
+                                 "expected --machine pc",
+                                 hardware));
     if (machine.kernel.empty()) {
         return Error(
             "--kernel: missing; expected --kernel FILE, a Linux bzImage or vmlinux to boot");

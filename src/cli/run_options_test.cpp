@@ -5,6 +5,7 @@
 
 #include <sstream>
 #include <string>
+#include <array>
 #include <vector>
 
 #include "cli/option_table.h"
@@ -195,7 +196,7 @@ TEST(RunOptions, TheBoardFollowsFromWhatIsBooted) {
     EXPECT_THAT(failure({"--machine", "micro", "--boot", "uefi"}),
                 StartsWith("--boot: the micro board boots only a kernel"));
     EXPECT_THAT(failure({"--machine", "micro", "--disk", "a,bus=nvme"}),
-                StartsWith("--disk: the micro board has only bus=virtio"));
+                StartsWith("--disk: bus: the micro board has only virtio"));
     EXPECT_THAT(failure({"--machine", "q35"}), HasSubstr("expected micro or pc"));
 }
 
@@ -213,6 +214,19 @@ TEST(RunOptions, BootOrderAndFirmware) {
     EXPECT_THAT(failure({"--boot", "cdrm"}), HasSubstr("did you mean cdrom?"));
     EXPECT_THAT(failure({"--boot", "menu=perhaps"}), HasSubstr("expected on or off"));
     EXPECT_THAT(failure({"--boot", "nvram="}), HasSubstr("needs a value"));
+}
+
+TEST(RunOptions, Graphics) {
+    const GraphicsConfig some =
+        machine({"--graphics", "vnc,port=5901,listen=127.0.0.1,web=6080,password=x"}).graphics;
+    EXPECT_TRUE(some.vnc && some.web);
+    EXPECT_EQ(some.port, 5901);
+    EXPECT_EQ(some.web_port, 6080);
+    EXPECT_EQ(some.password, "x");
+    EXPECT_FALSE(machine({"--graphics", "none"}).graphics.vnc);
+    EXPECT_THAT(failure({"--graphics", "spice"}), HasSubstr("expected none or vnc"));
+    EXPECT_THAT(failure({"--graphics", "vnc,port=x"}), HasSubstr("expected a port"));
+    EXPECT_THAT(failure({"--graphics", "vnc,pasword=x"}), HasSubstr("did you mean password?"));
 }
 
 TEST(RunOptions, TheTranslatorsOptions) {

@@ -4,10 +4,11 @@ import hashlib
 import http.server
 import queue
 import random
+import shutil
 import socket
 import threading
 
-from case import case, check, check_equal
+from case import Skipped, case, check, check_equal
 from guest import initrd, kernel
 
 FILE_BYTES = 8 << 20
@@ -137,6 +138,44 @@ def virtio(context):
         context.power_off(guest)
     check_equal(capture.read_bytes()[:4], bytes.fromhex("4d3cb2a1"), "the recording's first bytes")
     check(capture.stat().st_size > 2 * FILE_BYTES, "the recording holds less than was sent")
+
+
+def qemu_switch(context, netdev):
+    """QEMU without a machine, as a network: its user network joined to a cable."""
+    return context.start_command(
+        ["qemu-system-x86_64", "-M", "none", "-display", "none", "-nodefaults", "-monitor", "stdio",
+         "-netdev", "user,id=u", "-netdev", "hubport,hubid=0,id=h0,netdev=u",
+         "-netdev", f"{netdev},id=c", "-netdev", "hubport,hubid=0,id=h1,netdev=c"])
+
+
+def over_a_cable(context, netdev, option):
+    """What QEMU's own user network serves, reached over a cable that QEMU holds the other end of."""
+    if shutil.which("qemu-system-x86_64") is None:
+        raise Skipped("qemu-system-x86_64 is not installed")
+    peer = qemu_switch(context, netdev)
+    peer.expect("monitor")
+    with Files() as files:
+        guest = context.boot_to_shell(
+            flavour="cloud", initrd=network_initrd(context, "cloud", ("virtio_net",)),
+            more=("--network", option))
+        check_equal(up(guest), "10.0.2.15", "the guest's address")
+        exchange(guest, files)
+        context.power_off(guest)
+    peer.send("quit\n")
+    peer.wait(60)
+
+
+@case("network-cable-stream", own=True)
+def cable_stream(context):
+    path = context.directory / "cable"
+    over_a_cable(context, f"stream,server=on,addr.type=unix,addr.path={path}", f"stream={path}")
+
+
+@case("network-cable-dgram", own=True)
+def cable_dgram(context):
+    ours, theirs = context.directory / "ours", context.directory / "theirs"
+    over_a_cable(context, f"dgram,local.type=unix,local.path={theirs},remote.type=unix,"
+                          f"remote.path={ours}", f"dgram={ours},peer={theirs}")
 
 
 def on_the_pc(context, model, modules):

@@ -5,9 +5,11 @@
 #include <bit>
 
 #include "base/check.h"
+#include "spec/scsi/commands.h"
 
 namespace mynah {
 
+using namespace scsi;
 using namespace scsi::disk;
 
 namespace {
@@ -50,12 +52,12 @@ ScsiDisk::Plan ScsiDisk::answer(std::vector<uint8_t> bytes, uint64_t allocated) 
 }
 
 ScsiDisk::Plan ScsiDisk::test_range(uint64_t block, uint64_t count) {
-    if (block > blocks_ || count > blocks_ - block) return fail(kOutOfRange);
+    if (block > blocks_ || count > blocks_ - block) return fail(kSenseLbaOutOfRange);
     return {};
 }
 
 ScsiDisk::Plan ScsiDisk::transfer(Plan::Kind kind, uint64_t block, uint64_t count, bool durable) {
-    if (kind == Plan::Kind::kWrite && geometry_.read_only) return fail(kWriteProtected);
+    if (kind == Plan::Kind::kWrite && geometry_.read_only) return fail(kSenseWriteProtected);
     Plan plan = test_range(block, count);
     if (plan.kind != Plan::Kind::kGood || count == 0) return plan;
     plan.kind = kind;
@@ -72,24 +74,23 @@ ScsiDisk::Plan ScsiDisk::begin(std::span<const uint8_t> command, uint8_t lun) {
     const uint8_t opcode = cdb[0];
     if (opcode == kRequestSense) {
         std::vector<uint8_t> data = sense_data();
-        sense_ = kNoSense;
+        sense_ = kSenseNone;
         return answer(std::move(data), cdb[4]);
     }
     // A unit that is not there answers an inquiry, and says so [SPC-4 5.8].
-    if (lun != 0 && opcode != kInquiry && opcode != kReportLuns) return fail(kLunNotSupported);
+    if (lun != 0 && opcode != kInquiry && opcode != kReportLuns) return fail(kSenseLunNotSupported);
     if (lun != 0 && opcode == kInquiry) {
         std::vector<uint8_t> nobody(36);
         nobody[0] = 0x7f;
         nobody[4] = 31;
         return answer(std::move(nobody), get(cdb, 3, 2));
     }
-    sense_ = kNoSense;
-    const bool durable = (cdb[1] & kForceUnitAccess) != 0;
+    sense_ = kSenseNone;
     using Kind = Plan::Kind;
     switch (opcode) {
         case kTestUnitReady:
         case kStartStopUnit:
-        case kPreventAllowRemoval:
+        case kPreventAllowMediumRemoval:
             return {};
         case kInquiry:
             return inquiry(cdb);
@@ -101,7 +102,7 @@ ScsiDisk::Plan ScsiDisk::begin(std::span<const uint8_t> command, uint8_t lun) {
             Plan plan;
             plan.size = opcode == kModeSelect6 ? cdb[4] : get(cdb, 7, 2);
             plan.kind = plan.size == 0 ? Kind::kGood : Kind::kAccept;
-            if ((cdb[1] & 1) != 0) return fail(kInvalidFieldInCdb);  // nothing can be saved
+            if ((cdb[1] & 1) != 0) return fail(kSenseInvalidField);  // nothing can be saved
             return plan;
         }
         case kReadFormatCapacities:
@@ -112,6 +113,23 @@ ScsiDisk::Plan ScsiDisk::begin(std::span<const uint8_t> command, uint8_t lun) {
             return read_capacity16(cdb);
         case kReportLuns:
             return answer({0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, get(cdb, 6, 4));
+        case kSynchronizeCache10:
+        case kSynchronizeCache16: {
+            Plan plan;
+            plan.kind = geometry_.read_only ? Kind::kGood : Kind::kSync;
+            return plan;
+        }
+        default:
+            return begin_transfer(cdb);
+    }
+}
+
+// Commands that name blocks.
+ScsiDisk::Plan ScsiDisk::begin_transfer(Cdb cdb) {
+    const uint8_t opcode = cdb[0];
+    const bool durable = (cdb[1] & kForceUnitAccess) != 0;
+    using Kind = Plan::Kind;
+    switch (opcode) {
         case kRead6:
         case kWrite6: {
             const uint64_t count = cdb[4] == 0 ? 256 : cdb[4];
@@ -133,17 +151,11 @@ ScsiDisk::Plan ScsiDisk::begin(std::span<const uint8_t> command, uint8_t lun) {
         case kVerify10:
         case kVerify16:
             // Comparing with data of the host is not offered.
-            if ((cdb[1] & 6) != 0) return fail(kInvalidFieldInCdb);
+            if ((cdb[1] & 6) != 0) return fail(kSenseInvalidField);
             return opcode == kVerify10 ? test_range(get(cdb, 2, 4), get(cdb, 7, 2))
                                        : test_range(get(cdb, 2, 8), get(cdb, 10, 4));
-        case kSynchronizeCache10:
-        case kSynchronizeCache16: {
-            Plan plan;
-            plan.kind = geometry_.read_only ? Kind::kGood : Kind::kSync;
-            return plan;
-        }
         default:
-            return fail(kInvalidOpcode);
+            return fail(kSenseInvalidOpcode);
     }
 }
 
@@ -157,16 +169,16 @@ bool ScsiDisk::finish(Plan::Kind kind, BlockStatus status) {
         case BlockStatus::kOk:
             return true;
         case BlockStatus::kNoSpace:
-            sense_ = kSpaceExhausted;
+            sense_ = kSenseSpaceExhausted;
             return false;
         case BlockStatus::kReadOnly:
-            sense_ = kWriteProtected;
+            sense_ = kSenseWriteProtected;
             return false;
         case BlockStatus::kIoError:
         case BlockStatus::kUnsupported:
             break;
     }
-    sense_ = kind == Plan::Kind::kRead ? kReadError : kWriteError;
+    sense_ = kind == Plan::Kind::kRead ? kSenseUnrecoveredRead : kSenseWriteError;
     return false;
 }
 

@@ -49,13 +49,14 @@ class ScsiDisk {
     // How what the backend did for kRead, kWrite or kSync ended; false: the command failed.
     bool finish(Plan::Kind kind, BlockStatus status);
 
-    void reset() { sense_ = scsi::disk::kNoSense; }
-    const scsi::disk::Sense& sense() const { return sense_; }
+    void reset() { sense_ = scsi::kSenseNone; }
+    const scsi::Sense& sense() const { return sense_; }
 
   private:
-    Plan fail(scsi::disk::Sense sense);
+    Plan fail(scsi::Sense sense);
     Plan answer(std::vector<uint8_t> bytes, uint64_t allocated);
     Plan transfer(Plan::Kind kind, uint64_t block, uint64_t count, bool durable);
+    Plan begin_transfer(std::span<const uint8_t, 16> cdb);
     Plan test_range(uint64_t block, uint64_t count);
     Plan inquiry(std::span<const uint8_t, 16> cdb);
     std::optional<std::vector<uint8_t>> vital_product_data(uint8_t page) const;
@@ -70,7 +71,7 @@ class ScsiDisk {
     const uint64_t blocks_;
     const Identity identity_;
     const bool removable_;
-    scsi::disk::Sense sense_;
+    scsi::Sense sense_;
 };
 
 }  // namespace mynah

@@ -6,9 +6,11 @@
 #include <limits>
 
 #include "device/usb/scsi_disk.h"
+#include "spec/scsi/commands.h"
 
 namespace mynah {
 
+using namespace scsi;
 using namespace scsi::disk;
 
 namespace {
@@ -39,10 +41,10 @@ ScsiDisk::Plan ScsiDisk::inquiry(Cdb cdb) {
     const uint64_t allocated = get(cdb, 3, 2);
     if ((cdb[1] & 1) != 0) {
         auto page = vital_product_data(cdb[2]);
-        if (!page) return fail(kInvalidFieldInCdb);
+        if (!page) return fail(kSenseInvalidField);
         return answer(std::move(*page), allocated);
     }
-    if (cdb[2] != 0) return fail(kInvalidFieldInCdb);
+    if (cdb[2] != 0) return fail(kSenseInvalidField);
     std::vector<uint8_t> data(36);
     data[1] = removable_ ? 0x80 : 0;
     data[2] = 6;  // SPC-4
@@ -115,7 +117,7 @@ bool ScsiDisk::append_mode_pages(std::vector<uint8_t>& to, uint8_t page, bool ch
 ScsiDisk::Plan ScsiDisk::mode_sense(Cdb cdb) {
     const bool ten = cdb[0] == kModeSense10;
     const uint8_t control = cdb[2] >> 6;
-    if (control == 3) return fail(kSavingNotSupported);
+    if (control == 3) return fail(kSenseSavingNotSupported);
     // Header: with the write-protect bit, and support of forced access [SBC-3 6.4.1].
     const auto specific = static_cast<uint8_t>((geometry_.read_only ? 0x80 : 0) | 0x10);
     std::vector<uint8_t> data(ten ? 8 : 4);
@@ -127,7 +129,7 @@ ScsiDisk::Plan ScsiDisk::mode_sense(Cdb cdb) {
         put(data, at + 5, geometry_.logical_block_size, 3);
         data[ten ? 7 : 3] = 8;
     }
-    if (!append_mode_pages(data, cdb[2] & 0x3f, control == 1)) return fail(kInvalidFieldInCdb);
+    if (!append_mode_pages(data, cdb[2] & 0x3f, control == 1)) return fail(kSenseInvalidField);
     if (ten)
         put(data, 0, data.size() - 2, 2);
     else
@@ -143,7 +145,7 @@ ScsiDisk::Plan ScsiDisk::read_capacity10() {
 }
 
 ScsiDisk::Plan ScsiDisk::read_capacity16(Cdb cdb) {
-    if ((cdb[1] & 0x1f) != kActionReadCapacity16) return fail(kInvalidFieldInCdb);
+    if ((cdb[1] & 0x1f) != kActionReadCapacity16) return fail(kSenseInvalidField);
     std::vector<uint8_t> data(32);
     put(data, 0, blocks_ - 1, 8);
     put(data, 8, geometry_.logical_block_size, 4);

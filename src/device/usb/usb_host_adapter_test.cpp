@@ -23,8 +23,11 @@ class ThreadedDisk final : public BlockBackend {
   public:
     const BlockGeometry& geometry() const override { return disk_.geometry(); }
     void submit(BlockRequest& request) override {
+        ++requests;
         worker_.post([this, &request] { disk_.submit(request); });
     }
+
+    std::atomic<unsigned> requests{0};
 
   private:
     MemoryDisk disk_{1 << 20};
@@ -83,8 +86,14 @@ TEST(UsbHostAdapter, ManyThreadsAtOnce) {
         }
     });
     EXPECT_TRUE(at.adapter.plug(at.tablet, 0).ok());
-    const uint64_t buffer = at.driver.take(4096);
-    for (int round = 0; round < 150; ++round) {
+    // The command that a disk gets again and again: read four blocks.
+    usb::storage::CommandWrapper read{usb::storage::kCommandSignature, 1, 2048, 0x80, 0, 10, {}};
+    const Bytes command = BulkOnlyGuest::ten(0x28, 3, 4);
+    std::copy(command.begin(), command.end(), read.command);
+    const uint64_t wrapper = at.driver.take(4096), buffer = at.driver.take(4096);
+    EXPECT_TRUE(at.memory->store(GuestPhys(wrapper), read));
+    // Until the disk was at work often enough, however the threads get to run.
+    for (int round = 0; round < 200'000 && at.disk.requests < 50; ++round) {
         for (unsigned port : {0u, 4u}) {
             // Registers and rings, as far as one gets: the device may go at any moment.
             const auto enabled = at.driver.command(usb::xhci::kEnableSlot);
@@ -92,8 +101,9 @@ TEST(UsbHostAdapter, ManyThreadsAtOnce) {
             at.driver.write_port(port, xhci_registers::kPortPower | xhci_registers::kPortReset |
                                            xhci_registers::kPortChanges);
             at.driver.try_address(enabled.slot, port);
-            at.driver.try_transfer(enabled.slot, port == 4 ? 4 : 3, buffer, 31);
-            at.driver.try_transfer(enabled.slot, 3, buffer, 512);
+            at.driver.try_transfer(enabled.slot, 4, wrapper, sizeof read);
+            at.driver.try_transfer(enabled.slot, 3, buffer, 2048);
+            at.driver.try_transfer(enabled.slot, 3, buffer, 13);
             at.driver.command(usb::xhci::kDisableSlot, 0, enabled.slot);
         }
     }
@@ -101,6 +111,7 @@ TEST(UsbHostAdapter, ManyThreadsAtOnce) {
     person.join();
     hands.join();
     EXPECT_GT(at.interrupts.sent(), 0u);
+    EXPECT_GE(at.disk.requests, 50u);
 }
 
 TEST(UsbHostAdapter, PortsAreChosenAndRefused) {

@@ -10,92 +10,43 @@
 namespace mynah {
 namespace {
 
-// Buttons 1 to 5 and three bits of padding, common to both report descriptors [HID 1.11 6.2.2].
-#define MYNAH_HID_BUTTONS                                                          \
-    0x05, 0x09, 0x19, 0x01, 0x29, 0x05,    /* usage page buttons, usages 1 to 5 */ \
-        0x15, 0x00, 0x25, 0x01,            /* logical 0 to 1 */                    \
-        0x95, 0x05, 0x75, 0x01,            /* five of one bit */                   \
-        0x81, 0x02,                        /* input: data, variable, absolute */   \
-        0x95, 0x01, 0x75, 0x03, 0x81, 0x01 /* padding: constant */
-// Wheel and horizontal wheel (consumer page, AC pan), relative.
-#define MYNAH_HID_WHEELS                                                                      \
-    0x05, 0x01, 0x09, 0x38, 0x15, 0x81, 0x25, 0x7f, 0x35, 0x00, 0x45, 0x00, 0x75, 0x08, 0x95, \
-        0x01, 0x81, 0x06, 0x05, 0x0c, 0x0a, 0x38, 0x02, 0x81, 0x06
+// clang-format off
+// Report descriptors [HID 1.11 6.2.2]: five buttons, what says where the pointer is, two wheels.
+constexpr uint8_t kHead[] = {
+    0x05, 0x01, 0x09, 0x02, 0xa1, 0x01,  // generic desktop, mouse, application
+    0x09, 0x01, 0xa1, 0x00,              // pointer, physical
+    0x05, 0x09, 0x19, 0x01, 0x29, 0x05,  // button page, buttons 1 to 5
+    0x15, 0x00, 0x25, 0x01,              // logical 0 to 1
+    0x95, 0x05, 0x75, 0x01, 0x81, 0x02,  // five of one bit, input: data, variable, absolute
+    0x95, 0x01, 0x75, 0x03, 0x81, 0x01,  // padding
+    0x05, 0x01, 0x09, 0x30, 0x09, 0x31,  // generic desktop, X, Y
+};
+constexpr uint8_t kMovement[] = {
+    0x15, 0x81, 0x25, 0x7f,              // -127 to 127
+    0x75, 0x08, 0x95, 0x02, 0x81, 0x06,  // two bytes, relative
+};
+constexpr uint8_t kPlace[] = {
+    0x15, 0x00, 0x26, 0xff, 0x7f,        // 0 to 7fffh,
+    0x35, 0x00, 0x46, 0xff, 0x7f,        // also physically
+    0x75, 0x10, 0x95, 0x02, 0x81, 0x02,  // two words, absolute
+};
+constexpr uint8_t kTail[] = {
+    0x05, 0x01, 0x09, 0x38,              // generic desktop, wheel
+    0x15, 0x81, 0x25, 0x7f,              // -127 to 127
+    0x35, 0x00, 0x45, 0x00,              // in steps
+    0x75, 0x08, 0x95, 0x01, 0x81, 0x06,  // a byte, relative
+    0x05, 0x0c, 0x0a, 0x38, 0x02,        // consumer page, AC pan
+    0x81, 0x06,                          // a byte, relative
+    0xc0, 0xc0,
+};
+// clang-format on
 
-std::vector<uint8_t> mouse_reports() {
-    return {
-        0x05,
-        0x01,
-        0x09,
-        0x02,
-        0xa1,
-        0x01,  // generic desktop, mouse, application
-        0x09,
-        0x01,
-        0xa1,
-        0x00,  // pointer, physical
-        MYNAH_HID_BUTTONS,
-        0x05,
-        0x01,
-        0x09,
-        0x30,
-        0x09,
-        0x31,  // X, Y
-        0x15,
-        0x81,
-        0x25,
-        0x7f,
-        0x75,
-        0x08,
-        0x95,
-        0x02,  // -127 to 127, two bytes
-        0x81,
-        0x06,  // input: data, variable, relative
-        MYNAH_HID_WHEELS,
-        0xc0,
-        0xc0,
-    };
-}
-
-std::vector<uint8_t> tablet_reports() {
-    return {
-        0x05,
-        0x01,
-        0x09,
-        0x02,
-        0xa1,
-        0x01,  // generic desktop, mouse, application
-        0x09,
-        0x01,
-        0xa1,
-        0x00,  // pointer, physical
-        MYNAH_HID_BUTTONS,
-        0x05,
-        0x01,
-        0x09,
-        0x30,
-        0x09,
-        0x31,  // X, Y
-        0x15,
-        0x00,
-        0x26,
-        0xff,
-        0x7f,
-        0x35,
-        0x00,
-        0x46,
-        0xff,
-        0x7f,  // 0 to 7fffh
-        0x75,
-        0x10,
-        0x95,
-        0x02,
-        0x81,
-        0x02,  // two words, absolute
-        MYNAH_HID_WHEELS,
-        0xc0,
-        0xc0,
-    };
+std::vector<uint8_t> pointer_reports(std::span<const uint8_t> position) {
+    std::vector<uint8_t> all(sizeof kHead + position.size() + sizeof kTail);
+    auto at = std::copy(std::begin(kHead), std::end(kHead), all.begin());
+    at = std::copy(position.begin(), position.end(), at);
+    std::copy(std::begin(kTail), std::end(kTail), at);
+    return all;
 }
 
 UsbDescription mouse_description() {
@@ -230,7 +181,8 @@ std::optional<std::vector<uint8_t>> UsbPointer::next_report() {
 
 void UsbPointer::forget() { queue_.clear(); }
 
-UsbMouse::UsbMouse(VmClock& clock) : UsbPointer(clock, mouse_description(), mouse_reports(), 5) {}
+UsbMouse::UsbMouse(VmClock& clock)
+    : UsbPointer(clock, mouse_description(), pointer_reports(kMovement), 5) {}
 
 std::vector<uint8_t> UsbMouse::report(const State& state) const {
     const auto byte = [](int32_t value) { return static_cast<uint8_t>(clamp_step(value)); };
@@ -249,7 +201,7 @@ bool UsbMouse::take_report(State& state) const {
 }
 
 UsbTablet::UsbTablet(VmClock& clock)
-    : UsbPointer(clock, tablet_description(), tablet_reports(), 7) {}
+    : UsbPointer(clock, tablet_description(), pointer_reports(kPlace), 7) {}
 
 std::vector<uint8_t> UsbTablet::report(const State& state) const {
     return {state.buttons,
