@@ -36,7 +36,8 @@ Result<void> apply_word(BootConfig& boot, const std::string& word) {
         return {};
     }
     return Error(
-        fmt::format("'{}'{}; expected hd, cdrom, network or uefi, menu=on, nvram=FILE, or "
+        fmt::format("'{}'{}; expected hd, cdrom, network or uefi, menu=on, secure=on, "
+                             "nvram=FILE, or "
                     "kernel=FILE[,initrd=FILE][,kernel_args=TEXT]",
                     word, did_you_mean(word, kWords)));
 }
@@ -62,6 +63,9 @@ Result<void> apply_boot_option(RunOptions& options, std::string_view value) {
             in_arguments = true;
         } else if (part.key == "menu") {
             machine.boot.menu = TRY(parse_switch(part.value));
+        } else if (part.key == "secure") {
+            machine.boot.secure = TRY(parse_switch(part.value));
+            if (machine.boot.secure) machine.boot.uefi = true;
         } else if (part.key == "nvram") {
             TRY(set_once(machine.boot.nvram, part));
         } else if (part.key.empty()) {

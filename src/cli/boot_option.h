@@ -6,7 +6,7 @@
 
 namespace mynah {
 
-// --boot hd,cdrom,network[,uefi][,menu=on][,nvram=FILE]: the order of devices as virt-install has
+// --boot hd,cdrom,network[,uefi][,menu=on][,secure=on][,nvram=FILE]: the order of devices as virt-install has
 // it, and firmware. Or --boot kernel=FILE[,initrd=FILE][,kernel_args=TEXT]. Commas in TEXT may be
 // written twice; a part behind kernel_args= that has no '=' is taken for more of it
 // ("console=ttyS0,115200").

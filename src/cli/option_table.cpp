@@ -194,7 +194,7 @@ constexpr std::array kOptions{
     Option{"--initrd", "", "FILE", "initial RAM disk", false, apply_initrd},
     Option{"--cmdline", "--kernel-args", "TEXT", "the kernel's command line, such as console=ttyS0",
            false, apply_cmdline},
-    Option{"--boot", "", "hd,cdrom,network,uefi,menu=on,nvram=FILE",
+    Option{"--boot", "", "hd,cdrom,network,uefi,secure=on,menu=on,nvram=FILE",
            "boot order and firmware; or kernel=,initrd=,kernel_args=", true, apply_boot_option},
     Option{"--unpack-kernel", "", "on|off", "unpack a bzImage here instead of in the guest (on)",
            false, apply_unpack},

@@ -208,6 +208,8 @@ TEST(RunOptions, BootOrderAndFirmware) {
     EXPECT_TRUE(boot.uefi);
     EXPECT_TRUE(boot.menu);
     EXPECT_EQ(boot.nvram, "v");
+    EXPECT_FALSE(boot.secure);
+    EXPECT_TRUE(parse({"--boot", "secure=on"}).value().machine.boot.uefi);
     EXPECT_THAT(failure({"--boot", "hd,hd"}), HasSubstr("hd was given before"));
     EXPECT_THAT(failure({"--boot", "cdrm"}), HasSubstr("did you mean cdrom?"));
     EXPECT_THAT(failure({"--boot", "menu=perhaps"}), HasSubstr("expected on or off"));

@@ -191,8 +191,14 @@ Result<std::unique_ptr<Board>> Machine::make_pc_board(const BoardContext& contex
                        .serial = serial,
                        .cpuid = *cpuid_,
                        .smi = [this] { raise_smi(); },
+                       .in_management_mode = [this] { return in_management_mode(); },
                        .panicked = [this] { stop(StopReason::kPanicked); }};
     return std::unique_ptr<Board>(TRY(PcBoard::create(context, parts)));
+}
+
+bool Machine::in_management_mode() const {
+    const auto vcpu = VcpuThread::current();
+    return vcpu && processors_[vcpu->value]->vcpu().state().management_mode;
 }
 
 // To the processor whose instruction asked for it; the others are called by firmware if it wants

@@ -65,6 +65,7 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
     bool is_pc() const { return config_.board == MachineConfig::BoardKind::kPc; }
     void build_processors(uint64_t tsc_hz);
     void raise_smi();
+    bool in_management_mode() const;
     Result<void> load_kernel();
     Result<void> boot();
 

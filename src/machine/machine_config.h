@@ -47,6 +47,7 @@ struct SerialConfig {
 struct BootConfig {
     enum class Device : uint8_t { kDisk, kCdrom, kNetwork };
     bool uefi = false;          // the firmware is UEFI's, else a BIOS
+    bool secure = false;        // UEFI's with secure boot: variables change in SMM only
     std::vector<Device> order;  // empty: disk, CD, network
     bool menu = false;          // firmware waits for a key and offers a choice
     std::string nvram;          // path of UEFI's variables; empty: they are forgotten at the end

@@ -77,7 +77,11 @@ void Mch82G33::define_registers() {
     f.set_config(mch::kTopOfMemory, 2, static_cast<uint32_t>(memory_.size() / kTomUnit), 0);
     const GuestPhys top = memory_.ranges().back().end();
     f.set_config(mch::kTopOfUpperMemory, 2, static_cast<uint32_t>(top.value / kMib), 0);
-    f.set_config(mch::kTopOfLowMemory, 2, static_cast<uint32_t>(low_memory_end_ / kMib) << 4, 0);
+    f.set_config(mch::kTopOfLowMemory, 2, static_cast<uint32_t>(low_memory_end_ / kMib) << 4,
+                 mch::kTopOfLowMemoryWritable);
+    // Firmware keeps here where it thinks that things are; TSEG is always the end of low memory.
+    for (const unsigned base : {mch::kGraphicsBase, mch::kGttBase, mch::kTsegBase})
+        f.set_config(base, 4, 0, mch::kBaseWritable);
     f.set_config(mch::kExtendedTsegMib, 2, mch::kExtendedTsegSize, 0);
 }
 

@@ -10,9 +10,11 @@ inline constexpr uint8_t kRevision = 0x02;
 inline constexpr uint32_t kClass = 0x060000;  // host bridge
 
 inline constexpr unsigned kPciExpressBar = 0x60, kPam0 = 0x90, kSmram = 0x9d, kExtendedSmram = 0x9e,
-                          kTopOfMemory = 0xa0, kTopOfUpperMemory = 0xa2, kTsegBase = 0xac,
-                          kTopOfLowMemory = 0xb0;
+                          kTopOfMemory = 0xa0, kTopOfUpperMemory = 0xa2, kGraphicsBase = 0xa4,
+                          kGttBase = 0xa8, kTsegBase = 0xac, kTopOfLowMemory = 0xb0;
 inline constexpr unsigned kPams = 7;
+inline constexpr uint32_t kBaseWritable = 0xfff00000;  // kGraphicsBase, kGttBase, kTsegBase
+inline constexpr uint32_t kTopOfLowMemoryWritable = 0xfff0;
 
 namespace pciexbar {  // [3SERIES 5.1.13]
 inline constexpr uint64_t kEnable = 1u << 0;

@@ -8,11 +8,12 @@
 namespace mynah {
 
 FlashMemory::FlashMemory(GuestMemory& memory, GuestPhys start, const GuestMemory::Block& block,
-                         FlashStore* store)
+                         FlashStore* store, std::function<bool()> allowed)
     : memory_(memory),
       start_(start),
       block_(block),
       store_(store),
+      allowed_(std::move(allowed)),
       slot_(memory.take_overlay()),
       chip_(std::span(block.host, block.size), store != nullptr) {
     CHECK(block.size % flash::kBlockBytes == 0);
@@ -43,6 +44,7 @@ uint64_t FlashMemory::read(uint64_t offset, unsigned size) {
 
 // One chip of eight bits: a wider write is that many cycles.
 void FlashMemory::write(uint64_t offset, unsigned size, uint64_t value) {
+    if (allowed_ && !allowed_()) return;
     bool before, after;
     {
         MutexLock lock(mutex_);

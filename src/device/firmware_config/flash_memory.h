@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 
 #include "base/mutex.h"
@@ -24,8 +25,10 @@ class FlashStore {
 class FlashMemory final : public IoHandler {
   public:
     // block: the content, of whole flash blocks. store: null for one that cannot be written.
+    // allowed: whether the processor on the calling thread may send commands (it is in system
+    // management mode); null: it always may.
     FlashMemory(GuestMemory& memory, GuestPhys start, const GuestMemory::Block& block,
-                FlashStore* store);
+                FlashStore* store, std::function<bool()> allowed = nullptr);
 
     uint64_t read(uint64_t offset, unsigned size) override EXCLUDES(mutex_);
     void write(uint64_t offset, unsigned size, uint64_t value) override EXCLUDES(mutex_);
@@ -44,6 +47,7 @@ class FlashMemory final : public IoHandler {
     const GuestPhys start_;
     const GuestMemory::Block block_;
     FlashStore* const store_;
+    const std::function<bool()> allowed_;
     unsigned slot_;
     SerialUpdate update_, save_;
     Mutex mutex_;

@@ -96,6 +96,19 @@ TEST(FlashMemory, ResetReadsTheArrayAndSaves) {
     EXPECT_EQ(board.store.saves.size(), 1u);
 }
 
+TEST(FlashMemory, LockedFlashIgnoresWhoMayNot) {
+    Board board;
+    bool allowed = false;
+    board.flash = nullptr;
+    FlashMemory flash(*board.memory, GuestPhys(kStart), board.block, &board.store,
+                      [&] { return allowed; });
+    flash.write(0, 1, static_cast<uint8_t>(flash::Command::kReadStatus));
+    EXPECT_TRUE(board.is_memory());
+    allowed = true;
+    flash.write(0, 1, static_cast<uint8_t>(flash::Command::kReadStatus));
+    EXPECT_FALSE(board.is_memory());
+}
+
 TEST(FlashMemory, TellsWhatItIs) {
     Board board;
     board.command(flash::Command::kReadCfi);

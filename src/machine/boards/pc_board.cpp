@@ -125,7 +125,9 @@ Result<void> PcBoard::place_firmware() {
     parts_.firmware->copy_variables(block.host);
     variable_store_ = parts_.firmware->make_store();
     const GuestPhys below = start - bytes;
-    variables_ = std::make_unique<FlashMemory>(memory, below, block, variable_store_.get());
+    variables_ = std::make_unique<FlashMemory>(
+        memory, below, block, variable_store_.get(),
+        parts_.config.boot.secure ? parts_.in_management_mode : nullptr);
     return at_.memory_space.add("flash", below.value, bytes, *variables_);
 }
 

@@ -55,6 +55,7 @@ struct PcBoardParts {
     std::span<CharacterBackend* const> serial;  // COM1 first; null: the port is not there
     const CpuidPolicy& cpuid;                   // of the processors
     std::function<void()> smi;                  // to the processor that runs on the calling thread
+    std::function<bool()> in_management_mode;   // that processor is
     std::function<void()> panicked;             // the guest says so
 };
 

@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <span>
 #include <string_view>
 
 #include "base/log.h"
@@ -32,6 +33,11 @@ constexpr std::array<UefiPlace, 3> kUefiPlaces{{
     {"/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"},
     {"/usr/share/edk2/ovmf/OVMF_CODE.fd", "/usr/share/edk2/ovmf/OVMF_VARS.fd"},
     {"/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd"},
+}};
+// With secure boot on: built for SMM, and variables that hold the usual keys.
+constexpr std::array<UefiPlace, 2> kSecurePlaces{{
+    {"/usr/share/OVMF/OVMF_CODE_4M.secboot.fd", "/usr/share/OVMF/OVMF_VARS_4M.ms.fd"},
+    {"/usr/share/edk2/ovmf/OVMF_CODE.secboot.fd", "/usr/share/edk2/ovmf/OVMF_VARS.secboot.fd"},
 }};
 // What a UEFI image's own variable store is called: the last "CODE" of the file's name.
 constexpr std::string_view kCode = "CODE", kVariables = "VARS";
@@ -73,13 +79,15 @@ Result<Paths> find_files(const MachineConfig& config) {
                         "expected --firmware FILE",
                         kBiosPlaces.front()));
     }
-    for (const UefiPlace& place : kUefiPlaces)
+    const std::span<const UefiPlace> places =
+        config.boot.secure ? std::span<const UefiPlace>(kSecurePlaces) : kUefiPlaces;
+    for (const UefiPlace& place : places)
         if (std::filesystem::exists(place.image) && std::filesystem::exists(place.variables))
             return Paths{place.image, place.image, place.variables};
     return Error(
         fmt::format("--boot uefi: no firmware at {}; install the package ovmf, or expected "
                     "--firmware FILE",
-                    kUefiPlaces.front().image));
+                    places.front().image));
 }
 
 Error cannot(const std::string& path, const char* what) {
