@@ -13,6 +13,15 @@ namespace {
 constexpr std::array<std::string_view, 6> kKeys{"path",     "format", "bus",
                                                 "readonly", "cache",  "device"};
 
+Result<DiskBus> parse_bus(std::string_view text) {
+    if (text == "virtio") return DiskBus::kVirtio;
+    if (text == "sata" || text == "ahci") return DiskBus::kSata;
+    if (text == "ide") return DiskBus::kIde;
+    if (text == "nvme") return DiskBus::kNvme;
+    if (text == "usb") return DiskBus::kUsb;
+    return Error(fmt::format("bus={}: expected virtio, sata, ide, nvme or usb", text));
+}
+
 // A key that has one value in this version.
 Result<void> expect_only(const ValuePart& part, std::string_view only) {
     if (part.value == only) return {};
@@ -34,9 +43,13 @@ Result<void> apply_part(DiskConfig& disk, const ValuePart& part) {
         TRY(expect_only(part, "raw"));
         disk.format_given = true;
     } else if (part.key == "bus") {
-        return expect_only(part, "virtio");
+        disk.bus = TRY(parse_bus(part.value));
     } else if (part.key == "device") {
-        return expect_only(part, "disk");
+        if (part.value == "cdrom") {
+            disk.cdrom = disk.read_only = true;
+        } else {
+            return expect_only(part, "disk");
+        }
     } else if (part.key == "readonly") {
         const auto value = parse_switch(part.value);
         if (!value)
@@ -62,7 +75,17 @@ Result<void> apply_disk_option(RunOptions& options, std::string_view value) {
     if (parts.front().key.empty()) parts.front().key = "path";
     DiskConfig disk;
     for (const ValuePart& part : parts) TRY(apply_part(disk, part));
-    if (disk.path.empty()) return Error("path= is missing; expected --disk path=FILE");
+    if (disk.path.empty() && !disk.cdrom)
+        return Error("path= is missing; expected --disk path=FILE");
+    options.machine.disks.push_back(disk);
+    return {};
+}
+
+Result<void> apply_cdrom_option(RunOptions& options, std::string_view value) {
+    if (value.empty()) return Error("expected the path of a CD image");
+    DiskConfig disk;
+    disk.path = value;
+    disk.cdrom = disk.read_only = disk.format_given = true;
     options.machine.disks.push_back(disk);
     return {};
 }

@@ -8,5 +8,7 @@ namespace mynah {
 
 // --disk path=FILE[,format=raw][,bus=virtio][,readonly=on][,cache=writeback|writethrough|unsafe]
 Result<void> apply_disk_option(RunOptions& options, std::string_view value);
+// --cdrom FILE: a drive with that CD.
+Result<void> apply_cdrom_option(RunOptions& options, std::string_view value);
 
 }  // namespace mynah

@@ -7,6 +7,8 @@
 #include "cli/boot_option.h"
 #include "cli/cpu_options.h"
 #include "cli/disk_option.h"
+#include "cli/graphics_option.h"
+#include "cli/network_option.h"
 #include "cli/option_value.h"
 #include "cli/serial_option.h"
 
@@ -127,13 +129,6 @@ Result<void> apply_cpu(RunOptions& options, Value value) {
     options.machine.cpu = value;
     return {};
 }
-Result<void> apply_graphics(RunOptions&, Value value) {
-    return expect_word(value, "none", "vnc|spice");
-}
-Result<void> apply_network(RunOptions&, Value value) {
-    if (value == "none") return {};
-    return Error("this version has no network; expected none");
-}
 Result<void> apply_hypervisor(RunOptions&, Value value) {
     return expect_word(value, "none", "kvm|hyperv|xen");
 }
@@ -206,15 +201,25 @@ constexpr std::array kOptions{
     Option{"--kernel-cache", "", "on|off",
            "keep the unpacked kernel in the user's cache directory for the next time (on)", false,
            apply_kernel_cache},
-    Option{"--disk", "", "path=FILE[,format=raw][,readonly=on][,cache=MODE]",
-           "virtio disk; cache: writeback, writethrough, unsafe. Repeatable", true,
-           apply_disk_option},
+    Option{"--disk", "", "path=FILE[,bus=BUS][,format=raw][,readonly=on][,cache=MODE]",
+           "disk; bus: virtio, sata, ide, nvme, usb; cache: writeback, writethrough, unsafe. "
+           "Repeatable",
+           true, apply_disk_option},
+    Option{"--cdrom", "", "FILE", "a CD drive with this image. Repeatable", true,
+           apply_cdrom_option},
     Option{"--serial", "", "stdio|file=PATH|socket=PATH|pty|none",
            "where COM1 goes (stdio); again for COM2 to COM4", true, apply_serial_option},
     Option{"--console", "", "pty[,target_type=serial]|none",
            "as virt-install: COM1 on this terminal", false, apply_console_option},
-    Option{"--graphics", "", "none", "this version has no display", false, apply_graphics},
-    Option{"--network", "", "none", "this version has no network", false, apply_network},
+    Option{"--graphics", "", "none|vnc[,listen=][,port=][,socket=][,web=on][,password=]",
+           "who may see the screen of a pc, by VNC and by a browser (none)", false,
+           apply_graphics_option},
+    Option{"--network", "", "user|tap=NAME|stream=PATH|dgram=PATH|none[,KEY=VALUE]...",
+           "a network card: behind the host's sockets (user), or with a cable to an interface, to\n        "
+           "another machine or to QEMU. All: model=virtio, mac=ADDRESS, mtu=BYTES, pcap=FILE.\n"
+           "        user: restrict=on, hostfwd=tcp:[ADDRESS]:PORT-:PORT, tftp=FOLDER, "
+           "bootfile=NAME.\n        stream: server=on. dgram: peer=PATH. Repeatable",
+           true, apply_network_option},
     Option{"--hypervisor", "", "none", "paravirtual identity the guest sees", false,
            apply_hypervisor},
     Option{"--no-reboot", "--noreboot", "", "a guest's reset ends the machine", false,
@@ -233,7 +238,6 @@ constexpr std::array kOptions{
 };
 
 constexpr std::array kMissing{
-    MissingOption{"--cdrom", ""},
     MissingOption{"--location", "expected --kernel FILE"},
     MissingOption{"--import", "expected --kernel FILE"},
     MissingOption{"--pxe", "expected --kernel FILE"},

@@ -95,6 +95,7 @@ Result<Ending> run_machine(const RunOptions& options, SignalStop& signals) {
     MachineConfig config = options.machine;
     if (options.kernel_cache) config.kernel_cache = cache_directory("kernels");
     auto machine = TRY(Machine::create(config));
+    std::fputs(machine->graphics_places().c_str(), stderr);
     signals.attach(machine.get());
     const auto run = [&]() -> Result<StopReason> {
         TRY(machine->start());

@@ -179,7 +179,7 @@ TEST(RunOptions, WhatLaterVersionsHaveIsSaidToBeMissing) {
     EXPECT_THAT(failure({"--accel", "kvm"}), HasSubstr("does not have it"));
     EXPECT_THAT(failure({"--machine", "pc"}), HasSubstr("does not have it; expected micro"));
     EXPECT_THAT(failure({"--graphics", "vnc"}), HasSubstr("does not have it; expected none"));
-    EXPECT_THAT(failure({"--network", "user"}), HasSubstr("no network"));
+    EXPECT_THAT(failure({"--network", "bridge=br0"}), HasSubstr("does not have bridge"));
     EXPECT_THAT(failure({"--boot", "uefi"}), HasSubstr("this version boots only"));
 }
 

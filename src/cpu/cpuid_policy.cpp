@@ -367,4 +367,12 @@ void CpuidPolicy::fill_valid_bits() {
     valid_xcr0_ = !has("xsave") ? 1 : has("avx") ? 7 : 3;
 }
 
+void CpuidPolicy::limit_physical_bits(unsigned bits) {
+    physical_bits_ = std::min(physical_bits_, bits);
+    constexpr uint32_t kAddressSizes = 0x80000008, kPhysicalBits = 0xff;
+    for (Entry& entry : entries_)
+        if (entry.leaf == kAddressSizes)
+            entry.value.eax = (entry.value.eax & ~kPhysicalBits) | physical_bits_;
+}
+
 }  // namespace mynah

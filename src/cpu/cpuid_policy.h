@@ -45,6 +45,8 @@ class CpuidPolicy {
     bool has(std::string_view feature) const;
 
     unsigned physical_bits() const { return physical_bits_; }
+    // Fewer physical address bits than there could be; before anybody asks.
+    void limit_physical_bits(unsigned bits);
     uint64_t valid_cr4() const { return valid_cr4_; }  // CR4 bits that may be set
     uint64_t valid_efer() const { return valid_efer_; }
     uint64_t valid_xcr0() const { return valid_xcr0_; }  // 1 if there is no XSAVE

@@ -171,5 +171,16 @@ TEST(CpuidPolicy, ControlRegisterBitsFollowTheFeatures) {
     EXPECT_EQ(make("max,-nx").valid_efer() & x86::efer::kNxe, 0u);
 }
 
+TEST(CpuidPolicy, PhysicalBitsCanBeLimited) {
+    CpuidPolicy policy = CpuidPolicy::create("max", {}, 1'000'000'000).take_value();
+    const CpuidPolicy::Dynamic dynamic{};
+    const uint32_t before = policy.query(0x80000008, 0, dynamic).eax;
+    policy.limit_physical_bits(40);
+    EXPECT_EQ(policy.physical_bits(), 40u);
+    EXPECT_EQ(policy.query(0x80000008, 0, dynamic).eax, (before & ~0xffu) | 40);
+    policy.limit_physical_bits(46);
+    EXPECT_EQ(policy.physical_bits(), 40u);
+}
+
 }  // namespace
 }  // namespace mynah

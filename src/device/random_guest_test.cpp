@@ -31,6 +31,7 @@ TEST(RandomGuest, InterruptControllers) { run_random(drive_interrupt_controllers
 TEST(RandomGuest, Timers) { run_random(drive_timers, 100); }
 TEST(RandomGuest, SerialPort) { run_random(drive_serial_port, 200); }
 TEST(RandomGuest, E1000) { run_random(drive_e1000, 200); }
+TEST(RandomGuest, Rtl8139) { run_random(drive_rtl8139, 200); }
 TEST(RandomGuest, Chipset) { run_random(drive_chipset, 200); }
 TEST(RandomGuest, Ps2) { run_random(drive_ps2, 200); }
 TEST(RandomGuest, Vga) { run_random(drive_vga, 100); }

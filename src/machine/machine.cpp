@@ -12,10 +12,12 @@
 #include "machine/boards/pc_board.h"
 #include "machine/boards/pc_layout.h"
 #include "machine/disks.h"
+#include "machine/networks.h"
 #include "machine/register_dump.h"
 #include "machine/serial_backends.h"
 #include "paravirt/virtio/virtio_block.h"
 #include "paravirt/virtio/virtio_entropy.h"
+#include "paravirt/virtio/virtio_net.h"
 
 namespace mynah {
 namespace {
@@ -49,6 +51,13 @@ Result<void> check_config(const MachineConfig& config) {
         return Error(fmt::format("--serial: given {} times; expected at most {}",
                                  config.serial_ports.size(), MachineConfig::kMaxSerialPorts));
     }
+    for (const NetworkConfig& network : config.networks) {
+        using Model = NetworkConfig::Model;
+        if (config.board == MachineConfig::BoardKind::kMicro && network.model != Model::kDefault &&
+            network.model != Model::kVirtio) {
+            return Error("--network: the machine micro has no PCI; expected model=virtio");
+        }
+    }
     return {};
 }
 
@@ -79,11 +88,15 @@ Result<void> Machine::build() {
     }
     const uint64_t tsc_hz = host_tsc_hz();
     cpuid_ = TRY(CpuidPolicy::create(config_.cpu, config_.topology, tsc_hz));
+    // UEFI firmware maps all that can be addressed, page by page, before it does anything else; and
+    // takes more than 40 bits for the truth.
+    if (is_pc() && config_.memory_bytes <= pc::kMemoryOf40Bits) cpuid_->limit_physical_bits(40);
     const uint32_t vcpus = config_.topology.vcpus();
     if (cpuid_->apic_id(vcpus - 1) > kLargestApicId) {
         return Error("--vcpus: so many sockets, cores and threads need APIC ids above 254");
     }
     disks_ = TRY(open_disks(config_.disks, slow_work_));
+    networks_ = TRY(open_networks(config_.networks));
     memory_ =
         TRY(is_pc() ? GuestMemory::create(pc::ram_ranges(config_.memory_bytes), pc::kBlockBytes)
                     : GuestMemory::create(micro::ram_ranges(config_.memory_bytes)));
@@ -128,7 +141,21 @@ Result<void> Machine::build_board() {
     for (const auto& backend : serial_backends_) serial.push_back(backend.get());
     const BoardContext context{*memory_, ports_, memory_space_, clock_, apic_bus_, pics_, *this};
     board_ = TRY(is_pc() ? make_pc_board(context, serial) : make_micro_board(context, serial));
+    return build_graphics();
+}
+
+Result<void> Machine::build_graphics() {
+    if (!config_.graphics.vnc) return {};
+    Screen* const screen = board_->screen();
+    InputSink* const input = board_->input();
+    if (screen == nullptr || input == nullptr)
+        return Error("--graphics vnc: this board has no display; expected none");
+    vnc_ = TRY(open_graphics(config_, *screen, *input));
     return {};
+}
+
+std::string Machine::graphics_places() const {
+    return vnc_ ? mynah::graphics_places(config_.graphics, *vnc_) : std::string();
 }
 
 Result<std::unique_ptr<Board>> Machine::make_micro_board(
@@ -143,15 +170,26 @@ Result<std::unique_ptr<Board>> Machine::make_micro_board(
         options.writeback = config_.disks[i].cache != CacheMode::kWritethrough;
         devices.push_back(std::make_unique<VirtioBlock>(*disks_[i], options));
     }
+    for (unsigned i = 0; i < networks_.size(); ++i) {
+        const NetworkConfig& network = config_.networks[i];
+        const VirtioNetOptions options{card_address(network, config_.name, i), network.mtu};
+        devices.push_back(std::make_unique<VirtioNet>(*networks_[i], options));
+    }
     return std::unique_ptr<Board>(TRY(MicroBoard::create(context, serial, std::move(devices))));
 }
 
 Result<std::unique_ptr<Board>> Machine::make_pc_board(const BoardContext& context,
                                                       std::span<CharacterBackend* const> serial) {
+    std::vector<BlockBackend*> disks;
+    for (const auto& disk : disks_) disks.push_back(disk.get());
+    std::vector<NetworkBackend*> networks;
+    for (const auto& network : networks_) networks.push_back(network.get());
     PcBoardParts parts{.config = config_,
                        .firmware = firmware_ ? &*firmware_ : nullptr,
+                       .disks = disks,
+                       .networks = networks,
                        .serial = serial,
-                       .physical_bits = cpuid_->physical_bits(),
+                       .cpuid = *cpuid_,
                        .smi = [this] { raise_smi(); },
                        .panicked = [this] { stop(StopReason::kPanicked); }};
     return std::unique_ptr<Board>(TRY(PcBoard::create(context, parts)));

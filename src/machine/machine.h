@@ -8,6 +8,7 @@
 
 #include "backend/character/character_backend.h"
 #include "backend/entropy/entropy_source.h"
+#include "backend/network/network_backend.h"
 #include "base/result.h"
 #include "base/worker_executor.h"
 #include "bus/host_clock.h"
@@ -18,6 +19,7 @@
 #include "engine/engine.h"
 #include "machine/boards/board.h"
 #include "machine/boards/pc_firmware.h"
+#include "machine/graphics.h"
 #include "machine/kernel_files.h"
 #include "machine/machine_config.h"
 #include "machine/machine_summary.h"
@@ -44,6 +46,9 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
     // Ends it. Any thread.
     void stop(StopReason reason) { control_.request_stop(reason); }
 
+    // Where the screen is served, lines for the operator; empty: nowhere.
+    std::string graphics_places() const;
+
     // After wait().
     MachineSummary summary() const;
     std::string register_dump() const;
@@ -56,6 +61,7 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
                                                     std::span<CharacterBackend* const> serial);
     Result<std::unique_ptr<Board>> make_pc_board(const BoardContext& context,
                                                  std::span<CharacterBackend* const> serial);
+    Result<void> build_graphics();
     bool is_pc() const { return config_.board == MachineConfig::BoardKind::kPc; }
     void build_processors(uint64_t tsc_hz);
     void raise_smi();
@@ -78,6 +84,7 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
     RunControl control_;
     WorkerExecutor slow_work_;
     std::vector<std::unique_ptr<BlockBackend>> disks_;
+    std::vector<std::unique_ptr<NetworkBackend>> networks_;
     HostEntropy entropy_;
     std::optional<PcFirmware> firmware_;
     std::optional<KernelFiles> kernel_;
@@ -93,6 +100,7 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
     std::vector<std::unique_ptr<CharacterBackend>> serial_backends_;
     // Behind the processors: its devices must fall silent before the local APICs go.
     std::unique_ptr<Board> board_;
+    std::unique_ptr<VncServer> vnc_;  // goes first: it looks at the board's screen
 };
 
 }  // namespace mynah

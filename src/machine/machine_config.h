@@ -8,16 +8,33 @@
 #include "backend/block/raw_file.h"
 #include "cpu/cpuid_policy.h"
 #include "engine/engine.h"
+#include "machine/network_config.h"
 
 namespace mynah {
 
 inline constexpr uint64_t kMebibyte = uint64_t{1} << 20;
 
+// How a disk is plugged in. kDefault: virtio on the micro board, SATA on a PC.
+enum class DiskBus : uint8_t { kDefault, kVirtio, kSata, kIde, kNvme, kUsb };
+
 struct DiskConfig {
-    std::string path;
+    std::string path;  // empty for a CD drive without a CD
+    DiskBus bus = DiskBus::kDefault;
+    bool cdrom = false;
     bool read_only = false;
     bool format_given = false;  // the operator said format=raw
     CacheMode cache = CacheMode::kWriteback;
+};
+
+// Who may see the screen, by VNC.
+struct GraphicsConfig {
+    bool vnc = false;
+    std::string listen;              // a numeric address; empty: none
+    std::optional<uint16_t> port;    // 0: any
+    std::string socket;              // path of a Unix socket; empty: none
+    bool web = false;                // a page with a viewer as well
+    std::optional<uint16_t> web_port;
+    std::string password;            // empty: none
 };
 
 struct SerialConfig {
@@ -62,6 +79,8 @@ struct MachineConfig {
     std::optional<std::string> kernel_cache;  // directory of unpacked kernels; see KernelCache
 
     std::vector<DiskConfig> disks;
+    GraphicsConfig graphics;
+    std::vector<NetworkConfig> networks;
     std::vector<SerialConfig> serial_ports;  // COM1 first
 
     bool reboot = true;  // a guest's reset starts it anew; false: it ends the machine

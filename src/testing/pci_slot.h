@@ -17,10 +17,11 @@ class PciSlotBoard {
   public:
     static constexpr uint64_t kMemoryBars = 0xf0000000, kIoBars = 0xc000;
 
-    explicit PciSlotBoard(uint64_t ram)
-        : memory([ram] {
+    // blocks: bytes for option ROMs and the like.
+    explicit PciSlotBoard(uint64_t ram, uint64_t blocks = 0)
+        : memory([ram, blocks] {
               const GuestMemory::Range range{GuestPhys{0}, ram};
-              return GuestMemory::create({&range, 1}).take_value();
+              return GuestMemory::create({&range, 1}, blocks).take_value();
           }()) {}
 
     PciAttachment attachment() { return {ports, memory_space, *memory, intx, msi}; }

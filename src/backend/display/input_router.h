@@ -11,9 +11,9 @@
 namespace mynah {
 
 // Hands input to the keyboard and the pointing device that the guest has set up, the last one added
-// first: USB devices go before those every PC has. What was pressed on one device is released there,
-// even if another took over meanwhile. A device that knows only movements is moved by how far the
-// pointer went.
+// first: USB devices go before those every PC has. What was pressed on one device is released
+// there, even if another took over meanwhile. A device that knows only movements is moved by how
+// far the pointer went.
 class InputRouter final : public InputSink {
   public:
     // While the machine is built; sinks outlive the router's callers.

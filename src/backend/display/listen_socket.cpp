@@ -84,11 +84,15 @@ Result<Fd> listen_tcp(const std::string& address, uint16_t port, const std::stri
     const int one = 1;
     setsockopt(listener.get(), SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     if (bind(listener.get(), &parsed.any, length) != 0) {
-        return Error(fmt::format("{}: {} port {}: {}", origin, address, port,
-                                 std::strerror(errno)));
+        return Error(
+            fmt::format("{}: {} port {}: {}", origin, address, port, std::strerror(errno)));
     }
     if (listen(listener.get(), kBacklog) != 0) return failed(origin, "listen");
     return listener;
+}
+
+bool is_port_free(const std::string& address, uint16_t port) {
+    return listen_tcp(address, port, "").ok();
 }
 
 uint16_t port_of(const Fd& listener) {

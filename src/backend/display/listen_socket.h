@@ -15,6 +15,9 @@ Result<Fd> listen_unix(const std::string& path, const std::string& origin);
 // A TCP socket that listens at a numeric address; port 0: any that is free. Error: names `origin`.
 Result<Fd> listen_tcp(const std::string& address, uint16_t port, const std::string& origin);
 
+// True if nobody listens there; who wants it may still come too late.
+bool is_port_free(const std::string& address, uint16_t port);
+
 // Which port it got.
 uint16_t port_of(const Fd& listener);
 

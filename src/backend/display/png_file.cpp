@@ -73,8 +73,7 @@ Result<void> write_png(const Surface& surface, const std::string& path) {
     image.width = surface.width();
     image.height = surface.height();
     image.format = PNG_FORMAT_RGB;
-    const bool written =
-        png_image_write_to_stdio(&image, stream, 0, bytes.data(), 0, nullptr) != 0;
+    const bool written = png_image_write_to_stdio(&image, stream, 0, bytes.data(), 0, nullptr) != 0;
     const bool closed = std::fclose(stream) == 0;
     if (!written) return failed(image.message);
     if (!closed || !file.rename_to(path)) return failed(std::strerror(errno));

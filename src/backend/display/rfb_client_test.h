@@ -99,14 +99,22 @@ class RfbReader {
         rect.width = number(2);
         rect.height = number(2);
         switch (static_cast<int32_t>(number(4))) {
-            case 0: raw(rect); break;
-            case 7: tight(rect); break;
+            case 0:
+                raw(rect);
+                break;
+            case 7:
+                tight(rect);
+                break;
             case -223:
                 picture.resize(rect.width, rect.height);
                 ++resizes;
                 return;
-            case -258: extended_keys = true; return;
-            default: ADD_FAILURE() << "unknown encoding"; return;
+            case -258:
+                extended_keys = true;
+                return;
+            default:
+                ADD_FAILURE() << "unknown encoding";
+                return;
         }
         rects.push_back(rect);
     }

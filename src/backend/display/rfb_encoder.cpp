@@ -73,8 +73,7 @@ class RfbEncoder::Deflater {
 RfbEncoder::RfbEncoder() = default;
 RfbEncoder::~RfbEncoder() = default;
 
-unsigned RfbEncoder::encode(const Surface& surface, const Rect& rect,
-                            std::vector<std::byte>& out) {
+unsigned RfbEncoder::encode(const Surface& surface, const Rect& rect, std::vector<std::byte>& out) {
     if (encoding_ == Encoding::kRaw) {
         encode_raw(surface, rect, out);
         return 1;
@@ -92,8 +91,7 @@ unsigned RfbEncoder::encode(const Surface& surface, const Rect& rect,
     return count;
 }
 
-void RfbEncoder::encode_raw(const Surface& surface, const Rect& rect,
-                            std::vector<std::byte>& out) {
+void RfbEncoder::encode_raw(const Surface& surface, const Rect& rect, std::vector<std::byte>& out) {
     append_header(rect, Encoding::kRaw, out);
     for (uint32_t y = rect.y; y < rect.y + rect.height; ++y) {
         append_pixels(format_, surface.row(y).subspan(rect.x, rect.width), out);
@@ -146,8 +144,8 @@ void RfbEncoder::pack_indexed(const Surface& surface, const Rect& rect) {
         for (const uint32_t pixel : surface.row(y).subspan(rect.x, rect.width)) {
             if (pixel != last) {
                 last = pixel;
-                index = static_cast<unsigned>(
-                    std::find(palette_.begin(), palette_.end(), pixel) - palette_.begin());
+                index = static_cast<unsigned>(std::find(palette_.begin(), palette_.end(), pixel) -
+                                              palette_.begin());
             }
             append8(packed_, index);
         }

@@ -44,21 +44,34 @@ bool RfbSession::receive(std::span<const std::byte> bytes) {
 
 size_t RfbSession::take_message() {
     switch (state_) {
-        case State::kVersion: return take_version();
-        case State::kSecurity: return take_security();
-        case State::kPassword: return take_password();
-        case State::kInit: return take_init();
-        case State::kOver: return 0;
-        case State::kReady: break;
+        case State::kVersion:
+            return take_version();
+        case State::kSecurity:
+            return take_security();
+        case State::kPassword:
+            return take_password();
+        case State::kInit:
+            return take_init();
+        case State::kOver:
+            return 0;
+        case State::kReady:
+            break;
     }
     switch (static_cast<FromViewer>(in8(0))) {
-        case FromViewer::kSetPixelFormat: return take_pixel_format();
-        case FromViewer::kSetEncodings: return take_encodings();
-        case FromViewer::kUpdateRequest: return take_update_request();
-        case FromViewer::kKeyEvent: return take_key_event();
-        case FromViewer::kPointerEvent: return take_pointer_event();
-        case FromViewer::kCutText: return take_cut_text();
-        case FromViewer::kQemu: return take_qemu();
+        case FromViewer::kSetPixelFormat:
+            return take_pixel_format();
+        case FromViewer::kSetEncodings:
+            return take_encodings();
+        case FromViewer::kUpdateRequest:
+            return take_update_request();
+        case FromViewer::kKeyEvent:
+            return take_key_event();
+        case FromViewer::kPointerEvent:
+            return take_pointer_event();
+        case FromViewer::kCutText:
+            return take_cut_text();
+        case FromViewer::kQemu:
+            return take_qemu();
     }
     return over();
 }

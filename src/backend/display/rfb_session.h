@@ -28,15 +28,14 @@ struct RfbSettings {
 };
 
 // One viewer of the screen, as RFC 6143 has it: from its greeting to its last update. Bytes in,
-// bytes out, no sockets. A viewer can make it hold kMessageMost bytes and a list of keys; what is no
-// message of the protocol ends it.
-// Served: versions 3.3 to 3.8, no security or the VNC password, Raw and Tight, pictures that change
-// their size, QEMU's extended key events, the clipboard in Latin-1.
-// Single-threaded.
+// bytes out, no sockets. A viewer can make it hold kMessageMost bytes and a list of keys; what is
+// no message of the protocol ends it. Served: versions 3.3 to 3.8, no security or the VNC password,
+// Raw and Tight, pictures that change their size, QEMU's extended key events, the clipboard in
+// Latin-1. Single-threaded.
 class RfbSession {
   public:
     static constexpr size_t kMessageMost = 4 + 4 * 65535;  // the longest list of encodings
-    static constexpr size_t kTextMost = 64 * 1024;      // of clipboard text; the rest is dropped
+    static constexpr size_t kTextMost = 64 * 1024;         // of clipboard text; the rest is dropped
 
     // The references outlive the session. width and height: of the picture now.
     RfbSession(const RfbSettings& settings, InputSink& input, uint32_t width, uint32_t height);
@@ -115,11 +114,11 @@ class RfbSession {
     uint64_t text_to_skip_ = 0;
 
     RfbEncoder encoder_;
-    bool resizes_ = false;       // the viewer follows changes of size
-    bool tell_keys_ = false;     // it is to be told that extended key events are understood
+    bool resizes_ = false;    // the viewer follows changes of size
+    bool tell_keys_ = false;  // it is to be told that extended key events are understood
     bool keys_told_ = false;
     bool requested_ = false;
-    uint32_t width_, height_;    // what the viewer believes
+    uint32_t width_, height_;  // what the viewer believes
     Damage damage_;
     std::bitset<0x300> held_keys_;
     uint8_t held_buttons_ = 0;

@@ -191,8 +191,8 @@ TEST_F(RfbPasswordTest, NoWayAroundIt) {
 }
 
 TEST_F(RfbSessionTest, GarbageEndsTheSession) {
-    for (const std::string text : {"GET / HTTP/1.1\r\n", "RFB 00x.008\n", "RFB 002.008\n",
-                                   "RFB 003.008 ", "\x16\x03\x01"}) {
+    for (const std::string text :
+         {"GET / HTTP/1.1\r\n", "RFB 00x.008\n", "RFB 002.008\n", "RFB 003.008 ", "\x16\x03\x01"}) {
         begin();
         EXPECT_FALSE(send(text)) << text;
         EXPECT_FALSE(send("RFB 003.008\n"));
@@ -261,16 +261,17 @@ TEST_F(RfbSessionTest, TightUpdatesOfEveryKind) {
     std::mt19937 random(7);
     for (uint32_t y = 0; y < 100; ++y) {
         for (uint32_t x = 0; x < 3000; ++x) {
-            uint32_t pixel = 0x202020;                                       // one colour
-            if (x >= 512) pixel = random() % 2 == 0 ? 0x00ff00 : 0x123456;   // two
-            if (x >= 1024) pixel = random() % 30 * 0x010305;                 // some
-            if (x >= 1536) pixel = random() & 0xffffff;                      // all
+            uint32_t pixel = 0x202020;                                      // one colour
+            if (x >= 512) pixel = random() % 2 == 0 ? 0x00ff00 : 0x123456;  // two
+            if (x >= 1024) pixel = random() % 30 * 0x010305;                // some
+            if (x >= 1536) pixel = random() & 0xffffff;                     // all
             surface.row(y)[x] = pixel;
         }
     }
     for (int round = 0; round < 3; ++round) {  // the streams go on
-        for (const Rect& rect : {Rect{0, 0, 512, 96}, Rect{512, 0, 512, 100}, Rect{1024, 0, 512, 64},
-                                 Rect{1536, 0, 1464, 100}, Rect{0, 0, 3000, 100}}) {
+        for (const Rect& rect :
+             {Rect{0, 0, 512, 96}, Rect{512, 0, 512, 100}, Rect{1024, 0, 512, 64},
+              Rect{1536, 0, 1464, 100}, Rect{0, 0, 3000, 100}}) {
             if (rect.x > 0) surface.row(rect.y)[rect.x] ^= 0x80;
             change(rect);
             request();
@@ -320,7 +321,8 @@ TEST_F(RfbSessionTest, AViewerThatDoesNotFollowSeesWhatFits) {
     begin(64, 64);
     greet();
     surface.resize(100, 50);
-    for (uint32_t y = 0; y < 50; ++y) std::fill(surface.row(y).begin(), surface.row(y).end(), y + 1);
+    for (uint32_t y = 0; y < 50; ++y)
+        std::fill(surface.row(y).begin(), surface.row(y).end(), y + 1);
     change({0, 0, 100, 50});
     request();
     update();
@@ -377,8 +379,8 @@ TEST_F(RfbSessionTest, PointerAndWheel) {
     EXPECT_TRUE(send(testing::pointer_event(0b1010001, 10, 20)));
     const std::string at = "at 10,20 of 200x100";
     EXPECT_EQ(input.take(),
-              (std::vector<std::string>{at, at, "button 0 down", "button 2 down", at,
-                                        "button 2 up", "wheel 1 0", at, at, "wheel -1 1"}));
+              (std::vector<std::string>{at, at, "button 0 down", "button 2 down", at, "button 2 up",
+                                        "wheel 1 0", at, at, "wheel -1 1"}));
 }
 
 TEST_F(RfbSessionTest, WhatAViewerHeldIsReleasedWhenItGoes) {

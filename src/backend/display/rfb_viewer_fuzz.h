@@ -51,12 +51,14 @@ inline void drive_rfb_viewer(std::span<const uint8_t> bytes) {
         bytes = bytes.subspan(size);
         if (framed) {
             std::vector<std::byte> payload, reply;
-            open = socket.receive(part, payload, reply) & session.receive(payload);
+            open = socket.receive(part, payload, reply);
+            open = session.receive(payload) && open;
         } else {
             open = session.receive(part);
         }
         if (round == 5) surface.resize(64, 200);
-        surface.row(round % surface.height())[round % surface.width()] ^= round * 0x10203 & 0xffffff;
+        surface.row(round % surface.height())[round % surface.width()] ^=
+            round * 0x10203 & 0xffffff;
         Damage damage;
         damage.resize(surface.width(), surface.height());
         session.add(damage);

@@ -51,9 +51,14 @@ void VncConnection::received(std::span<const std::byte> bytes) {
         case Stage::kViewer:
             if (!session_->receive(bytes)) ending_ = true;
             break;
-        case Stage::kRequest: received_request(bytes); break;
-        case Stage::kWebSocket: received_frames(bytes); break;
-        case Stage::kFile: break;  // one request a connection
+        case Stage::kRequest:
+            received_request(bytes);
+            break;
+        case Stage::kWebSocket:
+            received_frames(bytes);
+            break;
+        case Stage::kFile:
+            break;  // one request a connection
     }
 }
 
@@ -92,8 +97,8 @@ void VncConnection::received_frames(std::span<const std::byte> bytes) {
 
 bool VncConnection::write_some() {
     while (unsent() > 0) {
-        const ssize_t done = send(fd_.get(), out_.data() + sent_, unsent(),
-                                  MSG_DONTWAIT | MSG_NOSIGNAL);
+        const ssize_t done =
+            send(fd_.get(), out_.data() + sent_, unsent(), MSG_DONTWAIT | MSG_NOSIGNAL);
         if (done < 0 && errno == EINTR) continue;
         if (done < 0) return errno == EAGAIN;
         sent_ += static_cast<size_t>(done);

@@ -13,8 +13,8 @@
 
 namespace mynah {
 
-// One connection of the VNC server: a viewer, a viewer behind a WebSocket, or a browser that fetches
-// a file. It never blocks and holds a bounded amount of what the other side does not read.
+// One connection of the VNC server: a viewer, a viewer behind a WebSocket, or a browser that
+// fetches a file. It never blocks and holds a bounded amount of what the other side does not read.
 class VncConnection {
   public:
     using Clock = std::chrono::steady_clock;

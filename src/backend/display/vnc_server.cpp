@@ -26,17 +26,19 @@ constexpr int kIdleTime = 5'000;
 
 Result<void> check_exposure(const VncOptions& options, const VncOptions::Tcp& tcp) {
     if (options.password || is_loopback(tcp.address)) return {};
-    return Error(fmt::format("{}: {} can be reached from other hosts; set a password, or listen on "
-                             "127.0.0.1 or a Unix socket",
-                             options.origin, tcp.address));
+    return Error(
+        fmt::format("{}: {} can be reached from other hosts; set a password, or listen on "
+                    "127.0.0.1 or a Unix socket",
+                    options.origin, tcp.address));
 }
 
 Result<void> check_page(const VncOptions& options) {
     const std::string page = options.web_root + "/vnc.html";
     if (access(page.c_str(), R_OK) == 0) return {};
-    return Error(fmt::format("{}: web=on needs noVNC's page, and {} is not there (Debian package "
-                             "novnc)",
-                             options.origin, page));
+    return Error(
+        fmt::format("{}: web=on needs noVNC's page, and {} is not there (Debian package "
+                    "novnc)",
+                    options.origin, page));
 }
 
 }  // namespace
@@ -158,7 +160,8 @@ int VncServer::poll_time(Clock::time_point now) const {
 void VncServer::run() {
     while (!stop_) {
         std::vector<pollfd> sources{{wake_.get(), POLLIN, 0}};
-        for (const Listener& listener : listeners_) sources.push_back({listener.fd.get(), POLLIN, 0});
+        for (const Listener& listener : listeners_)
+            sources.push_back({listener.fd.get(), POLLIN, 0});
         for (const VncConnection& connection : connections_) {
             const int events = (connection.wants_to_read() ? POLLIN : 0) |
                                (connection.wants_to_write() ? POLLOUT : 0);

@@ -53,8 +53,8 @@ class VncServer final : public DisplaySink {
                                                     InputSink& input);
     ~VncServer() override;
 
-    uint16_t port() const { return port_; }          // 0: no TCP
-    uint16_t web_port() const { return web_port_; }  // 0: no page
+    uint16_t port() const { return port_; }             // 0: no TCP
+    uint16_t web_port() const { return web_port_; }     // 0: no page
     size_t viewers() const { return viewers_.load(); }  // who see the picture
     // Text for the viewers' clipboards. Any thread.
     void send_clipboard(std::string text) EXCLUDES(mutex_);

@@ -120,8 +120,8 @@ class Viewer {
         client.send(testing::encodings({7, -223, 0}));
     }
     void update(bool incremental = true) {
-        client.send(testing::update_request(incremental, reader.picture.width(),
-                                            reader.picture.height()));
+        client.send(
+            testing::update_request(incremental, reader.picture.width(), reader.picture.height()));
         reader.message();
     }
     // Until the viewer's picture has this pixel.

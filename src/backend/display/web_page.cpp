@@ -34,9 +34,10 @@ std::string_view trim(std::string_view text) {
 }
 
 WebPage::Answer plain(const char* status, std::string_view body, const std::string& more = "") {
-    return {fmt::format("HTTP/1.1 {}\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n"
-                        "Connection: close\r\n{}\r\n{}",
-                        status, body.size(), more, body)};
+    return {
+        fmt::format("HTTP/1.1 {}\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n"
+                    "Connection: close\r\n{}\r\n{}",
+                    status, body.size(), more, body)};
 }
 
 const char* content_type(std::string_view path) {
@@ -190,10 +191,11 @@ WebPage::Answer WebPage::file(std::string_view target) const {
     }
     const std::optional<std::string> content = read_below(root_, *path);
     if (!content) return plain("404 Not Found", "not found\n");
-    return {fmt::format("HTTP/1.1 200 OK\r\nContent-Type: {}\r\nContent-Length: {}\r\n"
-                        "Cache-Control: no-cache\r\nX-Content-Type-Options: nosniff\r\n"
-                        "Connection: close\r\n\r\n{}",
-                        content_type(*path), content->size(), *content)};
+    return {
+        fmt::format("HTTP/1.1 200 OK\r\nContent-Type: {}\r\nContent-Length: {}\r\n"
+                    "Cache-Control: no-cache\r\nX-Content-Type-Options: nosniff\r\n"
+                    "Connection: close\r\n\r\n{}",
+                    content_type(*path), content->size(), *content)};
 }
 
 WebPage::Answer WebPage::answer(const HttpRequest& request) const {

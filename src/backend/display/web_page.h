@@ -27,7 +27,7 @@ std::optional<HttpRequest> parse_http_request(std::string_view text);
 class WebPage {
   public:
     struct Answer {
-        std::string bytes;       // to be sent
+        std::string bytes;        // to be sent
         bool web_socket = false;  // from then on
     };
     static constexpr size_t kFileMost = 8 << 20;

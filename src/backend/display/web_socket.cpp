@@ -9,10 +9,10 @@ namespace mynah {
 namespace {
 
 constexpr uint8_t kFinal = 0x80, kMasked = 0x80, kReserved = 0x70;
-constexpr uint8_t kContinuation = 0, kText = 1, kBinary = 2, kClose = 8, kPing = 9, kPong = 10;
+// Kinds up to kBinary carry data.
+constexpr uint8_t kBinary = 2, kClose = 8, kPing = 9, kPong = 10;
 
-void append_frame(uint8_t opcode, std::span<const std::byte> payload,
-                  std::vector<std::byte>& out) {
+void append_frame(uint8_t opcode, std::span<const std::byte> payload, std::vector<std::byte>& out) {
     out.push_back(static_cast<std::byte>(kFinal | opcode));
     const uint64_t size = payload.size();
     const auto add = [&](unsigned bytes) {

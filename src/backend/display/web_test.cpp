@@ -79,10 +79,10 @@ TEST_F(WebSocketTest, ClosingIsAnswered) {
 
 TEST_F(WebSocketTest, BrokenRulesEndIt) {
     const std::vector<ByteVector> broken{
-        frame(0xc2, bytes_of("x")),                // a reserved bit
-        frame(0x83, bytes_of("x")),                // an unknown kind
-        frame(0x8b, bytes_of("x")),                // an unknown control
-        frame(0x89, ByteVector(126)),              // a long ping
+        frame(0xc2, bytes_of("x")),                 // a reserved bit
+        frame(0x83, bytes_of("x")),                 // an unknown kind
+        frame(0x8b, bytes_of("x")),                 // an unknown control
+        frame(0x89, ByteVector(126)),               // a long ping
         bytes_of({0x82, 0x01, 'x', 0, 0, 0, 0, 0})  // not masked
     };
     for (const ByteVector& bytes : broken) {
@@ -108,8 +108,8 @@ TEST_F(WebSocketTest, MessagesToTheClient) {
 }
 
 TEST(HttpRequest, IsParsedOrRefused) {
-    const auto request = parse_http_request(
-        "GET /a?b HTTP/1.1\r\nHost:  localhost:5700 \r\nX-One: 1\r\n\r\nrest");
+    const auto request =
+        parse_http_request("GET /a?b HTTP/1.1\r\nHost:  localhost:5700 \r\nX-One: 1\r\n\r\nrest");
     ASSERT_TRUE(request);
     EXPECT_EQ(request->method, "GET");
     EXPECT_EQ(request->target, "/a?b");

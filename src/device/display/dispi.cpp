@@ -30,18 +30,30 @@ bool Dispi::acceptable_bpp(uint16_t value) const {
 uint16_t Dispi::read(unsigned index) const {
     const bool capabilities = (state_.enable & enable::kGetCapabilities) != 0;
     switch (index) {
-        case kId: return id_;
-        case kXRes: return capabilities ? kMaximumWidth : state_.x_res;
-        case kYRes: return capabilities ? kMaximumHeight : state_.y_res;
-        case kBpp: return capabilities ? 32 : state_.bpp;
-        case kEnable: return state_.enable;
-        case kBank: return state_.bank;
-        case kVirtualWidth: return capabilities ? kMaximumWidth : state_.virtual_width;
-        case kVirtualHeight: return state_.virtual_height;
-        case kXOffset: return state_.x_offset;
-        case kYOffset: return state_.y_offset;
-        case kMemory64K: return static_cast<uint16_t>(memory_bytes_ >> 16);
-        default: return 0;
+        case kId:
+            return id_;
+        case kXRes:
+            return capabilities ? kMaximumWidth : state_.x_res;
+        case kYRes:
+            return capabilities ? kMaximumHeight : state_.y_res;
+        case kBpp:
+            return capabilities ? 32 : state_.bpp;
+        case kEnable:
+            return state_.enable;
+        case kBank:
+            return state_.bank;
+        case kVirtualWidth:
+            return capabilities ? kMaximumWidth : state_.virtual_width;
+        case kVirtualHeight:
+            return state_.virtual_height;
+        case kXOffset:
+            return state_.x_offset;
+        case kYOffset:
+            return state_.y_offset;
+        case kMemory64K:
+            return static_cast<uint16_t>(memory_bytes_ >> 16);
+        default:
+            return 0;
     }
 }
 
@@ -102,9 +114,14 @@ bool Dispi::write(unsigned index, uint16_t value) {
         case kVirtualWidth:
             if (enabled()) set_virtual_width(value);
             break;
-        case kXOffset: state_.x_offset = value; break;
-        case kYOffset: state_.y_offset = value; break;
-        default: break;
+        case kXOffset:
+            state_.x_offset = value;
+            break;
+        case kYOffset:
+            state_.y_offset = value;
+            break;
+        default:
+            break;
     }
     return false;
 }

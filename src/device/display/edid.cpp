@@ -21,10 +21,10 @@ Timing reduced_blanking(unsigned width, unsigned height) {
     // Line time from the height alone, then as many blank lines as last 460 us.
     const uint64_t line_ns = (1'000'000'000ull / kRate - 460'000) / std::max(height, 1u);
     const auto lines = static_cast<unsigned>(460'000 / std::max<uint64_t>(line_ns, 1) + 1);
-    Timing timing{.width = width, .height = height, .vertical_blank = std::max(lines, 15u),
-                  .clock_10khz = 0};
-    const uint64_t clock = uint64_t{width + timing.horizontal_blank} *
-                           (height + timing.vertical_blank) * kRate;
+    Timing timing{
+        .width = width, .height = height, .vertical_blank = std::max(lines, 15u), .clock_10khz = 0};
+    const uint64_t clock =
+        uint64_t{width + timing.horizontal_blank} * (height + timing.vertical_blank) * kRate;
     timing.clock_10khz = static_cast<unsigned>(clock / 10'000);
     return timing;
 }
@@ -73,8 +73,8 @@ void range_limits(std::span<uint8_t, 18> to) {
     to[6] = 125;  // at most
     to[7] = 30;   // kHz, horizontal
     to[8] = 160;
-    to[9] = 65;   // 650 MHz
-    to[10] = 1;   // range limits only
+    to[9] = 65;  // 650 MHz
+    to[10] = 1;  // range limits only
     to[11] = '\n';
     std::fill(to.begin() + 12, to.end(), uint8_t{' '});
 }
@@ -107,25 +107,25 @@ std::array<uint8_t, 128> make_edid(const Monitor& monitor) {
     constexpr unsigned kMaker = ('M' - '@') << 10 | ('Y' - '@') << 5 | ('N' - '@');
     block[8] = kMaker >> 8;
     block[9] = kMaker & 0xff;
-    block[10] = 1;                           // product
-    block[16] = 0xff;                        // no week: the model year follows
+    block[10] = 1;     // product
+    block[16] = 0xff;  // no week: the model year follows
     block[17] = 2026 - 1990;
     block[18] = 1;
     block[19] = 4;
-    block[20] = 0xa5;                        // digital, 8 bits a colour, DisplayPort
+    block[20] = 0xa5;  // digital, 8 bits a colour, DisplayPort
     block[21] = low(std::min(width_mm / 10, 255u));
     block[22] = low(std::min(height_mm / 10, 255u));
-    block[23] = 120;                         // gamma 2.2
-    block[24] = 0x06;                        // sRGB, the first timing is the preferred one
+    block[23] = 120;   // gamma 2.2
+    block[24] = 0x06;  // sRGB, the first timing is the preferred one
     // Chromaticity of sRGB [EDID 1.4 3.7].
     constexpr std::array<uint8_t, 10> kChromaticity{0xee, 0x91, 0xa3, 0x54, 0x4c,
                                                     0x99, 0x26, 0x0f, 0x50, 0x54};
     std::copy(kChromaticity.begin(), kChromaticity.end(), block.begin() + 25);
-    block[35] = 0x21;                        // 640 x 480 and 800 x 600 at 60 Hz
-    block[36] = 0x08;                        // 1024 x 768 at 60 Hz
+    block[35] = 0x21;  // 640 x 480 and 800 x 600 at 60 Hz
+    block[36] = 0x08;  // 1024 x 768 at 60 Hz
     standard_timings(block);
-    detailed_timing(std::span<uint8_t, 18>(block.data() + 54, 18),
-                    reduced_blanking(width, height), width_mm, height_mm);
+    detailed_timing(std::span<uint8_t, 18>(block.data() + 54, 18), reduced_blanking(width, height),
+                    width_mm, height_mm);
     range_limits(std::span<uint8_t, 18>(block.data() + 72, 18));
     text_descriptor(std::span<uint8_t, 18>(block.data() + 90, 18), 0xfc, monitor.name);
     descriptor(std::span<uint8_t, 18>(block.data() + 108, 18), 0x10);  // unused

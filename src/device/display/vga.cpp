@@ -32,30 +32,40 @@ uint8_t Vga::read_port(uint16_t port, uint64_t now_ns) {
     if (!decodes(port)) return kNobody;
     switch (port) {
         case kAttributeIndex:
-            return static_cast<uint8_t>(
-                attribute_index_ | (registers_.video_enabled ? attribute::kVideoEnable : 0));
+            return static_cast<uint8_t>(attribute_index_ |
+                                        (registers_.video_enabled ? attribute::kVideoEnable : 0));
         case kAttributeData:
             return attribute_index_ < attribute::kRegisters ? registers_.attribute[attribute_index_]
                                                             : 0;
-        case kMiscWrite: return 0;  // input status 0: no interrupt, no switch
-        case kEnable: return enable_;
-        case kSequencerIndex: return sequencer_index_;
+        case kMiscWrite:
+            return 0;  // input status 0: no interrupt, no switch
+        case kEnable:
+            return enable_;
+        case kSequencerIndex:
+            return sequencer_index_;
         case kSequencerData:
-            return sequencer_index_ < sequencer::kRegisters
-                       ? registers_.sequencer[sequencer_index_]
-                       : 0;
-        case kDacMask: return registers_.dac_mask;
-        case kDacReadIndex: return dac_reading_ ? 3 : 0;  // the DAC's state
-        case kDacWriteIndex: return dac_write_;
-        case kDacData: return read_dac();
-        case kFeatureRead: return feature_;
-        case kMiscRead: return registers_.misc;
-        case kGraphicsIndex: return graphics_index_;
+            return sequencer_index_ < sequencer::kRegisters ? registers_.sequencer[sequencer_index_]
+                                                            : 0;
+        case kDacMask:
+            return registers_.dac_mask;
+        case kDacReadIndex:
+            return dac_reading_ ? 3 : 0;  // the DAC's state
+        case kDacWriteIndex:
+            return dac_write_;
+        case kDacData:
+            return read_dac();
+        case kFeatureRead:
+            return feature_;
+        case kMiscRead:
+            return registers_.misc;
+        case kGraphicsIndex:
+            return graphics_index_;
         case kGraphicsData:
             return graphics_index_ < graphics::kRegisters ? registers_.graphics[graphics_index_]
                                                           : 0;
         case kCrtcIndexMono:
-        case kCrtcIndexColour: return crtc_index_;
+        case kCrtcIndexColour:
+            return crtc_index_;
         case kCrtcDataMono:
         case kCrtcDataColour:
             return crtc_index_ < crtc::kRegisters ? registers_.crtc[crtc_index_] : 0;
@@ -65,24 +75,35 @@ uint8_t Vga::read_port(uint16_t port, uint64_t now_ns) {
             const uint16_t height = dispi_.enabled() ? dispi_.registers().y_res : 0;
             return VgaTiming(registers_, height).status(now_ns);
         }
-        default: return kNobody;
+        default:
+            return kNobody;
     }
 }
 
 void Vga::write_port(uint16_t port, uint8_t value) {
     if (!decodes(port)) return;
     switch (port) {
-        case kAttributeIndex: write_attribute(value); break;
-        case kMiscWrite: registers_.misc = value; break;
-        case kEnable: enable_ = value & 1; break;
-        case kSequencerIndex: sequencer_index_ = value & 7; break;
+        case kAttributeIndex:
+            write_attribute(value);
+            break;
+        case kMiscWrite:
+            registers_.misc = value;
+            break;
+        case kEnable:
+            enable_ = value & 1;
+            break;
+        case kSequencerIndex:
+            sequencer_index_ = value & 7;
+            break;
         case kSequencerData:
             if (sequencer_index_ < sequencer::kRegisters) {
                 registers_.sequencer[sequencer_index_] =
                     value & sequencer::kWritable[sequencer_index_];
             }
             break;
-        case kDacMask: registers_.dac_mask = value; break;
+        case kDacMask:
+            registers_.dac_mask = value;
+            break;
         case kDacReadIndex:
             dac_read_ = value;
             dac_component_ = 0;
@@ -93,20 +114,31 @@ void Vga::write_port(uint16_t port, uint8_t value) {
             dac_component_ = 0;
             dac_reading_ = false;
             break;
-        case kDacData: write_dac(value); break;
-        case kGraphicsIndex: graphics_index_ = value & 0xf; break;
+        case kDacData:
+            write_dac(value);
+            break;
+        case kGraphicsIndex:
+            graphics_index_ = value & 0xf;
+            break;
         case kGraphicsData:
             if (graphics_index_ < graphics::kRegisters) {
                 registers_.graphics[graphics_index_] = value & graphics::kWritable[graphics_index_];
             }
             break;
         case kCrtcIndexMono:
-        case kCrtcIndexColour: crtc_index_ = value & 0x3f; break;
+        case kCrtcIndexColour:
+            crtc_index_ = value & 0x3f;
+            break;
         case kCrtcDataMono:
-        case kCrtcDataColour: write_crtc(value); break;
+        case kCrtcDataColour:
+            write_crtc(value);
+            break;
         case kStatus1Mono:
-        case kStatus1Colour: feature_ = value & 3; break;
-        default: break;
+        case kStatus1Colour:
+            feature_ = value & 3;
+            break;
+        default:
+            break;
     }
 }
 

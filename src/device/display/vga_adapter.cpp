@@ -10,9 +10,8 @@
 
 namespace mynah {
 
-VgaAdapter::VgaAdapter(VmClock& clock, GuestMemory& memory,
-                       const GuestMemory::Block& video_memory, DirtyPages& dirty,
-                       const Monitor& monitor)
+VgaAdapter::VgaAdapter(VmClock& clock, GuestMemory& memory, const GuestMemory::Block& video_memory,
+                       DirtyPages& dirty, const Monitor& monitor)
     : clock_(clock),
       memory_(memory),
       video_memory_(video_memory),
@@ -65,8 +64,7 @@ uint64_t VgaAdapter::Window::read(uint64_t offset, unsigned size) {
     MutexLock lock(adapter_.mutex_);
     uint64_t value = 0;
     for (unsigned i = 0; i < size; ++i) {
-        value |= uint64_t{adapter_.chip_.read_memory(static_cast<uint32_t>(offset + i))}
-                 << (8 * i);
+        value |= uint64_t{adapter_.chip_.read_memory(static_cast<uint32_t>(offset + i))} << (8 * i);
     }
     return value;
 }
@@ -136,9 +134,8 @@ void VgaAdapter::Registers::write(uint64_t offset, unsigned size, uint64_t value
     const auto at = static_cast<unsigned>(offset);
     if (at >= vga::kVgaOffset && at + size <= vga::kVgaOffset + vga::kVgaBytes) {
         for (unsigned i = 0; i < size; ++i) {
-            adapter_.write_port(
-                at + i - vga::kVgaOffset + (vga::kAttributeIndex - vga::kFirstPort),
-                static_cast<uint8_t>(value >> (8 * i)));
+            adapter_.write_port(at + i - vga::kVgaOffset + (vga::kAttributeIndex - vga::kFirstPort),
+                                static_cast<uint8_t>(value >> (8 * i)));
         }
     } else if (at >= vga::kDispiOffset && at + size <= vga::kDispiOffset + vga::kDispiBytes &&
                at % 2 == 0) {

@@ -15,8 +15,9 @@
 
 namespace mynah {
 
-// Puts a Vga into a machine: its ranges of ports and memory, its lock, and the picture for those who
-// look. Any thread; the picture is drawn outside the lock, so that processors need not wait for it.
+// Puts a Vga into a machine: its ranges of ports and memory, its lock, and the picture for those
+// who look. Any thread; the picture is drawn outside the lock, so that processors need not wait for
+// it.
 class VgaAdapter final : public DisplaySource {
   public:
     // video_memory: a power of two, at least 256 KiB; `dirty` tells which of its pages processors
@@ -25,10 +26,10 @@ class VgaAdapter final : public DisplaySource {
                DirtyPages& dirty, const Monitor& monitor);
 
     // Ranges, for the board and the PCI function to place.
-    IoHandler& ports() { return ports_; }            // 30h from 3B0h on
+    IoHandler& ports() { return ports_; }              // 30h from 3B0h on
     IoHandler& dispi_ports() { return dispi_ports_; }  // 4 from 1CEh on
-    IoHandler& window() { return window_; }          // 20000h bytes from A0000h on
-    IoHandler& registers() { return registers_; }    // 1000h bytes, BAR 2
+    IoHandler& window() { return window_; }            // 20000h bytes from A0000h on
+    IoHandler& registers() { return registers_; }      // 1000h bytes, BAR 2
 
     void reset() EXCLUDES(mutex_);
     void refresh(Surface& surface, std::vector<Rect>& changed) override EXCLUDES(mutex_);

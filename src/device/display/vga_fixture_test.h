@@ -75,9 +75,7 @@ class VgaTest : public ::testing::Test {
     static constexpr size_t kMemory = 1 << 20;
 
     uint8_t in(uint16_t port, uint64_t now = 0) { return chip.read_port(port, now); }
-    void out(uint16_t port, unsigned value) {
-        chip.write_port(port, static_cast<uint8_t>(value));
-    }
+    void out(uint16_t port, unsigned value) { chip.write_port(port, static_cast<uint8_t>(value)); }
     void indexed(uint16_t port, unsigned index, unsigned value) {
         out(port, index);
         out(static_cast<uint16_t>(port + 1), value);

@@ -37,11 +37,12 @@ Prepared prepare(const VgaRegisters& registers, uint8_t value) {
     switch (mode) {
         case 0: {
             const uint32_t fixed = plane_bytes(gr[graphics::kEnableSetReset]);
-            return {(in_all_planes(rotated) & ~fixed) |
-                        (plane_bytes(gr[graphics::kSetReset]) & fixed),
-                    gr[graphics::kBitMask]};
+            return {
+                (in_all_planes(rotated) & ~fixed) | (plane_bytes(gr[graphics::kSetReset]) & fixed),
+                gr[graphics::kBitMask]};
         }
-        case 2: return {plane_bytes(value & 0xf), gr[graphics::kBitMask]};
+        case 2:
+            return {plane_bytes(value & 0xf), gr[graphics::kBitMask]};
         default:  // 3
             return {plane_bytes(gr[graphics::kSetReset]),
                     static_cast<uint8_t>(rotated & gr[graphics::kBitMask])};
@@ -50,10 +51,14 @@ Prepared prepare(const VgaRegisters& registers, uint8_t value) {
 
 uint32_t combine(unsigned function, uint32_t value, uint32_t latch) {
     switch (function & 3) {
-        case 0: return value;
-        case 1: return value & latch;
-        case 2: return value | latch;
-        default: return value ^ latch;
+        case 0:
+            return value;
+        case 1:
+            return value & latch;
+        case 2:
+            return value | latch;
+        default:
+            return value ^ latch;
     }
 }
 
@@ -116,8 +121,8 @@ VgaMemory::Place VgaMemory::place(const VgaRegisters& registers, const Dispi& di
         // A0 chooses the plane; what takes its place is A16 in the largest window, else the page
         // bit of the miscellaneous output register [VGA 2-84].
         const bool largest = (misc_graphics >> graphics::kMapShift & 3) == 0;
-        const bool high = largest ? (offset & kBankBytes) != 0
-                                  : (registers.misc & misc::kOddEvenLowPage) == 0;
+        const bool high =
+            largest ? (offset & kBankBytes) != 0 : (registers.misc & misc::kOddEvenLowPage) == 0;
         address = (address & ~1u) | (high ? 1 : 0);
     }
     address &= kBankBytes - 1;

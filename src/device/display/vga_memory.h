@@ -10,9 +10,9 @@
 
 namespace mynah {
 
-// The video memory and how a processor reaches it through the window at A0000h [VGA 2-8; VBE_DISPI].
-// The four bytes of the planes at one address lie side by side: byte 4 * address + plane. So a
-// linear frame buffer and the planes are the same memory, as on the cards of the time.
+// The video memory and how a processor reaches it through the window at A0000h [VGA 2-8;
+// VBE_DISPI]. The four bytes of the planes at one address lie side by side: byte 4 * address +
+// plane. So a linear frame buffer and the planes are the same memory, as on the cards of the time.
 // Modelled: four write and two read modes, latches, odd/even, chain-4, the memory map's four
 // windows, banks. Left out: memories of less than 256 KiB (extended memory off).
 // Single-threaded but for the memory itself, which processors may write to at any moment.
@@ -29,8 +29,7 @@ class VgaMemory {
     // offset: from A0000h on.
     uint8_t read(const VgaRegisters& registers, const Dispi& dispi, uint32_t offset);
     // What changed, for those who watch the memory; size 0: nothing.
-    Change write(const VgaRegisters& registers, const Dispi& dispi, uint32_t offset,
-                 uint8_t value);
+    Change write(const VgaRegisters& registers, const Dispi& dispi, uint32_t offset, uint8_t value);
     Change clear(uint64_t bytes);
 
     std::span<std::byte> bytes() const { return bytes_; }

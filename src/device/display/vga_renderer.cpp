@@ -51,16 +51,16 @@ void convert(unsigned bpp, const std::byte* from, const std::array<uint32_t, 256
         case 15:
             for (uint32_t& pixel : out) {
                 const uint32_t v = load_unaligned<uint16_t>(from);
-                pixel = spread(v >> 10 & 31, 5) << 16 | spread(v >> 5 & 31, 5) << 8 |
-                        spread(v & 31, 5);
+                pixel =
+                    spread(v >> 10 & 31, 5) << 16 | spread(v >> 5 & 31, 5) << 8 | spread(v & 31, 5);
                 from += 2;
             }
             break;
         case 16:
             for (uint32_t& pixel : out) {
                 const uint32_t v = load_unaligned<uint16_t>(from);
-                pixel = spread(v >> 11 & 31, 5) << 16 | spread(v >> 5 & 63, 6) << 8 |
-                        spread(v & 31, 5);
+                pixel =
+                    spread(v >> 11 & 31, 5) << 16 | spread(v >> 5 & 63, 6) << 8 | spread(v & 31, 5);
                 from += 2;
             }
             break;
@@ -173,8 +173,7 @@ void VgaRenderer::render(const VgaRegisters& registers, const Dispi& dispi,
                          std::span<const std::byte> memory, std::span<const uint64_t> dirty,
                          uint64_t frame, Surface& surface, std::vector<Rect>& changed) {
     const bool blinks = VgaScan::is_text(registers) && !dispi.enabled();
-    const Look look{registers, dispi.registers(),
-                    blinks && frame / kCursorFrames % 2 == 0,
+    const Look look{registers, dispi.registers(), blinks && frame / kCursorFrames % 2 == 0,
                     blinks && frame / kBlinkFrames % 2 == 0};
     const bool all = !drawn_ || look != look_;
     look_ = look;

@@ -25,9 +25,8 @@ unsigned line_compare(const VgaRegisters& registers) {
 }
 
 unsigned dots_of_character(const VgaRegisters& registers) {
-    const bool eight =
-        (registers.sequencer[sequencer::kClocking] & sequencer::kEightDots) != 0 ||
-        !VgaScan::is_text(registers);
+    const bool eight = (registers.sequencer[sequencer::kClocking] & sequencer::kEightDots) != 0 ||
+                       !VgaScan::is_text(registers);
     return eight ? 8 : 9;
 }
 
@@ -38,9 +37,7 @@ unsigned panning(const VgaRegisters& registers, unsigned dots) {
 }
 
 // Where in plane 2 the eight fonts lie [VGA 2-39].
-uint32_t font_address(unsigned select) {
-    return (select & 3) << 14 | (select & 4) << 11;
-}
+uint32_t font_address(unsigned select) { return (select & 3) << 14 | (select & 4) << 11; }
 
 }  // namespace
 
@@ -57,8 +54,8 @@ VgaScan::VgaScan(const VgaRegisters& registers, std::span<const std::byte> plane
       blink_(blink),
       text_(is_text(registers)),
       dots_(dots_of_character(registers)),
-      dot_clocks_(
-          (registers.sequencer[sequencer::kClocking] & sequencer::kHalfDotClock) != 0 ? 2 : 1),
+      dot_clocks_((registers.sequencer[sequencer::kClocking] & sequencer::kHalfDotClock) != 0 ? 2
+                                                                                              : 1),
       characters_(registers.crtc[crtc::kHorizontalDisplayEnd] + 1u),
       width_(characters_ * dots_ * dot_clocks_),
       height_(ten_bits(registers, crtc::kVerticalDisplayEnd, 1, 6) + 1),
@@ -100,8 +97,8 @@ void VgaScan::text_cell(uint32_t address, uint32_t counter, uint32_t* dots) cons
     const uint8_t mode = registers_.attribute[attribute::kModeControl];
     const uint8_t map = registers_.sequencer[sequencer::kCharacterMap];
     // Attribute bit 3 chooses between the two fonts; they are usually the same one.
-    const unsigned select = (attribute & 8) != 0 ? (map >> 2 & 3u) | (map >> 3 & 4u)
-                                                 : (map & 3u) | (map >> 2 & 4u);
+    const unsigned select =
+        (attribute & 8) != 0 ? (map >> 2 & 3u) | (map >> 3 & 4u) : (map & 3u) | (map >> 2 & 4u);
     unsigned bits = load(font_address(select) + character * 32 + row_scan_) >> 16 & 0xff;
 
     unsigned foreground = attribute & 0xf, background = attribute >> 4;
@@ -140,8 +137,8 @@ void VgaScan::graphics_cell(uint32_t planes, uint32_t* dots) const {
     } else {
         for (unsigned dot = 0; dot < 8; ++dot) {
             const uint32_t bits = planes >> (7 - dot);
-            dots[dot] = colours_[(bits & 1) | (bits >> 7 & 2) | (bits >> 14 & 4) |
-                                 (bits >> 21 & 8)];
+            dots[dot] =
+                colours_[(bits & 1) | (bits >> 7 & 2) | (bits >> 14 & 4) | (bits >> 21 & 8)];
         }
     }
 }

@@ -59,7 +59,7 @@ TEST_F(VgaTest, AttributeIndexAndDataTakeTurns) {
     EXPECT_EQ(in(kAttributeIndex), 0x13);
     out(kAttributeIndex, 0x31);  // an index again, with the video enabled
     EXPECT_EQ(in(kAttributeIndex), 0x31);
-    in(kStatus1Colour);          // the next is an index, whatever came before
+    in(kStatus1Colour);  // the next is an index, whatever came before
     out(kAttributeIndex, 0x05);
     EXPECT_EQ(in(kAttributeIndex), 0x05);
     out(kAttributeIndex, 0xff);

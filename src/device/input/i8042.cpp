@@ -143,16 +143,24 @@ I8042::Action I8042::write_command(uint8_t value) {
         return {};
     }
     switch (static_cast<Command>(value)) {
-        case Command::kDisableAux: config() |= config_bits::kAuxDisable; break;
+        case Command::kDisableAux:
+            config() |= config_bits::kAuxDisable;
+            break;
         case Command::kEnableAux:
             config() &= static_cast<uint8_t>(~config_bits::kAuxDisable);
             break;
-        case Command::kDisableKeyboard: config() |= config_bits::kKeyboardDisable; break;
+        case Command::kDisableKeyboard:
+            config() |= config_bits::kKeyboardDisable;
+            break;
         case Command::kEnableKeyboard:
             config() &= static_cast<uint8_t>(~config_bits::kKeyboardDisable);
             break;
-        case Command::kTestAux: answer(mouse_ != nullptr ? i8042::kInterfaceGood : i8042::kClockStuckLow); break;
-        case Command::kTestKeyboard: answer(i8042::kInterfaceGood); break;
+        case Command::kTestAux:
+            answer(mouse_ != nullptr ? i8042::kInterfaceGood : i8042::kClockStuckLow);
+            break;
+        case Command::kTestKeyboard:
+            answer(i8042::kInterfaceGood);
+            break;
         case Command::kSelfTest:
             status_ |= i8042::status::kSystem;
             config() |= config_bits::kKeyboardDisable;
@@ -160,13 +168,20 @@ I8042::Action I8042::write_command(uint8_t value) {
             from_device_ = false;
             answer(i8042::kSelfTestPassed);
             break;
-        case Command::kReadInputPort: answer(kInputPort); break;
-        case Command::kReadOutputPort: answer(output_port_); break;
+        case Command::kReadInputPort:
+            answer(kInputPort);
+            break;
+        case Command::kReadOutputPort:
+            answer(output_port_);
+            break;
         case Command::kWriteOutputPort:
         case Command::kWriteKeyboardOutput:
         case Command::kWriteAuxOutput:
-        case Command::kWriteAux: expecting_ = value; break;
-        default: break;  // unknown commands do nothing
+        case Command::kWriteAux:
+            expecting_ = value;
+            break;
+        default:
+            break;  // unknown commands do nothing
     }
     return {};
 }
@@ -184,9 +199,14 @@ I8042::Action I8042::write_data(uint8_t value) {
         return {};
     }
     switch (static_cast<Command>(command)) {
-        case Command::kWriteOutputPort: return write_output_port(value);
-        case Command::kWriteKeyboardOutput: answer(value); break;
-        case Command::kWriteAuxOutput: answer(value, true); break;
+        case Command::kWriteOutputPort:
+            return write_output_port(value);
+        case Command::kWriteKeyboardOutput:
+            answer(value);
+            break;
+        case Command::kWriteAuxOutput:
+            answer(value, true);
+            break;
         case Command::kWriteAux:
             config() &= static_cast<uint8_t>(~config_bits::kAuxDisable);
             send_to(mouse_, value, true);

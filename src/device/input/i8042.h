@@ -16,7 +16,7 @@ namespace mynah {
 // with the time-out bit).
 // Single-threaded; KeyboardController is the attachment.
 class I8042 {
- public:
+  public:
     // What a write asks of the world outside the chip.
     struct Action {
         bool reset = false;
@@ -24,8 +24,8 @@ class I8042 {
         bool a20 = false;
     };
 
-    // Null: nothing is plugged in. Without a mouse the auxiliary port has no connector, and its test
-    // says so.
+    // Null: nothing is plugged in. Without a mouse the auxiliary port has no connector, and its
+    // test says so.
     explicit I8042(Ps2Device* keyboard = nullptr, Ps2Device* mouse = nullptr)
         : keyboard_(keyboard), mouse_(mouse) {}
 
@@ -46,7 +46,7 @@ class I8042 {
     bool keyboard_interrupt() const;
     bool aux_interrupt() const;
 
- private:
+  private:
     [[nodiscard]] Action write_output_port(uint8_t value);
     // From the controller itself: what a device sent and nobody read waits until this was read.
     void answer(uint8_t byte, bool aux = false, bool timed_out = false);
@@ -69,7 +69,7 @@ class I8042 {
     bool from_device_ = false;       // what is in the output buffer
     uint8_t break_ = 0;              // 80h: the next code is that of a key that came up
     std::array<uint8_t, 32> memory_{};
-    uint8_t output_ = 0;   // the output buffer
+    uint8_t output_ = 0;  // the output buffer
     uint8_t status_ = 0x10;
     uint8_t output_port_ = 0x03;
     uint8_t expecting_ = 0;  // command whose data byte comes next; 0: the keyboard's

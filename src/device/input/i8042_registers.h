@@ -20,7 +20,7 @@ inline constexpr uint8_t kNotReset = 0x01, kA20 = 0x02, kKeyboardFull = 0x10, kA
 }
 
 enum class Command : uint8_t {
-    kReadMemory = 0x20,  // to 3Fh; byte 0 is the command byte
+    kReadMemory = 0x20,   // to 3Fh; byte 0 is the command byte
     kWriteMemory = 0x60,  // to 7Fh
     kDisableAux = 0xa7,
     kEnableAux = 0xa8,

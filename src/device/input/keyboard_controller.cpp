@@ -21,8 +21,7 @@ KeyboardController::KeyboardController(InterruptLine& irq1, InterruptLine& irq12
       clock_(clock),
       chip_(clock != nullptr ? &keyboard_ : nullptr, clock != nullptr ? &mouse_ : nullptr),
       data_port_(*this, &KeyboardController::read_data, &KeyboardController::write_data),
-      command_port_(*this, &KeyboardController::read_command,
-                    &KeyboardController::write_command) {
+      command_port_(*this, &KeyboardController::read_command, &KeyboardController::write_command) {
     if (clock != nullptr) timer_ = clock->create_timer([this] { timer_fired(); });
 }
 
@@ -85,8 +84,17 @@ void KeyboardController::write_data(unsigned, uint8_t value) {
 }
 
 uint8_t KeyboardController::read_command(unsigned) {
-    MutexLock lock(mutex_);
-    return chip_.read_status();
+    uint8_t status;
+    bool loads;
+    {
+        MutexLock lock(mutex_);
+        // Who polls need not wait until the clock's thread gets to run.
+        loads = clock_ != nullptr && chip_.can_load() && now() >= next_byte_ns_;
+        if (loads) update();
+        status = chip_.read_status();
+    }
+    if (loads) perform({});
+    return status;
 }
 
 void KeyboardController::write_command(unsigned, uint8_t value) {

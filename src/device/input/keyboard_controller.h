@@ -20,7 +20,7 @@ namespace mynah {
 // Puts an I8042 into a PC: data and command port, interrupt requests 1 and 12, the reset pulse
 // and its half of the A20 gate; and, if there is a clock, a keyboard and a mouse at it. Any thread.
 class KeyboardController {
- public:
+  public:
     // Without keyboard and mouse.
     KeyboardController(InterruptLine& irq1, InterruptLine& irq12, A20Gate& a20, PowerSink& power);
     // With both.
@@ -41,7 +41,7 @@ class KeyboardController {
     // call the BIOS's do, expect the same byte.
     static constexpr uint64_t kByteNs = 250'000;
 
- private:
+  private:
     class Keys final : public KeySink {
       public:
         explicit Keys(KeyboardController& controller) : controller_(controller) {}

@@ -9,14 +9,14 @@ namespace mynah {
 namespace {
 
 class CountingPower final : public PowerSink {
- public:
+  public:
     void power_off() override { ++offs; }
     void reset() override { ++resets; }
     int offs = 0, resets = 0;
 };
 
 class KeyboardControllerTest : public ::testing::Test {
- protected:
+  protected:
     void command(uint8_t value) { controller.command_port().write(0, 1, value); }
     void data(uint8_t value) { controller.data_port().write(0, 1, value); }
     uint8_t status() { return static_cast<uint8_t>(controller.command_port().read(0, 1)); }

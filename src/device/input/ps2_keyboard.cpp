@@ -195,7 +195,8 @@ void Ps2Keyboard::argument(uint8_t waiting, uint8_t byte) {
             expecting_ = waiting;
             answer(kAcknowledge);
             break;
-        default: break;
+        default:
+            break;
     }
 }
 
@@ -206,8 +207,12 @@ void Ps2Keyboard::set_all_types(bool breaks, bool repeats) {
 
 void Ps2Keyboard::command(uint8_t byte) {
     switch (byte) {
-        case keyboard::kEcho: answer(keyboard::kEcho); return;
-        case keyboard::kResendLast: answer(last_sent_); return;
+        case keyboard::kEcho:
+            answer(keyboard::kEcho);
+            return;
+        case keyboard::kResendLast:
+            answer(last_sent_);
+            return;
         case keyboard::kIdentify:
             answer(kAcknowledge);
             answer(keyboard::kId1);
@@ -220,7 +225,9 @@ void Ps2Keyboard::command(uint8_t byte) {
             return;
         case keyboard::kSetLeds:
         case keyboard::kScanCodeSet:
-        case keyboard::kSetTypematic: expecting_ = byte; break;
+        case keyboard::kSetTypematic:
+            expecting_ = byte;
+            break;
         case keyboard::kKeyRepeat:
         case keyboard::kKeyMakeBreak:
         case keyboard::kKeyMake:
@@ -235,12 +242,24 @@ void Ps2Keyboard::command(uint8_t byte) {
             set_defaults();
             scanning_ = false;
             break;
-        case keyboard::kDefaults: set_defaults(); break;
-        case keyboard::kAllRepeat: set_all_types(false, true); break;
-        case keyboard::kAllMakeBreak: set_all_types(true, false); break;
-        case keyboard::kAllMake: set_all_types(false, false); break;
-        case keyboard::kAllRepeatMakeBreak: set_all_types(true, true); break;
-        default: answer(kResend); return;
+        case keyboard::kDefaults:
+            set_defaults();
+            break;
+        case keyboard::kAllRepeat:
+            set_all_types(false, true);
+            break;
+        case keyboard::kAllMakeBreak:
+            set_all_types(true, false);
+            break;
+        case keyboard::kAllMake:
+            set_all_types(false, false);
+            break;
+        case keyboard::kAllRepeatMakeBreak:
+            set_all_types(true, true);
+            break;
+        default:
+            answer(kResend);
+            return;
     }
     answer(kAcknowledge);
 }

@@ -226,6 +226,15 @@ TEST_F(Ps2KeyboardTest, OneInterruptAByteAndTimeBetweenThem) {
     EXPECT_EQ(read(), 0x75);
 }
 
+TEST_F(Ps2KeyboardTest, WhoPollsNeedsNoTimer) {
+    key(KEY_UP, true);
+    EXPECT_EQ(read(), 0xe0);
+    EXPECT_EQ(status() & i8042::status::kOutputFull, 0);
+    clock.jump(KeyboardController::kByteNs);  // the clock's thread does not get to run
+    EXPECT_EQ(status() & i8042::status::kOutputFull, 1);
+    EXPECT_EQ(read(), 0x75);
+}
+
 TEST_F(Ps2KeyboardTest, AnswersOfTheControllerGoBeforeAKeyThatWaits) {
     key(KEY_A, true);
     command(0x20);

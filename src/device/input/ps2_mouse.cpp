@@ -84,9 +84,7 @@ bool Ps2Mouse::has_report() const {
     return dx_ != 0 || dy_ != 0 || dz_ != 0 || ((buttons_ ^ reported_buttons_) & known) != 0;
 }
 
-bool Ps2Mouse::has_byte() const {
-    return !answers_.empty() || !packet_.empty() || has_report();
-}
+bool Ps2Mouse::has_byte() const { return !answers_.empty() || !packet_.empty() || has_report(); }
 
 uint8_t Ps2Mouse::take_byte() {
     if (answers_.empty() && packet_.empty()) make_packet();
@@ -186,13 +184,25 @@ void Ps2Mouse::command(uint8_t byte) {
     answers_.clear();
     answer(kAcknowledge);
     switch (byte) {
-        case mouse::kScale1: double_scale_ = false; break;
-        case mouse::kScale2: double_scale_ = true; break;
+        case mouse::kScale1:
+            double_scale_ = false;
+            break;
+        case mouse::kScale2:
+            double_scale_ = true;
+            break;
         case mouse::kSetResolution:
-        case mouse::kSetSampleRate: expecting_ = byte; break;
-        case mouse::kStatus: status(); break;
-        case mouse::kStreamMode: mode_ = Mode::kStream; break;
-        case mouse::kReadData: make_packet(); break;
+        case mouse::kSetSampleRate:
+            expecting_ = byte;
+            break;
+        case mouse::kStatus:
+            status();
+            break;
+        case mouse::kStreamMode:
+            mode_ = Mode::kStream;
+            break;
+        case mouse::kReadData:
+            make_packet();
+            break;
         case mouse::kLeaveWrap:
             if (mode_ == Mode::kWrap) mode_ = before_wrap_;
             break;
@@ -200,11 +210,21 @@ void Ps2Mouse::command(uint8_t byte) {
             before_wrap_ = mode_;
             mode_ = Mode::kWrap;
             break;
-        case mouse::kRemoteMode: mode_ = Mode::kRemote; break;
-        case mouse::kIdentify: answer(id_); break;
-        case mouse::kEnable: reporting_ = true; break;
-        case mouse::kDisable: reporting_ = false; break;
-        case mouse::kDefaults: set_defaults(); break;
+        case mouse::kRemoteMode:
+            mode_ = Mode::kRemote;
+            break;
+        case mouse::kIdentify:
+            answer(id_);
+            break;
+        case mouse::kEnable:
+            reporting_ = true;
+            break;
+        case mouse::kDisable:
+            reporting_ = false;
+            break;
+        case mouse::kDefaults:
+            set_defaults();
+            break;
         case mouse::kReset:
             reset();
             answer(kAcknowledge);

@@ -46,7 +46,7 @@ class Ps2Mouse final : public Ps2Device {
     bool reporting_ = false, double_scale_ = false;
     uint8_t id_ = 0, rate_ = 100, resolution_ = 2;
     std::array<uint8_t, 3> last_rates_{};
-    int dx_ = 0, dy_ = 0, dz_ = 0;  // not yet reported
+    int dx_ = 0, dy_ = 0, dz_ = 0;                // not yet reported
     uint8_t buttons_ = 0, reported_buttons_ = 0;  // one bit for each PointerButton
 };
 

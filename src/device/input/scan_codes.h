@@ -16,7 +16,8 @@ struct ScanCode {
 // By Linux' number of the key (linux/input-event-codes.h).
 ScanCode scan_code(uint16_t key);
 
-// From set 2 to set 1, as the keyboard controller translates a single byte [MS scan codes, appendix].
+// From set 2 to set 1, as the keyboard controller translates a single byte [MS scan codes,
+// appendix].
 uint8_t translate_to_set1(uint8_t set2);
 
 }  // namespace mynah

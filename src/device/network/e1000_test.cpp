@@ -6,7 +6,7 @@
 
 #include "testing/manual_clock.h"
 #include "testing/packet_builder.h"
-#include "testing/pci_card_slot.h"
+#include "testing/pci_slot.h"
 #include "testing/scripted_network_backend.h"
 
 namespace mynah {
@@ -29,10 +29,10 @@ class E1000Test : public ::testing::Test {
         card_->function().config_write(0x04, 2, 7);
     }
     uint32_t read(uint64_t offset) {
-        return static_cast<uint32_t>(slot_.memory_space().read(kRegisters + offset, 4));
+        return static_cast<uint32_t>(slot_.memory_space.read(kRegisters + offset, 4));
     }
     void write(uint64_t offset, uint32_t value) {
-        slot_.memory_space().write(kRegisters + offset, 4, value);
+        slot_.memory_space.write(kRegisters + offset, 4, value);
     }
     void begin() {
         write(kCtrl, kCtrlSlu);
@@ -42,7 +42,7 @@ class E1000Test : public ::testing::Test {
         for (uint64_t i = 0; i < 16; ++i) {
             ReceiveDescriptor descriptor{};
             descriptor.address = kRxData + i * 2048;
-            ASSERT_TRUE(slot_.memory().store(GuestPhys{kRxRing + i * 16}, descriptor));
+            ASSERT_TRUE(slot_.memory->store(GuestPhys{kRxRing + i * 16}, descriptor));
         }
         write(kRdbal, kRxRing);
         write(kRdlen, 256);
@@ -51,13 +51,13 @@ class E1000Test : public ::testing::Test {
         read(kIcr);
     }
     void add(uint64_t index, std::span<const std::byte> frame) {
-        ASSERT_TRUE(slot_.memory().write(GuestPhys{kTxData + index * 2048}, frame));
+        ASSERT_TRUE(slot_.memory->write(GuestPhys{kTxData + index * 2048}, frame));
         const TransmitDescriptor descriptor{
             kTxData + index * 2048, kTxEop | kTxRs | static_cast<uint32_t>(frame.size()), 0};
-        ASSERT_TRUE(slot_.memory().store(GuestPhys{kTxRing + index * 16}, descriptor));
+        ASSERT_TRUE(slot_.memory->store(GuestPhys{kTxRing + index * 16}, descriptor));
     }
 
-    PciCardSlot slot_;
+    PciSlotBoard slot_{1 << 20, 1 << 20};
     ManualClock clock_;
     ScriptedNetworkBackend backend_;
     std::vector<std::byte> rom_ = std::vector<std::byte>(70000, std::byte{0x55});
@@ -85,15 +85,15 @@ TEST_F(E1000Test, SendsAndReceives) {
     const auto sent = backend_.take_sent();
     ASSERT_EQ(sent.size(), 1u);
     EXPECT_EQ(sent[0].bytes, out);
-    EXPECT_TRUE(slot_.intx().level());
+    EXPECT_TRUE(slot_.intx.level());
     EXPECT_NE(read(kIcr) & kCauseTxdw, 0u);
-    EXPECT_FALSE(slot_.intx().level());
+    EXPECT_FALSE(slot_.intx.level());
 
     ASSERT_TRUE(backend_.deliver(in));
-    EXPECT_TRUE(slot_.intx().level());
+    EXPECT_TRUE(slot_.intx.level());
     EXPECT_NE(read(kIcr) & kCauseRxt0, 0u);
     std::vector<std::byte> stored(600);
-    ASSERT_TRUE(slot_.memory().read(GuestPhys{kRxData}, stored));
+    ASSERT_TRUE(slot_.memory->read(GuestPhys{kRxData}, stored));
     EXPECT_EQ(stored, in);
 }
 
@@ -131,31 +131,31 @@ TEST_F(E1000Test, DelaysInterruptsByTheClock) {
     write(kIms, kCauseRxt0);
     write(kRdtr, 100);
     ASSERT_TRUE(backend_.deliver(make_frame(kMac, kPeer, 60)));
-    EXPECT_FALSE(slot_.intx().level());
+    EXPECT_FALSE(slot_.intx.level());
     clock_.advance(100 * 1024);
-    EXPECT_TRUE(slot_.intx().level());
+    EXPECT_TRUE(slot_.intx.level());
 }
 
 TEST_F(E1000Test, FollowsTheLink) {
     begin();
     write(kIms, kCauseLsc);
     backend_.set_link(false);
-    EXPECT_TRUE(slot_.intx().level());
+    EXPECT_TRUE(slot_.intx.level());
     EXPECT_EQ(read(kStatus) & kStatusLu, 0u);
     EXPECT_TRUE(backend_.deliver(make_frame(kMac, kPeer, 60)));
     EXPECT_EQ(read(kRdh), 0u);
 }
 
 TEST_F(E1000Test, HasItsRegistersInPortsToo) {
-    slot_.ports().write(kPorts, 4, kRal);
-    EXPECT_EQ(slot_.ports().read(kPorts, 4), kRal);
-    EXPECT_EQ(slot_.ports().read(kPorts + 4, 4), 0x12005452u);
-    slot_.ports().write(kPorts, 4, kFct);
-    slot_.ports().write(kPorts + 4, 4, 0x8808);
+    slot_.ports.write(kPorts, 4, kRal);
+    EXPECT_EQ(slot_.ports.read(kPorts, 4), kRal);
+    EXPECT_EQ(slot_.ports.read(kPorts + 4, 4), 0x12005452u);
+    slot_.ports.write(kPorts, 4, kFct);
+    slot_.ports.write(kPorts + 4, 4, 0x8808);
     EXPECT_EQ(read(kFct), 0x8808u);
-    slot_.ports().write(kPorts, 4, 0xffffffff);  // beyond them
-    slot_.ports().write(kPorts + 4, 4, 1);
-    EXPECT_EQ(slot_.ports().read(kPorts + 4, 4), 0u);
+    slot_.ports.write(kPorts, 4, 0xffffffff);  // beyond them
+    slot_.ports.write(kPorts + 4, 4, 1);
+    EXPECT_EQ(slot_.ports.read(kPorts + 4, 4), 0u);
 }
 
 TEST_F(E1000Test, TouchesNoMemoryUnlessItMayBeMaster) {
@@ -165,7 +165,7 @@ TEST_F(E1000Test, TouchesNoMemoryUnlessItMayBeMaster) {
     write(kTdt, 1);
     EXPECT_TRUE(backend_.take_sent().empty());
     (void)backend_.deliver(make_frame(kMac, kPeer, 60));
-    EXPECT_EQ(slot_.memory().load<uint8_t>(GuestPhys{kRxRing + 12}).value(), 0);
+    EXPECT_EQ(slot_.memory->load<uint8_t>(GuestPhys{kRxRing + 12}).value(), 0);
 }
 
 TEST_F(E1000Test, LoopsBackInTheTransceiver) {
@@ -176,7 +176,7 @@ TEST_F(E1000Test, LoopsBackInTheTransceiver) {
     write(kTdt, 1);
     EXPECT_TRUE(backend_.take_sent().empty());
     std::vector<std::byte> stored(200);
-    ASSERT_TRUE(slot_.memory().read(GuestPhys{kRxData}, stored));
+    ASSERT_TRUE(slot_.memory->read(GuestPhys{kRxData}, stored));
     EXPECT_EQ(stored, frame);
 }
 
@@ -184,9 +184,9 @@ TEST_F(E1000Test, ResetEndsEverything) {
     begin();
     write(kIms, kCauseRxt0);
     ASSERT_TRUE(backend_.deliver(make_frame(kMac, kPeer, 60)));
-    EXPECT_TRUE(slot_.intx().level());
+    EXPECT_TRUE(slot_.intx.level());
     card_->reset();
-    EXPECT_FALSE(slot_.intx().level());
+    EXPECT_FALSE(slot_.intx.level());
     EXPECT_EQ(card_->function().command(), 0);
     EXPECT_TRUE(backend_.deliver(make_frame(kMac, kPeer, 60)));
     card_.reset();

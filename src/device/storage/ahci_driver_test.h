@@ -17,7 +17,9 @@ class AhciDriver {
     static constexpr uint64_t kAbar = PciSlotBoard::kMemoryBars + 5 * 0x10000;
     static constexpr uint64_t kList = 0x1000, kFis = 0x2000, kTables = 0x10000, kData = 0x100000;
 
-    AhciDriver(PciSlotBoard& board, unsigned port) : board_(board), port_(port) {}
+    // The port's structures lie at the constants above plus `place`.
+    AhciDriver(PciSlotBoard& board, unsigned port, uint64_t place = 0)
+        : board_(board), port_(port), place_(place) {}
 
     struct Buffer {
         uint64_t address;
@@ -40,9 +42,9 @@ class AhciDriver {
     // As drivers do after they found a device [AHCI 10.1.2].
     void start() {
         set_global(ahci::kGhc, ahci::ghc::kAhciEnable | ahci::ghc::kInterruptEnable);
-        set(ahci::kClb, kList);
+        set(ahci::kClb, static_cast<uint32_t>(place_ + kList));
         set(ahci::kClbu, 0);
-        set(ahci::kFb, kFis);
+        set(ahci::kFb, static_cast<uint32_t>(place_ + kFis));
         set(ahci::kFbu, 0);
         set(ahci::kPxCmd, ahci::cmd::kFisEnable);
         set(ahci::kSerr, 0xffffffff);
@@ -54,14 +56,14 @@ class AhciDriver {
 
     // Fills the slot's header and table; the doorbell is the caller's.
     void prepare(unsigned slot, const Request& request, uint8_t control = 0, bool command = true) {
-        const uint64_t table = kTables + slot * 0x1000;
+        const uint64_t table = place_ + kTables + slot * 0x1000;
         ahci::CommandHeader header{};
         header.flags = static_cast<uint16_t>(5 | (request.write ? ahci::header::kWrite : 0) |
                                              (request.packet.empty() ? 0 : ahci::header::kAtapi));
         header.prdtl = static_cast<uint16_t>(request.buffers.size());
         header.prdbc = 0;
         header.table = table;
-        CHECK(board_.memory->store(GuestPhys(kList + slot * sizeof header), header));
+        CHECK(board_.memory->store(GuestPhys(place_ + kList + slot * sizeof header), header));
         const AtaTaskFile& in = request.taskfile;
         const auto byte = [](uint64_t value, unsigned at) {
             return static_cast<uint8_t>(value >> (8 * at));
@@ -107,14 +109,16 @@ class AhciDriver {
     }
 
     uint32_t moved(unsigned slot) {
-        return board_.memory->load<uint32_t>(GuestPhys(kList + slot * 32 + 4)).value();
+        return board_.memory->load<uint32_t>(GuestPhys(place_ + kList + slot * 32 + 4)).value();
     }
     std::vector<uint8_t> bytes(uint64_t address, size_t size) {
         std::vector<uint8_t> result(size);
         CHECK(board_.memory->read(GuestPhys(address), std::as_writable_bytes(std::span(result))));
         return result;
     }
-    std::vector<uint8_t> fis(uint32_t place, size_t size = 20) { return bytes(kFis + place, size); }
+    std::vector<uint8_t> fis(uint32_t place, size_t size = 20) {
+        return bytes(place_ + kFis + place, size);
+    }
 
   private:
     uint32_t read(uint32_t offset) {
@@ -126,6 +130,7 @@ class AhciDriver {
 
     PciSlotBoard& board_;
     const unsigned port_;
+    const uint64_t place_;
 };
 
 }  // namespace mynah::testing

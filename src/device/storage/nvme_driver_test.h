@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -56,9 +57,10 @@ class NvmeDriver {
     // The next completion; tells the controller that it was taken.
     std::optional<nvme::Completion> take(unsigned queue) {
         Queue& at = queues_[queue];
-        const auto entry = board_.memory->load<nvme::Completion>(
-            GuestPhys(cq_base(queue) + at.head * sizeof(nvme::Completion)));
-        if ((entry->status & 1) != at.phase) return std::nullopt;
+        const GuestPhys place(cq_base(queue) + at.head * sizeof(nvme::Completion));
+        const auto last = view_.load_acquire<uint32_t>(place + offsetof(nvme::Completion, cid));
+        if ((*last >> 16 & 1) != at.phase) return std::nullopt;
+        const auto entry = view_.load<nvme::Completion>(place);
         at.head = (at.head + 1) % kDepth;
         if (at.head == 0) at.phase ^= 1;
         set(nvme::kDoorbells + queue * 8 + 4, at.head);
@@ -120,8 +122,9 @@ class NvmeDriver {
     }
 
     PciSlotBoard& board_;
+    const DmaView view_{*board_.memory};
     std::vector<Queue> queues_;
-    uint16_t next_cid_ = 100;
+    std::atomic<uint16_t> next_cid_{100};
 };
 
 }  // namespace mynah::testing

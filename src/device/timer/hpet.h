@@ -35,7 +35,7 @@ class Hpet {
 
   private:
     struct Timer {
-        uint64_t config = 0, comparator = 0, period = 0;
+        uint64_t config = 0, comparator = ~uint64_t{0}, period = 0;
         uint64_t earliest_ns = 0;  // not before: late ticks keep a distance
         bool armed = false;        // one-shot: has not fired since the comparator was written
         bool edge = false;

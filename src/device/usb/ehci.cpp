@@ -283,7 +283,8 @@ void Ehci::run() {
         if (running() && (command_ & kAsyncEnable) != 0) run_async();
         if (moved_) polling_.active(now);
     }
-    polling_.schedule(polled(), now);
+    const uint64_t after = clock_.now_ns();
+    polling_.schedule(polled(), after, after - now);
 }
 
 UsbHostChip::Signals Ehci::take_signals(bool) {

@@ -9,7 +9,8 @@ namespace {
 constexpr unsigned kSerialBusRelease = 0x60, kFrameLength = 0x61, kPortWake = 0x62;
 constexpr uint32_t kUsb1 = 0x10, kUsb2 = 0x20, kFrameLengthDefault = 0x20;
 constexpr uint32_t kAllPortsWake = 0x007f;
-// USB legacy support: the semaphores with which firmware hands the controller over [EHCI 1.0 2.1.7].
+// USB legacy support: the semaphores with which firmware hands the controller over
+// [EHCI 1.0 2.1.7].
 constexpr uint32_t kLegacyCapability = 0x00000001, kLegacySemaphores = 0x01010000;
 // Its counterpart of UHCI functions; the bits that would cause SMIs are kept and cause none.
 constexpr unsigned kUhciLegacy = 0xc0;

@@ -127,8 +127,8 @@ class EhciDriver final : public UsbPipes {
         ++count_;
     }
     void set_alternate(unsigned of, unsigned to) {
-        EXPECT_TRUE(board_.memory->store(GuestPhys(transfer(of) + 4),
-                                         static_cast<uint32_t>(transfer(to))));
+        EXPECT_TRUE(
+            board_.memory->store(GuestPhys(transfer(of) + 4), static_cast<uint32_t>(transfer(to))));
     }
     void add_all(uint32_t pid, uint32_t size) {
         constexpr uint32_t kPiece = 16384;
@@ -182,7 +182,8 @@ class EhciDriver final : public UsbPipes {
         write(kUsbStatus, 0x3f);
         if (!in) return reply;
         reply.data.resize(received);
-        EXPECT_TRUE(board_.memory->read(GuestPhys(at), std::as_writable_bytes(std::span(reply.data))));
+        EXPECT_TRUE(
+            board_.memory->read(GuestPhys(at), std::as_writable_bytes(std::span(reply.data))));
         return reply;
     }
 

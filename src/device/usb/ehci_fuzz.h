@@ -68,7 +68,8 @@ class EhciFuzzBoard : public UsbFuzzBoard {
                 QueueHead head{};
                 head.horizontal = node(feed) | 2;
                 const uint8_t what = feed.take<uint8_t>();
-                head.characteristics = QueueAddress::with(QueueEndpoint::with(0, what / 2 % 3), what & 1);
+                head.characteristics =
+                    QueueAddress::with(QueueEndpoint::with(0, what / 2 % 3), what & 1);
                 head.overlay.next = node(feed);
                 head.overlay.alternate = node(feed);
                 if (what >= 240) head = feed.take<QueueHead>();
@@ -92,7 +93,8 @@ class EhciFuzzBoard : public UsbFuzzBoard {
                     size = pid == kPidOut ? 31 : size;
                     store(kData + what, fuzz_command(feed));
                 }
-                transfer.token = TokenPid::with(TokenBytes::with(kActive | kOnCompletion, size), pid);
+                transfer.token =
+                    TokenPid::with(TokenBytes::with(kActive | kOnCompletion, size), pid);
                 if (what == 255) transfer = feed.take<Transfer>();
                 store(at, transfer);
                 break;
@@ -101,7 +103,8 @@ class EhciFuzzBoard : public UsbFuzzBoard {
                 store(feed.take<uint32_t>(), feed.take<uint64_t>());
                 break;
             case 5:
-                companion_[choice / 8 % 3]->write(feed.take<uint8_t>() % 32, 2, feed.take<uint16_t>());
+                companion_[choice / 8 % 3]->write(feed.take<uint8_t>() % 32, 2,
+                                                  feed.take<uint16_t>());
                 break;
             case 6:
                 board.clock.advance(uint64_t{feed.take<uint8_t>()} * 100'000);

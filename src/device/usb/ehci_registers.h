@@ -24,13 +24,11 @@ inline constexpr uint32_t kUsbCommand = 0x00, kUsbStatus = 0x04, kInterruptEnabl
 inline constexpr uint32_t kRun = 1 << 0, kHostReset = 1 << 1, kPeriodicEnable = 1 << 4,
                           kAsyncEnable = 1 << 5, kAsyncDoorbell = 1 << 6;
 inline constexpr uint32_t kThreshold = 0xff << 16;
-inline constexpr uint32_t kUsbCommandKept =
-    kRun | kPeriodicEnable | kAsyncEnable | kThreshold;
+inline constexpr uint32_t kUsbCommandKept = kRun | kPeriodicEnable | kAsyncEnable | kThreshold;
 // USBSTS [2.3.2].
 inline constexpr uint32_t kInterrupt = 1 << 0, kErrorInterrupt = 1 << 1, kPortChange = 1 << 2,
-                          kFrameRollover = 1 << 3, kSystemError = 1 << 4,
-                          kAsyncAdvance = 1 << 5, kHalted = 1 << 12,
-                          kPeriodicStatus = 1 << 14, kAsyncStatus = 1 << 15;
+                          kFrameRollover = 1 << 3, kSystemError = 1 << 4, kAsyncAdvance = 1 << 5,
+                          kHalted = 1 << 12, kPeriodicStatus = 1 << 14, kAsyncStatus = 1 << 15;
 inline constexpr uint32_t kStatusClearable = 0x3f;
 // PORTSC [2.3.9].
 inline constexpr uint32_t kConnected = 1 << 0, kConnectChange = 1 << 1, kPortEnabled = 1 << 2,

@@ -162,8 +162,7 @@ UsbReply Ehci::transact(const QueueHead& queue, uint32_t length) {
     const uint32_t pid = TokenPid::get(queue.overlay.token);
     if (pid == kPidIn) {
         const UsbReply reply = device->in(endpoint, data);
-        if (reply.status == UsbStatus::kOk &&
-            !copy(queue.overlay, data.first(reply.size), true)) {
+        if (reply.status == UsbStatus::kOk && !copy(queue.overlay, data.first(reply.size), true)) {
             host_error("a buffer");
         }
         return reply;

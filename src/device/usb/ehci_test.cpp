@@ -18,7 +18,8 @@ using namespace ehci;
 
 struct EhciTest : ::testing::Test {
     EhciTest() {
-        for (uint64_t i = 0; i < disk.bytes().size(); ++i) disk.bytes()[i] = std::byte{disk_byte(i)};
+        for (uint64_t i = 0; i < disk.bytes().size(); ++i)
+            disk.bytes()[i] = std::byte{disk_byte(i)};
     }
     ~EhciTest() override {
         adapter.unplug(storage);
@@ -88,8 +89,7 @@ TEST_F(EhciTest, StorageAtHighSpeed) {
     EXPECT_TRUE(bot.read10(0, 1).passed());
     adapter.unplug(storage);
     EXPECT_EQ(driver.in(0x81, 13).status, GuestStatus::kPending);  // nothing is polled any more
-    EXPECT_EQ(driver.port(3) & (kConnected | kPortEnabled | kEnableChange),
-              kEnableChange);
+    EXPECT_EQ(driver.port(3) & (kConnected | kPortEnabled | kEnableChange), kEnableChange);
 }
 
 TEST_F(EhciTest, FullSpeedDevicesGoToTheCompanion) {

@@ -24,7 +24,13 @@ UsbDescription HidDevice::describe(UsbDescription base, size_t report_descriptor
     base.interface_class = usb::kClassHid;
     base.remote_wakeup = true;
     // [HID 1.11 6.2.1], no country.
-    base.class_descriptor = {9, kDescriptorHid, 0x11, 0x01, 0, 1, kDescriptorReport,
+    base.class_descriptor = {9,
+                             kDescriptorHid,
+                             0x11,
+                             0x01,
+                             0,
+                             1,
+                             kDescriptorReport,
                              static_cast<uint8_t>(report_descriptor_size),
                              static_cast<uint8_t>(report_descriptor_size >> 8)};
     // Every 8 ms at low and full speed; 2^(7-1) microframes, which are as long, at the others.
@@ -38,6 +44,11 @@ UsbDescription HidDevice::describe(UsbDescription base, size_t report_descriptor
 bool HidDevice::boot_protocol() const {
     MutexLock lock(mutex_);
     return boot_protocol_;
+}
+
+bool HidDevice::has_driver() const {
+    MutexLock lock(mutex_);
+    return configured();
 }
 
 void HidDevice::do_reset() {

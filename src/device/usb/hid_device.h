@@ -15,10 +15,15 @@ namespace mynah {
 
 // What the human interface devices have in common [HID 1.11]: one interrupt endpoint that hands
 // out reports, class requests, boot and report protocol, the idle rate.
-class HidDevice : public UsbDevice, public HidEventSink {
+class HidDevice : public UsbDevice {
   public:
+    // What a person did. Events of one call happened at once and become one report where they can.
+    // Any thread that holds no lock of a device or controller.
+    virtual void events(std::span<const HidEvent> batch) EXCLUDES(mutex_) = 0;
     // What the host set, for a test to look at.
     bool boot_protocol() const EXCLUDES(mutex_);
+    // A driver has configured it, and so fetches reports.
+    bool has_driver() const EXCLUDES(mutex_);
 
   protected:
     static constexpr uint8_t kEndpoint = 1;

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <span>
 
 namespace mynah {
 
@@ -18,14 +17,6 @@ struct HidEvent {
     Kind kind;
     uint16_t code;
     int32_t value;
-};
-
-// Takes events. Those of one call happened at once and become one report.
-class HidEventSink {
-  public:
-    virtual ~HidEventSink() = default;
-    // Any thread; the caller holds no lock of a device or controller.
-    virtual void events(std::span<const HidEvent> batch) = 0;
 };
 
 // Told which lights of a keyboard are on.

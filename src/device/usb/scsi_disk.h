@@ -28,13 +28,13 @@ class ScsiDisk {
     // What is to be done for a command.
     struct Plan {
         enum class Kind : uint8_t {
-            kGood,     // nothing to move, done
-            kFailed,   // sense data says why
-            kAnswer,   // `answer` goes to the host
-            kAccept,   // `size` bytes of parameters come from the host; accept() takes them
-            kRead,     // `size` bytes at `offset` go to the host
-            kWrite,    // ... come from the host
-            kSync,     // the backend is to flush
+            kGood,    // nothing to move, done
+            kFailed,  // sense data says why
+            kAnswer,  // `answer` goes to the host
+            kAccept,  // `size` bytes of parameters come from the host; accept() takes them
+            kRead,    // `size` bytes at `offset` go to the host
+            kWrite,   // ... come from the host
+            kSync,    // the backend is to flush
         };
         Kind kind = Kind::kGood;
         std::vector<uint8_t> answer;

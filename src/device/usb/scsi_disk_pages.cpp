@@ -58,8 +58,8 @@ std::optional<std::vector<uint8_t>> ScsiDisk::vital_product_data(uint8_t page) c
     std::vector<uint8_t> data{0, page, 0, 0};
     switch (page) {
         case kVpdSupported:
-            data.insert(data.end(), {kVpdSupported, kVpdSerial, kVpdIdentification,
-                                     kVpdBlockLimits, kVpdCharacteristics});
+            data.insert(data.end(), {kVpdSupported, kVpdSerial, kVpdIdentification, kVpdBlockLimits,
+                                     kVpdCharacteristics});
             break;
         case kVpdSerial: {
             const size_t size = std::clamp<size_t>(identity_.serial.size(), 1, 64);

@@ -219,7 +219,8 @@ void Uhci::run() {
         }
         next_frame_ = current;
     }
-    polling_.schedule(running() && any_enabled(), now);
+    const uint64_t after = clock_.now_ns();
+    polling_.schedule(running() && any_enabled(), after, after - now);
 }
 
 UsbHostChip::Signals Uhci::take_signals(bool) {

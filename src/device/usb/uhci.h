@@ -40,7 +40,7 @@ class Uhci final : public UsbHostChip {
 
   private:
     static constexpr uint64_t kFrameNs = 1'000'000;
-    static constexpr unsigned kMaxFrames = 16;      // frames looked at in one call
+    static constexpr unsigned kMaxFrames = 16;  // frames looked at in one call
     static constexpr uint32_t kFrameBytes = 16384;
     static constexpr unsigned kFrameElements = 256;  // descriptors and queue heads in one frame
 
@@ -88,9 +88,9 @@ class Uhci final : public UsbHostChip {
     bool completed_ = false, short_packet_ = false;  // why USBSTS says interrupt
     std::array<Port, kPortCount> ports_;
 
-    uint32_t bytes_left_ = 0;     // of this frame
-    unsigned elements_left_ = 0;  // of this frame
-    bool moved_ = false;          // something moved in this frame
+    uint32_t bytes_left_ = 0;        // of this frame
+    unsigned elements_left_ = 0;     // of this frame
+    bool moved_ = false;             // something moved in this frame
     std::vector<uint32_t> visited_;  // queue heads since something moved
     std::array<std::byte, uhci::kMaxLength> packet_;
 };

@@ -28,7 +28,8 @@ class UhciDriver final : public UsbPipes {
         write(kUsbCommand, kHostReset);
         EXPECT_EQ(read(kUsbCommand), 0);
         EXPECT_EQ(read(kUsbStatus) & kHalted, kHalted);
-        for (unsigned i = 0; i < 1024; ++i) store(frames() + 4 * i, static_cast<uint32_t>(queue()) | kQueue);
+        for (unsigned i = 0; i < 1024; ++i)
+            store(frames() + 4 * i, static_cast<uint32_t>(queue()) | kQueue);
         // The queue leads back to itself, as for bandwidth reclamation.
         store(queue(), static_cast<uint32_t>(queue()) | kQueue);
         store(queue() + 4, kTerminate);
@@ -113,7 +114,8 @@ class UhciDriver final : public UsbPipes {
         const uint64_t place = descriptors() + 16 * count_;
         td.link = kTerminate;
         td.control = ErrorCount::with(kActive | (pid == kPidIn ? kShortDetect : 0), 3);
-        td.token = TokenPid::with(TokenAddress::with(TokenEndpoint::with(0, endpoint_), address_), pid);
+        td.token =
+            TokenPid::with(TokenAddress::with(TokenEndpoint::with(0, endpoint_), address_), pid);
         td.token = TokenLength::with(td.token, (size - 1) & 0x7ff);
         td.buffer = static_cast<uint32_t>(at);
         if (count_ > 0) {
@@ -158,7 +160,8 @@ class UhciDriver final : public UsbPipes {
         write(kUsbStatus, 0x1f);
         if (!in) return reply;
         reply.data.resize(received);
-        EXPECT_TRUE(board_.memory->read(GuestPhys(at), std::as_writable_bytes(std::span(reply.data))));
+        EXPECT_TRUE(
+            board_.memory->read(GuestPhys(at), std::as_writable_bytes(std::span(reply.data))));
         return reply;
     }
     bool over() { return (read(uhci::kUsbStatus) & 0x1f) != 0; }

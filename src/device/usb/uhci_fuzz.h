@@ -27,7 +27,8 @@ class UhciFuzzBoard : public UsbFuzzBoard {
         for (unsigned i = 0; i < 1024; ++i) {
             store(kFrames + 4 * i, (uint32_t{kNodes} + i % 8 * 32) | (i % 3 == 0 ? 0 : kQueue));
         }
-        for (unsigned i = 0; i < 128; ++i) store(kNodes + 16 * i, uint64_t{kTerminate} << 32 | kTerminate);
+        for (unsigned i = 0; i < 128; ++i)
+            store(kNodes + 16 * i, uint64_t{kTerminate} << 32 | kTerminate);
         registers_.write(kFrameListBase, 4, kFrames);
         registers_.write(kPorts, 2, kPortEnabled);
         registers_.write(kPorts + 2, 2, kPortEnabled);
@@ -38,8 +39,7 @@ class UhciFuzzBoard : public UsbFuzzBoard {
         const uint8_t choice = feed.take<uint8_t>();
         if (choice >= 250) return feed.take<uint32_t>();
         return static_cast<uint32_t>(kNodes) + choice % 64 * 32 +
-               (choice >= 200 ? uhci::kTerminate : 0) + (choice & 1) * uhci::kQueue +
-               (choice & 4);
+               (choice >= 200 ? uhci::kTerminate : 0) + (choice & 1) * uhci::kQueue + (choice & 4);
     }
     void step(testing::ByteFeed& feed) {
         using namespace uhci;

@@ -20,8 +20,8 @@ inline constexpr uint16_t kRun = 1 << 0, kHostReset = 1 << 1, kGlobalReset = 1 <
 inline constexpr uint16_t kInterrupt = 1 << 0, kErrorInterrupt = 1 << 1, kResumeDetect = 1 << 2,
                           kSystemError = 1 << 3, kProcessError = 1 << 4, kHalted = 1 << 5;
 // USBINTR [2.1.3].
-inline constexpr uint16_t kEnableError = 1 << 0, kEnableResume = 1 << 1,
-                          kEnableCompletion = 1 << 2, kEnableShort = 1 << 3;
+inline constexpr uint16_t kEnableError = 1 << 0, kEnableResume = 1 << 1, kEnableCompletion = 1 << 2,
+                          kEnableShort = 1 << 3;
 // PORTSC [2.1.7].
 inline constexpr uint16_t kConnected = 1 << 0, kConnectChange = 1 << 1, kPortEnabled = 1 << 2,
                           kEnableChange = 1 << 3, kLineDPlus = 1 << 4, kLineDMinus = 1 << 5,
@@ -43,8 +43,7 @@ struct TransferDescriptor {
 using ActualLength = Field<uint32_t, 10, 0>;
 inline constexpr uint32_t kTimeout = 1 << 18, kNak = 1 << 19, kBabble = 1 << 20,
                           kBufferError = 1 << 21, kStalled = 1 << 22, kActive = 1 << 23,
-                          kOnCompletion = 1 << 24, kIsochronous = 1 << 25,
-                          kShortDetect = 1 << 29;
+                          kOnCompletion = 1 << 24, kIsochronous = 1 << 25, kShortDetect = 1 << 29;
 inline constexpr uint32_t kStatusBits = 0x007e0000;
 using ErrorCount = Field<uint32_t, 28, 27>;
 using TokenPid = Field<uint32_t, 7, 0>;

@@ -135,8 +135,8 @@ UsbReply Uhci::transact(const TransferDescriptor& descriptor, uint32_t length) {
     return device->setup(load_unaligned<usb::Setup>(data.data()));
 }
 
-Uhci::Outcome Uhci::finish(uint32_t address, TransferDescriptor& descriptor,
-                           const UsbReply& reply, uint32_t length, bool in_queue) {
+Uhci::Outcome Uhci::finish(uint32_t address, TransferDescriptor& descriptor, const UsbReply& reply,
+                           uint32_t length, bool in_queue) {
     if (!running()) return Outcome::kHalt;
     uint32_t& control = descriptor.control;
     Outcome outcome = Outcome::kNext;
@@ -148,8 +148,7 @@ Uhci::Outcome Uhci::finish(uint32_t address, TransferDescriptor& descriptor,
             moved_ = true;
             polling_.active(clock_.now_ns());
             bytes_left_ -= std::min(bytes_left_, reply.size + 8);
-            const bool is_short =
-                TokenPid::get(descriptor.token) == kPidIn && reply.size < length;
+            const bool is_short = TokenPid::get(descriptor.token) == kPidIn && reply.size < length;
             if (is_short && (control & kShortDetect) != 0) {
                 short_packet_ = true;
                 status_ |= kInterrupt;

@@ -17,7 +17,8 @@ using namespace uhci;
 
 struct UhciTest : ::testing::Test {
     UhciTest() {
-        for (uint64_t i = 0; i < disk.bytes().size(); ++i) disk.bytes()[i] = std::byte{disk_byte(i)};
+        for (uint64_t i = 0; i < disk.bytes().size(); ++i)
+            disk.bytes()[i] = std::byte{disk_byte(i)};
     }
     ~UhciTest() override {
         adapter.unplug(storage);
@@ -89,7 +90,8 @@ TEST_F(UhciTest, TwoDevicesAndHotplug) {
     EXPECT_EQ(second.in(0x81, 8).data, (Bytes{2, 0, 0, 0, 0, 0, 0, 0}));
     adapter.unplug(keyboard);
     EXPECT_EQ(second.in(0x81, 8).status, GuestStatus::kError);
-    EXPECT_EQ(driver.read(kPorts + 2) & (kConnected | kConnectChange | kPortEnabled), kConnectChange);
+    EXPECT_EQ(driver.read(kPorts + 2) & (kConnected | kConnectChange | kPortEnabled),
+              kConnectChange);
 }
 
 TEST_F(UhciTest, InterruptsWhenEnabled) {

@@ -22,7 +22,9 @@ using namespace xhci_registers;
 class SpaceWindow final : public IoHandler {
   public:
     SpaceWindow(IoSpace& space, uint64_t base) : space_(space), base_(base) {}
-    uint64_t read(uint64_t offset, unsigned size) override { return space_.read(base_ + offset, size); }
+    uint64_t read(uint64_t offset, unsigned size) override {
+        return space_.read(base_ + offset, size);
+    }
     void write(uint64_t offset, unsigned size, uint64_t value) override {
         space_.write(base_ + offset, size, value);
     }

@@ -18,9 +18,7 @@ void put(std::vector<uint8_t>& to, std::initializer_list<uint8_t> bytes) {
     to.insert(to.end(), bytes);
 }
 
-bool knows(const UsbDescription& of, UsbSpeed speed) {
-    return (of.speeds & speed_bit(speed)) != 0;
-}
+bool knows(const UsbDescription& of, UsbSpeed speed) { return (of.speeds & speed_bit(speed)) != 0; }
 
 // bcdUSB. A device that can do more says 2.10 at the speeds of USB 2, so that the host asks for
 // its BOS [USB 3.2 9.6.1].
@@ -70,15 +68,14 @@ std::vector<uint8_t> device_descriptor(const UsbDescription& of, UsbSpeed speed)
     std::vector<uint8_t> to{18, usb::kDescriptorDevice};
     put16(to, usb_release(of, speed));
     // At super speed the packet size is an exponent [USB 3.2 9.6.1].
-    const uint8_t packet = speed == UsbSpeed::kSuper
-                               ? uint8_t{9}
-                               : static_cast<uint8_t>(control_packet_size(speed));
+    const uint8_t packet =
+        speed == UsbSpeed::kSuper ? uint8_t{9} : static_cast<uint8_t>(control_packet_size(speed));
     put(to, {of.device_class, 0, of.device_protocol, packet});
     put16(to, of.vendor);
     put16(to, of.product);
     put16(to, of.release);
-    put(to, {string_index(of.manufacturer, kManufacturerString),
-             string_index(of.name, kNameString), string_index(of.serial, kSerialString), 1});
+    put(to, {string_index(of.manufacturer, kManufacturerString), string_index(of.name, kNameString),
+             string_index(of.serial, kSerialString), 1});
     return to;
 }
 
@@ -101,8 +98,8 @@ std::vector<uint8_t> configuration_descriptor(const UsbDescription& of, UsbSpeed
     if (of.self_powered) attributes |= usb::kConfigurationSelfPowered;
     if (of.remote_wakeup) attributes |= usb::kConfigurationRemoteWakeup;
     const unsigned unit = speed == UsbSpeed::kSuper ? 8 : 2;  // milliamperes
-    std::vector<uint8_t> to{9, type, 0, 0, 1, 1, 0, attributes,
-                            static_cast<uint8_t>(of.milliamperes / unit)};
+    std::vector<uint8_t> to{
+        9, type, 0, 0, 1, 1, 0, attributes, static_cast<uint8_t>(of.milliamperes / unit)};
     put(to, {9, usb::kDescriptorInterface, 0, 0, static_cast<uint8_t>(of.endpoints.size()),
              of.interface_class, of.interface_subclass, of.interface_protocol, 0});
     to.insert(to.end(), of.class_descriptor.begin(), of.class_descriptor.end());
@@ -131,7 +128,7 @@ std::vector<uint8_t> string_descriptor(const UsbDescription& of, uint8_t index) 
 std::vector<uint8_t> binary_object_store(const UsbDescription& of) {
     if (!knows(of, UsbSpeed::kSuper)) return {};
     std::vector<uint8_t> to{5, usb::kDescriptorBos, 0, 0, 2};
-    // Link power management is understood [USB 2.0 LPM ECN 3]; U1 and U2 exit at once.
+    // Link power management is understood [USB 2.0 LPM ECN 3].
     put(to, {7, usb::kDescriptorDeviceCapability, usb::kCapabilityUsb2Extension, 2, 0, 0, 0});
     uint16_t speeds = 0;
     for (unsigned speed = 0; speed < kUsbSpeeds; ++speed) {
@@ -140,7 +137,8 @@ std::vector<uint8_t> binary_object_store(const UsbDescription& of) {
     put(to, {10, usb::kDescriptorDeviceCapability, usb::kCapabilitySuperSpeed, 0});
     put16(to, speeds);
     const auto lowest = static_cast<uint8_t>(__builtin_ctz(speeds));
-    put(to, {lowest, 0, 0, 0});
+    constexpr uint8_t kU1ExitMicroseconds = 10, kU2ExitMicroseconds = 32;
+    put(to, {lowest, kU1ExitMicroseconds, kU2ExitMicroseconds, 0});
     to[2] = static_cast<uint8_t>(to.size());
     return to;
 }

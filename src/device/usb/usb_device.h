@@ -74,7 +74,7 @@ class UsbDevice {
     bool remote_wakeup_enabled() const EXCLUDES(mutex_);
     // Tokens. `endpoint` is the number, 0 to 15. `in` fills at most to.size() bytes.
     UsbReply setup(const usb::Setup& setup) EXCLUDES(mutex_);
-    UsbReply in(uint8_t endpoint, std::span<std::byte> to) EXCLUDES(mutex_);
+    UsbReply in(uint8_t endpoint, std::span<std::byte> to)EXCLUDES(mutex_);
     UsbReply out(uint8_t endpoint, std::span<const std::byte> from) EXCLUDES(mutex_);
     // Whether perform() has something to do. Only one thread at a time calls perform().
     virtual bool has_work() const EXCLUDES(mutex_) { return false; }
@@ -117,8 +117,7 @@ class UsbDevice {
     std::optional<std::vector<uint8_t>> request(const usb::Setup& setup,
                                                 std::span<const uint8_t> data) REQUIRES(mutex_);
     std::optional<std::vector<uint8_t>> device_request(const usb::Setup& setup) REQUIRES(mutex_);
-    std::optional<std::vector<uint8_t>> interface_request(const usb::Setup& setup)
-        REQUIRES(mutex_);
+    std::optional<std::vector<uint8_t>> interface_request(const usb::Setup& setup) REQUIRES(mutex_);
     std::optional<std::vector<uint8_t>> endpoint_request(const usb::Setup& setup) REQUIRES(mutex_);
     bool set_device_feature(uint16_t feature, bool on) REQUIRES(mutex_);
     std::vector<uint8_t> descriptor(const usb::Setup& setup) const REQUIRES(mutex_);

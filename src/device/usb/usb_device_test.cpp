@@ -38,8 +38,7 @@ class DirectPipes final : public UsbPipes, public UsbHost {
     }
     GuestReply in(uint8_t endpoint, uint32_t size) override {
         Bytes data(size);
-        const UsbReply reply =
-            device_.in(endpoint & 15, std::as_writable_bytes(std::span(data)));
+        const UsbReply reply = device_.in(endpoint & 15, std::as_writable_bytes(std::span(data)));
         data.resize(reply.size);
         short_packet = reply.short_packet;
         let_work();
@@ -234,6 +233,26 @@ TEST(UsbTablet, AGuestThatDoesNotListenCostsNoMemory) {
     EXPECT_EQ(last.at(0), 1);  // what was done last
 }
 
+TEST(UsbTablet, IsASinkOfPointerInput) {
+    ManualClock clock;
+    UsbTablet tablet(clock);
+    PointerSink& sink = tablet;
+    sink.move_to(1000, 2000);
+    EXPECT_FALSE(sink.listens());
+    DirectPipes pipes(tablet, UsbSpeed::kFull);
+    pipes.configure();
+    EXPECT_TRUE(sink.listens());
+    EXPECT_TRUE(sink.absolute());
+    EXPECT_EQ(pipes.in(0x81, 7).status, GuestStatus::kPending);  // what was before is not told
+    sink.move_by(5, 5);                                          // not for a tablet
+    EXPECT_EQ(pipes.in(0x81, 7).status, GuestStatus::kPending);
+    sink.button(PointerButton::kMiddle, true);
+    EXPECT_THAT(pipes.in(0x81, 7).data, ElementsAre(4, 0xf4, 1, 0xe8, 3, 0, 0));
+    sink.move_to(65535, 0);
+    sink.wheel(-1, 2);
+    EXPECT_THAT(pipes.in(0x81, 7).data, ElementsAre(4, 0xff, 0x7f, 0, 0, 0xff, 2));
+}
+
 TEST(UsbMouse, BothProtocols) {
     ManualClock clock;
     UsbMouse mouse(clock);
@@ -294,6 +313,8 @@ TEST(UsbKeyboard, KeysModifiersAndLights) {
     EXPECT_THAT(lights.seen, ElementsAre(0x1f));
     EXPECT_EQ(pipes.control({0x21, usb::hid::kSetReport, 0x300, 0, 1}, {1}).status,
               GuestStatus::kStall);
+    EXPECT_EQ(pipes.in(0x81, 8).status, GuestStatus::kPending);
+    key(KEY_4, 1);  // it is down already
     key(KEY_RESERVED, 1);
     key(0x2ff, 1);
     EXPECT_EQ(pipes.in(0x81, 8).status, GuestStatus::kPending);

@@ -36,7 +36,8 @@ class UsbFuzzBoard {
                 const HidEvent events[] = {
                     {HidEvent::Kind(feed.take<uint8_t>() % 3), feed.take<uint16_t>(),
                      feed.take<int32_t>()},
-                    {HidEvent::Kind::kKey, uint16_t(KEY_ESC + feed.take<uint8_t>() % 8), choice & 1},
+                    {HidEvent::Kind::kKey, uint16_t(KEY_ESC + feed.take<uint8_t>() % 8),
+                     choice & 1},
                     {HidEvent::Kind::kAbsolute, ABS_X, feed.take<uint16_t>()}};
                 tablet.events(events);
                 keyboard.events(events);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 namespace mynah {
@@ -39,12 +40,14 @@ class UsbPolling {
     static constexpr uint64_t kBusyForNs = 3'000'000, kAwakeForNs = 100'000'000;
 
     void active(uint64_t now_ns) { last_active_ns_ = now_ns; }
-    void schedule(bool wanted, uint64_t now_ns) {
+    // took_ns: how long the last look took. A guest whose schedules are laborious pays for it: at
+    // most half of the time goes there.
+    void schedule(bool wanted, uint64_t now_ns, uint64_t took_ns = 0) {
         const uint64_t quiet = now_ns - last_active_ns_;
         const uint64_t pause = quiet < kBusyForNs    ? kBusyNs
                                : quiet < kAwakeForNs ? kAwakeNs
                                                      : kIdleNs;
-        next_ns_ = wanted ? now_ns + pause : ~uint64_t{0};
+        next_ns_ = wanted ? now_ns + std::max(pause, took_ns) : ~uint64_t{0};
     }
     void soon(uint64_t now_ns) {
         active(now_ns);

@@ -59,8 +59,8 @@ class UsbPipes {
         return whole;
     }
     GuestReply clear_feature_halt(uint8_t endpoint) {
-        const GuestReply reply = control({usb::kRecipientEndpoint, usb::kClearFeature,
-                                          usb::kFeatureEndpointHalt, endpoint, 0});
+        const GuestReply reply = control(
+            {usb::kRecipientEndpoint, usb::kClearFeature, usb::kFeatureEndpointHalt, endpoint, 0});
         clear_halt(endpoint);
         return reply;
     }
@@ -87,10 +87,10 @@ inline std::vector<GuestEndpoint> endpoints_of(const Bytes& configuration) {
     for (size_t at = 0; at + 2 <= configuration.size() && configuration[at] != 0;
          at += configuration[at]) {
         if (configuration[at + 1] == usb::kDescriptorEndpoint) {
-            found.push_back({configuration[at + 2], configuration[at + 3],
-                             static_cast<uint16_t>(configuration[at + 4] |
-                                                   configuration[at + 5] << 8),
-                             configuration[at + 6], 0});
+            found.push_back(
+                {configuration[at + 2], configuration[at + 3],
+                 static_cast<uint16_t>(configuration[at + 4] | configuration[at + 5] << 8),
+                 configuration[at + 6], 0});
         }
         if (configuration[at + 1] == usb::kDescriptorEndpointCompanion) {
             found.back().burst = configuration[at + 2];
@@ -126,8 +126,8 @@ class BulkOnlyGuest {
         const auto byte = [](uint32_t value, unsigned shift) {
             return static_cast<uint8_t>(value >> shift);
         };
-        return {opcode, 0, byte(block, 24), byte(block, 16), byte(block, 8), byte(block, 0),
-                0, byte(count, 8), byte(count, 0), 0};
+        return {opcode,         0, byte(block, 24), byte(block, 16), byte(block, 8),
+                byte(block, 0), 0, byte(count, 8),  byte(count, 0),  0};
     }
 
   private:

@@ -90,8 +90,8 @@ Result<unsigned> UsbHostAdapter::plug(UsbDevice& device, std::optional<unsigned>
             if (!port) return Error(fmt::format("no free USB port for '{}'", name));
         }
         if (*port >= ports_.size()) {
-            return Error(fmt::format("there is no USB port {}; the last is {}", *port,
-                                     ports_.size() - 1));
+            return Error(
+                fmt::format("there is no USB port {}; the last is {}", *port, ports_.size() - 1));
         }
         if (ports_[*port] != nullptr) {
             return Error(fmt::format("USB port {} has a device in it", *port));

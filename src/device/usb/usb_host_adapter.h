@@ -82,13 +82,13 @@ class UsbHostAdapter final : public UsbHost {
 
     VmClock& clock_;
     Mutex mutex_;
-    std::vector<std::unique_ptr<Member>> members_;           // constant while the machine runs
-    std::vector<UsbDevice*> ports_ GUARDED_BY(mutex_);       // of the first chip
-    bool performing_ GUARDED_BY(mutex_) = false;             // somebody is inside perform()
-    UsbDevice* busy_ GUARDED_BY(mutex_) = nullptr;           // the device that is being let work
-    bool work_left_ GUARDED_BY(mutex_) = false;              // perform() gave up after kMaxRounds
-    size_t turn_ GUARDED_BY(mutex_) = 0;                     // the port to ask next for work
-    std::condition_variable_any free_;                       // busy_ changed
+    std::vector<std::unique_ptr<Member>> members_;      // constant while the machine runs
+    std::vector<UsbDevice*> ports_ GUARDED_BY(mutex_);  // of the first chip
+    bool performing_ GUARDED_BY(mutex_) = false;        // somebody is inside perform()
+    UsbDevice* busy_ GUARDED_BY(mutex_) = nullptr;      // the device that is being let work
+    bool work_left_ GUARDED_BY(mutex_) = false;         // perform() gave up after kMaxRounds
+    size_t turn_ GUARDED_BY(mutex_) = 0;                // the port to ask next for work
+    std::condition_variable_any free_;                  // busy_ changed
     uint64_t armed_ns_ GUARDED_BY(mutex_) = ~uint64_t{0};
     std::unique_ptr<VmTimer> timer_;  // last: its callback uses everything above
 };

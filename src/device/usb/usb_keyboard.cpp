@@ -15,17 +15,70 @@ constexpr uint8_t kLights = 0x1f;
 
 std::vector<uint8_t> keyboard_reports() {
     return {
-        0x05, 0x01, 0x09, 0x06, 0xa1, 0x01,              // generic desktop, keyboard, application
-        0x05, 0x07, 0x19, 0xe0, 0x29, 0xe7,              // keyboard page: the modifiers
-        0x15, 0x00, 0x25, 0x01, 0x75, 0x01, 0x95, 0x08,  // eight of one bit
-        0x81, 0x02,                                      // input: data, variable, absolute
-        0x95, 0x01, 0x75, 0x08, 0x81, 0x01,              // a reserved byte
-        0x95, 0x05, 0x75, 0x01, 0x05, 0x08,              // LED page:
-        0x19, 0x01, 0x29, 0x05, 0x91, 0x02,              // five lights, output
-        0x95, 0x01, 0x75, 0x03, 0x91, 0x01,              // padding
-        0x95, 0x06, 0x75, 0x08, 0x15, 0x00,              // six keys,
-        0x26, kHighestUsage, 0x00, 0x05, 0x07, 0x19, 0x00, 0x29, kHighestUsage,
-        0x81, 0x00,                                      // input: data, array
+        0x05,
+        0x01,
+        0x09,
+        0x06,
+        0xa1,
+        0x01,  // generic desktop, keyboard,
+               // application
+        0x05,
+        0x07,
+        0x19,
+        0xe0,
+        0x29,
+        0xe7,  // keyboard page: the modifiers
+        0x15,
+        0x00,
+        0x25,
+        0x01,
+        0x75,
+        0x01,
+        0x95,
+        0x08,  // eight of one bit
+        0x81,
+        0x02,  // input: data, variable, absolute
+        0x95,
+        0x01,
+        0x75,
+        0x08,
+        0x81,
+        0x01,  // a reserved byte
+        0x95,
+        0x05,
+        0x75,
+        0x01,
+        0x05,
+        0x08,  // LED page:
+        0x19,
+        0x01,
+        0x29,
+        0x05,
+        0x91,
+        0x02,  // five lights, output
+        0x95,
+        0x01,
+        0x75,
+        0x03,
+        0x91,
+        0x01,  // padding
+        0x95,
+        0x06,
+        0x75,
+        0x08,
+        0x15,
+        0x00,  // six keys,
+        0x26,
+        kHighestUsage,
+        0x00,
+        0x05,
+        0x07,
+        0x19,
+        0x00,
+        0x29,
+        kHighestUsage,
+        0x81,
+        0x00,  // input: data, array
         0xc0,
     };
 }
@@ -46,6 +99,11 @@ UsbDescription keyboard_description() {
 UsbKeyboard::UsbKeyboard(VmClock& clock, KeyboardLights* lights)
     : HidDevice(clock, keyboard_description(), keyboard_reports(), 8), lights_(lights) {}
 
+void UsbKeyboard::key(uint16_t code, bool pressed) {
+    const HidEvent event{HidEvent::Kind::kKey, code, pressed ? 1 : 0};
+    events({&event, 1});
+}
+
 void UsbKeyboard::events(std::span<const HidEvent> batch) {
     bool changed = false;
     {
@@ -53,7 +111,8 @@ void UsbKeyboard::events(std::span<const HidEvent> batch) {
         for (const HidEvent& event : batch) {
             if (event.kind != HidEvent::Kind::kKey) continue;
             const uint8_t usage = keyboard_usage(event.code);
-            if (usage == 0) continue;
+            if (usage == 0 || down_[usage] == (event.value != 0)) continue;
+            down_[usage] = event.value != 0;
             // What nobody fetches is not told change by change, but what is down stays right.
             if (queue_.size() >= kMaxQueued) take_change();
             queue_.push_back({usage, event.value != 0});

@@ -1,24 +1,27 @@
 #pragma once
 
 #include <array>
-#include <atomic>
+#include <bitset>
 #include <cstdint>
 #include <deque>
 #include <optional>
 #include <span>
 #include <vector>
 
+#include "backend/display/input_sink.h"
 #include "device/usb/hid_device.h"
 
 namespace mynah {
 
 // A keyboard that speaks the boot protocol's report in both protocols [HID 1.11 B.1]: modifiers,
 // six keys, five lights.
-class UsbKeyboard final : public HidDevice {
+class UsbKeyboard final : public HidDevice, public KeySink {
   public:
     // lights: told outside of all locks; may be null.
     UsbKeyboard(VmClock& clock, KeyboardLights* lights);
 
+    void key(uint16_t code, bool pressed) EXCLUDES(mutex_) override;
+    bool listens() const EXCLUDES(mutex_) override { return has_driver(); }
     void events(std::span<const HidEvent> batch) EXCLUDES(mutex_) override;
     bool has_work() const EXCLUDES(mutex_) override;
     void perform() EXCLUDES(mutex_) override;
@@ -44,6 +47,7 @@ class UsbKeyboard final : public HidDevice {
     std::deque<Change> queue_ GUARDED_BY(mutex_);  // not yet told
     uint8_t modifiers_ GUARDED_BY(mutex_) = 0;
     std::vector<uint8_t> pressed_ GUARDED_BY(mutex_);  // usages, in the order they went down
+    std::bitset<256> down_ GUARDED_BY(mutex_);         // usages, told or not
     uint8_t lit_ GUARDED_BY(mutex_) = 0;
     bool tell_lights_ GUARDED_BY(mutex_) = false;
 };

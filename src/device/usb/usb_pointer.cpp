@@ -11,40 +11,90 @@ namespace mynah {
 namespace {
 
 // Buttons 1 to 5 and three bits of padding, common to both report descriptors [HID 1.11 6.2.2].
-#define MYNAH_HID_BUTTONS                                                            \
-    0x05, 0x09, 0x19, 0x01, 0x29, 0x05, /* usage page buttons, usages 1 to 5 */      \
-        0x15, 0x00, 0x25, 0x01,         /* logical 0 to 1 */                         \
-        0x95, 0x05, 0x75, 0x01,         /* five of one bit */                        \
-        0x81, 0x02,                     /* input: data, variable, absolute */        \
+#define MYNAH_HID_BUTTONS                                                          \
+    0x05, 0x09, 0x19, 0x01, 0x29, 0x05,    /* usage page buttons, usages 1 to 5 */ \
+        0x15, 0x00, 0x25, 0x01,            /* logical 0 to 1 */                    \
+        0x95, 0x05, 0x75, 0x01,            /* five of one bit */                   \
+        0x81, 0x02,                        /* input: data, variable, absolute */   \
         0x95, 0x01, 0x75, 0x03, 0x81, 0x01 /* padding: constant */
 // Wheel and horizontal wheel (consumer page, AC pan), relative.
-#define MYNAH_HID_WHEELS                                                             \
-    0x05, 0x01, 0x09, 0x38, 0x15, 0x81, 0x25, 0x7f, 0x35, 0x00, 0x45, 0x00, 0x75,    \
-        0x08, 0x95, 0x01, 0x81, 0x06, 0x05, 0x0c, 0x0a, 0x38, 0x02, 0x81, 0x06
+#define MYNAH_HID_WHEELS                                                                      \
+    0x05, 0x01, 0x09, 0x38, 0x15, 0x81, 0x25, 0x7f, 0x35, 0x00, 0x45, 0x00, 0x75, 0x08, 0x95, \
+        0x01, 0x81, 0x06, 0x05, 0x0c, 0x0a, 0x38, 0x02, 0x81, 0x06
 
 std::vector<uint8_t> mouse_reports() {
     return {
-        0x05, 0x01, 0x09, 0x02, 0xa1, 0x01,  // generic desktop, mouse, application
-        0x09, 0x01, 0xa1, 0x00,              // pointer, physical
+        0x05,
+        0x01,
+        0x09,
+        0x02,
+        0xa1,
+        0x01,  // generic desktop, mouse, application
+        0x09,
+        0x01,
+        0xa1,
+        0x00,  // pointer, physical
         MYNAH_HID_BUTTONS,
-        0x05, 0x01, 0x09, 0x30, 0x09, 0x31,              // X, Y
-        0x15, 0x81, 0x25, 0x7f, 0x75, 0x08, 0x95, 0x02,  // -127 to 127, two bytes
-        0x81, 0x06,                                      // input: data, variable, relative
+        0x05,
+        0x01,
+        0x09,
+        0x30,
+        0x09,
+        0x31,  // X, Y
+        0x15,
+        0x81,
+        0x25,
+        0x7f,
+        0x75,
+        0x08,
+        0x95,
+        0x02,  // -127 to 127, two bytes
+        0x81,
+        0x06,  // input: data, variable, relative
         MYNAH_HID_WHEELS,
-        0xc0, 0xc0,
+        0xc0,
+        0xc0,
     };
 }
 
 std::vector<uint8_t> tablet_reports() {
     return {
-        0x05, 0x01, 0x09, 0x02, 0xa1, 0x01,  // generic desktop, mouse, application
-        0x09, 0x01, 0xa1, 0x00,              // pointer, physical
+        0x05,
+        0x01,
+        0x09,
+        0x02,
+        0xa1,
+        0x01,  // generic desktop, mouse, application
+        0x09,
+        0x01,
+        0xa1,
+        0x00,  // pointer, physical
         MYNAH_HID_BUTTONS,
-        0x05, 0x01, 0x09, 0x30, 0x09, 0x31,                          // X, Y
-        0x15, 0x00, 0x26, 0xff, 0x7f, 0x35, 0x00, 0x46, 0xff, 0x7f,  // 0 to 7fffh
-        0x75, 0x10, 0x95, 0x02, 0x81, 0x02,                          // two words, absolute
+        0x05,
+        0x01,
+        0x09,
+        0x30,
+        0x09,
+        0x31,  // X, Y
+        0x15,
+        0x00,
+        0x26,
+        0xff,
+        0x7f,
+        0x35,
+        0x00,
+        0x46,
+        0xff,
+        0x7f,  // 0 to 7fffh
+        0x75,
+        0x10,
+        0x95,
+        0x02,
+        0x81,
+        0x02,  // two words, absolute
         MYNAH_HID_WHEELS,
-        0xc0, 0xc0,
+        0xc0,
+        0xc0,
     };
 }
 
@@ -84,8 +134,8 @@ bool UsbPointer::apply(const HidEvent& event, State& to) const {
             for (unsigned i = 0; i < kButtons.size(); ++i) {
                 if (kButtons[i] != event.code) continue;
                 const auto bit = static_cast<uint8_t>(1u << i);
-                to.buttons = static_cast<uint8_t>(event.value != 0 ? to.buttons | bit
-                                                                   : to.buttons & ~bit);
+                to.buttons =
+                    static_cast<uint8_t>(event.value != 0 ? to.buttons | bit : to.buttons & ~bit);
                 return true;
             }
             return false;
@@ -106,6 +156,34 @@ bool UsbPointer::apply(const HidEvent& event, State& to) const {
     return false;
 }
 
+void UsbPointer::move_to(uint16_t x, uint16_t y) {
+    // Half of the sinks' range.
+    const HidEvent place[] = {{HidEvent::Kind::kAbsolute, ABS_X, x / 2},
+                              {HidEvent::Kind::kAbsolute, ABS_Y, y / 2}};
+    events(place);
+}
+
+void UsbPointer::move_by(int dx, int dy) {
+    const HidEvent movement[] = {{HidEvent::Kind::kRelative, REL_X, dx},
+                                 {HidEvent::Kind::kRelative, REL_Y, dy}};
+    events(movement);
+}
+
+void UsbPointer::button(PointerButton button, bool pressed) {
+    // In the order of PointerButton.
+    static constexpr std::array<uint16_t, kPointerButtons> kCodes{BTN_LEFT, BTN_MIDDLE, BTN_RIGHT,
+                                                                  BTN_SIDE, BTN_EXTRA};
+    const HidEvent event{HidEvent::Kind::kKey, kCodes.at(static_cast<size_t>(button)),
+                         pressed ? 1 : 0};
+    events({&event, 1});
+}
+
+void UsbPointer::wheel(int vertical, int horizontal) {
+    const HidEvent turn[] = {{HidEvent::Kind::kRelative, REL_WHEEL, vertical},
+                             {HidEvent::Kind::kRelative, REL_HWHEEL, horizontal}};
+    events(turn);
+}
+
 void UsbPointer::events(std::span<const HidEvent> batch) {
     {
         MutexLock lock(mutex_);
@@ -113,8 +191,12 @@ void UsbPointer::events(std::span<const HidEvent> batch) {
         bool changed = false;
         for (const HidEvent& event : batch) changed |= apply(event, next);
         if (!changed) return;
-        const bool merges =
-            !queue_.empty() && (queue_.back().buttons == next.buttons || queue_.size() >= kMaxQueued);
+        if (!configured()) {  // nobody to tell; where it is, and what is down, is kept
+            keep(next);
+            return;
+        }
+        const bool merges = !queue_.empty() &&
+                            (queue_.back().buttons == next.buttons || queue_.size() >= kMaxQueued);
         if (!merges) {
             queue_.push_back(next);
         } else {
@@ -125,11 +207,16 @@ void UsbPointer::events(std::span<const HidEvent> batch) {
             newest.wheel = add(newest.wheel, next.wheel);
             newest.pan = add(newest.pan, next.pan);
         }
-        last_ = next;
-        last_.wheel = last_.pan = 0;
-        if (!absolute()) last_.x = last_.y = 0;
+        keep(next);
     }
     wake();
+}
+
+// The state that later events change: what moved is told once.
+void UsbPointer::keep(const State& state) {
+    last_ = state;
+    last_.wheel = last_.pan = 0;
+    if (!absolute()) last_.x = last_.y = 0;
 }
 
 std::vector<uint8_t> UsbPointer::current_report() const { return report(last_); }

@@ -6,25 +6,30 @@
 #include <span>
 #include <vector>
 
+#include "backend/display/input_sink.h"
 #include "device/usb/hid_device.h"
 
 namespace mynah {
 
 // What mouse and tablet have in common: five buttons, and reports that say where the pointer went.
 // Reports that the guest has not fetched are merged as long as no button changed between them.
-class UsbPointer : public HidDevice {
+class UsbPointer : public HidDevice, public PointerSink {
   public:
+    void move_to(uint16_t x, uint16_t y) EXCLUDES(mutex_) override;
+    void move_by(int dx, int dy) EXCLUDES(mutex_) override;
+    void button(PointerButton button, bool pressed) EXCLUDES(mutex_) override;
+    void wheel(int vertical, int horizontal) EXCLUDES(mutex_) override;
+    bool listens() const EXCLUDES(mutex_) override { return has_driver(); }
     void events(std::span<const HidEvent> batch) EXCLUDES(mutex_) override;
 
   protected:
     using HidDevice::HidDevice;
 
     struct State {
-        uint8_t buttons = 0;        // bits: left, right, middle, side, extra
-        int32_t x = 0, y = 0;       // absolute, or what is left to tell
+        uint8_t buttons = 0;         // bits: left, right, middle, side, extra
+        int32_t x = 0, y = 0;        // absolute, or what is left to tell
         int32_t wheel = 0, pan = 0;  // what is left to tell
     };
-    virtual bool absolute() const = 0;
     virtual std::vector<uint8_t> report(const State& state) const REQUIRES(mutex_) = 0;
     // Takes what fits into a report off the state; true if something is left for the next.
     virtual bool take_report(State& state) const REQUIRES(mutex_) = 0;
@@ -35,6 +40,7 @@ class UsbPointer : public HidDevice {
 
   private:
     bool apply(const HidEvent& event, State& to) const;
+    void keep(const State& state) REQUIRES(mutex_);
 
     std::deque<State> queue_ GUARDED_BY(mutex_);  // not yet fetched, oldest first
     State last_ GUARDED_BY(mutex_);               // the newest state, told or not
@@ -45,8 +51,9 @@ class UsbMouse final : public UsbPointer {
   public:
     explicit UsbMouse(VmClock& clock);
 
-  protected:
     bool absolute() const override { return false; }
+
+  protected:
     std::vector<uint8_t> report(const State& state) const REQUIRES(mutex_) override;
     bool take_report(State& state) const REQUIRES(mutex_) override;
 };
@@ -57,8 +64,9 @@ class UsbTablet final : public UsbPointer {
   public:
     explicit UsbTablet(VmClock& clock);
 
-  protected:
     bool absolute() const override { return true; }
+
+  protected:
     std::vector<uint8_t> report(const State& state) const REQUIRES(mutex_) override;
     bool take_report(State& state) const REQUIRES(mutex_) override;
 };

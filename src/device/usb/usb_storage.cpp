@@ -18,8 +18,8 @@ UsbDescription UsbStorage::describe(const ScsiDisk::Identity& identity) {
     storage.interface_class = usb::kClassMassStorage;
     storage.interface_subclass = kSubclassScsi;
     storage.interface_protocol = kProtocolBulkOnly;
-    storage.speeds = speed_bit(UsbSpeed::kFull) | speed_bit(UsbSpeed::kHigh) |
-                     speed_bit(UsbSpeed::kSuper);
+    storage.speeds =
+        speed_bit(UsbSpeed::kFull) | speed_bit(UsbSpeed::kHigh) | speed_bit(UsbSpeed::kSuper);
     for (uint8_t address : {kIn, kOut}) {
         UsbEndpointDescription endpoint{address, UsbEndpointType::kBulk, {8, 64, 512, 1024}, {}};
         endpoint.burst = 15;

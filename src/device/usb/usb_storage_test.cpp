@@ -18,7 +18,8 @@ using ::testing::ElementsAre;
 // A host that lets the device work between tokens, at high speed.
 struct StorageTest : ::testing::Test, UsbPipes, UsbHost {
     explicit StorageTest(BlockGeometry geometry = {.size = 1 << 20}) : disk(geometry) {
-        for (uint64_t i = 0; i < disk.bytes().size(); ++i) disk.bytes()[i] = std::byte{disk_byte(i)};
+        for (uint64_t i = 0; i < disk.bytes().size(); ++i)
+            disk.bytes()[i] = std::byte{disk_byte(i)};
         storage.plug(*this);
         storage.connect(UsbSpeed::kHigh);
         configure();
@@ -116,7 +117,8 @@ TEST_F(StorageTest, InquiryAndPages) {
 TEST_F(StorageTest, CapacityInAllForms) {
     EXPECT_THAT(bot.command_in({0x25, 0, 0, 0, 0, 0, 0, 0, 0, 0}, 8).data,
                 ElementsAre(0, 0, 7, 0xff, 0, 0, 2, 0));
-    const auto sixteen = bot.command_in({0x9e, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 32, 0, 0}, 32);
+    const auto sixteen =
+        bot.command_in({0x9e, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 32, 0, 0}, 32);
     EXPECT_EQ(sixteen.data[7], 0xff);
     EXPECT_EQ(bot.command_in({0x9e, 0x11, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 32, 0, 0}, 32).status,
               kStatusFailed);
@@ -147,7 +149,8 @@ TEST_F(StorageTest, ReadsAndWritesInAllForms) {
     check({0xa8, 0, 0, 0, 0, 6, 0, 0, 1, 0x2c, 0, 0}, 6 * 512, 300 * 512);
     check({0x88, 0, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 1, 0, 0}, 9 * 512, 512);
     const Bytes fresh(300 * 512, 0x5a);
-    EXPECT_TRUE(bot.command_out({0x8a, 8, 0, 0, 0, 0, 0, 0, 0, 50, 0, 0, 1, 0x2c, 0, 0}, fresh).passed());
+    EXPECT_TRUE(
+        bot.command_out({0x8a, 8, 0, 0, 0, 0, 0, 0, 0, 50, 0, 0, 1, 0x2c, 0, 0}, fresh).passed());
     EXPECT_EQ(disk.bytes()[50 * 512], std::byte{0x5a});
     EXPECT_EQ(disk.bytes()[350 * 512 - 1], std::byte{0x5a});
     EXPECT_EQ(disk.bytes()[350 * 512], std::byte{disk_byte(350 * 512)});
@@ -157,8 +160,13 @@ TEST_F(StorageTest, ReadsAndWritesInAllForms) {
     EXPECT_TRUE(bot.command_in(BulkOnlyGuest::ten(0x2f, 2000, 48), 0).passed());
     EXPECT_EQ(bot.command_in(BulkOnlyGuest::ten(0x2f, 2000, 49), 0).status, kStatusFailed);
     // Ranges that overflow.
-    EXPECT_EQ(bot.command_in({0x88, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 2, 0, 0}, 1024).status, kStatusFailed);
-    EXPECT_EQ(bot.command_in({0xa8, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0}, 512).status, kStatusFailed);
+    EXPECT_EQ(
+        bot.command_in({0x88, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 2, 0, 0},
+                       1024)
+            .status,
+        kStatusFailed);
+    EXPECT_EQ(bot.command_in({0xa8, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0}, 512).status,
+              kStatusFailed);
 }
 
 // The thirteen cases [BOT 6.7]: what the host expects against what the command moves.
@@ -184,13 +192,15 @@ TEST_F(StorageTest, HostAndDeviceDisagree) {
     result = bot.command_out({0, 0, 0, 0, 0, 0}, Bytes(512));
     EXPECT_TRUE(result.passed());
     EXPECT_EQ(result.residue, 512u);
-    EXPECT_EQ(bot.command_out(BulkOnlyGuest::ten(0x28, 3, 1), Bytes(512)).status, kStatusPhaseError);
+    EXPECT_EQ(bot.command_out(BulkOnlyGuest::ten(0x28, 3, 1), Bytes(512)).status,
+              kStatusPhaseError);
     result = bot.command_out(BulkOnlyGuest::ten(0x2a, 3, 1), Bytes(1024, 9));
     EXPECT_TRUE(result.passed());
     EXPECT_EQ(result.residue, 512u);
     EXPECT_EQ(disk.bytes()[3 * 512 + 511], std::byte{9});
     EXPECT_EQ(disk.bytes()[4 * 512], std::byte{disk_byte(4 * 512)});
-    EXPECT_EQ(bot.command_out(BulkOnlyGuest::ten(0x2a, 3, 2), Bytes(512)).status, kStatusPhaseError);
+    EXPECT_EQ(bot.command_out(BulkOnlyGuest::ten(0x2a, 3, 2), Bytes(512)).status,
+              kStatusPhaseError);
     EXPECT_TRUE(bot.read10(9, 1).passed());
 }
 

@@ -10,8 +10,7 @@ namespace mynah {
 using namespace xhci_registers;
 using namespace usb::xhci;
 
-Xhci::Xhci(const DmaView& dma, const VmClock& clock)
-    : dma_(dma), clock_(clock), bounce_(kBounce) {
+Xhci::Xhci(const DmaView& dma, const VmClock& clock) : dma_(dma), clock_(clock), bounce_(kBounce) {
     reset();
 }
 
@@ -81,8 +80,14 @@ uint32_t Xhci::read_capability(uint32_t offset) const {
 uint32_t Xhci::read_extended(uint32_t offset) const {
     constexpr uint32_t kName = 0x20425355;  // "USB "
     constexpr std::array<uint32_t, 8> kWords{
-        2u | 4u << 8 | 2u << 24, kName, 1u | kUsb2Ports << 8, 0,
-        2u | 0u << 8 | 3u << 24, kName, (1u + kUsb2Ports) | kUsb3Ports << 8, 0,
+        2u | 4u << 8 | 2u << 24,
+        kName,
+        1u | kUsb2Ports << 8,
+        0,
+        2u | 0u << 8 | 3u << 24,
+        kName,
+        (1u + kUsb2Ports) | kUsb3Ports << 8,
+        0,
     };
     return offset / 4 < kWords.size() ? kWords[offset / 4] : 0;
 }

@@ -55,10 +55,10 @@ class Xhci final : public UsbHostChip {
     Signals take_signals(bool msi) override;
 
   private:
-    static constexpr unsigned kBudget = 512;            // TRBs, or 64 KiB of data each
-    static constexpr uint64_t kPauseNs = 100'000;       // before a guest that keeps us busy gets more
+    static constexpr unsigned kBudget = 512;       // TRBs, or 64 KiB of data each
+    static constexpr uint64_t kPauseNs = 100'000;  // before a guest that keeps us busy gets more
     static constexpr size_t kMaxTdTrbs = 512;
-    static constexpr uint32_t kBounce = 64 * 1024;      // bytes moved at once
+    static constexpr uint32_t kBounce = 64 * 1024;  // bytes moved at once
 
     struct Port {
         UsbDevice* device = nullptr;
@@ -74,8 +74,8 @@ class Xhci final : public UsbHostChip {
     struct Endpoint {
         uint32_t kind = 0;  // 0: there is none
         uint32_t state = 0;
-        XhciRing ring;   // at the first TRB of the TD
-        XhciRing after;  // behind the TD
+        XhciRing ring;         // at the first TRB of the TD
+        XhciRing after;        // behind the TD
         std::vector<Part> td;  // empty: none was fetched
         uint32_t td_size = 0;  // bytes
         uint32_t done = 0;     // bytes that were moved
@@ -184,7 +184,7 @@ class Xhci final : public UsbHostChip {
     std::array<XhciInterrupter, kInterrupterCount> interrupters_;
     std::array<std::unique_ptr<Slot>, kSlots + 1> slots_;  // by number, from 1; null: not enabled
 
-    unsigned budget_ = 0;            // left in this call
+    unsigned budget_ = 0;             // left in this call
     bool commands_deferred_ = false;  // run() is to go on
     bool endpoints_deferred_ = false;
     uint64_t next_run_ns_ = ~uint64_t{0};

@@ -80,8 +80,7 @@ Code Xhci::execute(const Trb& command, unsigned& number) {
             slots_[number].reset();
             return kSuccess;
         case kAddressDevice:
-            return address_device(*slot, number, input,
-                                  (command.control & kBlockSetAddress) != 0);
+            return address_device(*slot, number, input, (command.control & kBlockSetAddress) != 0);
         case kConfigureEndpoint:
             return configure_endpoints(*slot, input, (command.control & kDeconfigure) != 0);
         case kEvaluateContext:
@@ -234,10 +233,8 @@ Code Xhci::evaluate_context(Slot& slot, uint64_t input) {
         const auto from = load_context(input + kInputSlot * kContextSize);
         auto to = load_context(slot.context);
         if (!from || !to) return kParameterError;
-        to->words[1] =
-            SlotExitLatency::with(to->words[1], SlotExitLatency::get(from->words[1]));
-        to->words[2] =
-            SlotInterrupter::with(to->words[2], SlotInterrupter::get(from->words[2]));
+        to->words[1] = SlotExitLatency::with(to->words[1], SlotExitLatency::get(from->words[1]));
+        to->words[2] = SlotInterrupter::with(to->words[2], SlotInterrupter::get(from->words[2]));
         if (!store_context(slot.context, *to)) return kParameterError;
     }
     if ((add & kAddEndpoint0) != 0) {

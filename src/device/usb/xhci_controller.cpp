@@ -9,8 +9,8 @@ namespace {
 constexpr unsigned kSerialBusRelease = 0x60, kFrameLength = 0x61;
 constexpr uint32_t kUsb3 = 0x30, kFrameLengthDefault = 0x20;
 
-constexpr PciIdentity kIdentity{.vendor = 0x8086, .device = 0x1e31, .class_code = 0x0c0330,
-                                .revision = 4};
+constexpr PciIdentity kIdentity{
+    .vendor = 0x8086, .device = 0x1e31, .class_code = 0x0c0330, .revision = 4};
 
 }  // namespace
 

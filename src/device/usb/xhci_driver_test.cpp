@@ -28,8 +28,8 @@ uint64_t XhciDriver::put(Ring& ring, Trb trb) {
     if (++ring.at == Ring::kSize - 1) {
         Trb link{};
         link.parameter = ring.base;
-        link.control = TrbType::with(kToggleCycle | (ring.cycle ? kCycle : 0), kLink) |
-                       (trb.control & kChain);
+        link.control =
+            TrbType::with(kToggleCycle | (ring.cycle ? kCycle : 0), kLink) | (trb.control & kChain);
         EXPECT_TRUE(memory_.store(GuestPhys(ring.base + ring.at * sizeof(Trb)), link));
         ring.at = 0;
         ring.cycle = !ring.cycle;
@@ -159,10 +159,47 @@ uint8_t XhciDriver::configure_endpoints(uint8_t slot,
         endpoint.words[1] =
             EndpointPacketSize::with(EndpointKind::with(6, wanted.kind), wanted.packet);
         endpoint.words[2] = static_cast<uint32_t>(ring.base | kDequeueCycle);
-        EXPECT_TRUE(
-            memory_.store(GuestPhys(input + (wanted.index + 1) * kContextSize), endpoint));
+        EXPECT_TRUE(memory_.store(GuestPhys(input + (wanted.index + 1) * kContextSize), endpoint));
     }
     return command(kConfigureEndpoint, input, slot).code;
+}
+
+void XhciDriver::try_address(uint8_t slot, unsigned port) {
+    if (!outputs_.contains(slot)) outputs_[slot] = take(32 * kContextSize);
+    EXPECT_TRUE(memory_.store(GuestPhys(context_array_ + 8 * slot), outputs_[slot]));
+    if (scratch_input_ == 0) scratch_input_ = input_context(0, 0);
+    const uint64_t input = scratch_input_;
+    EXPECT_TRUE(memory_.store(GuestPhys(input + 4), uint32_t{3}));
+    Context slot_context{};
+    slot_context.words[0] = SlotEntries::with(0, 1);
+    slot_context.words[1] = SlotRootPort::with(0, port + 1);
+    EXPECT_TRUE(memory_.store(GuestPhys(input + kContextSize), slot_context));
+    const uint32_t kinds[5] = {0, kKindControl, 0, port >= 4 ? kKindBulkIn : kKindInterruptIn,
+                               kKindBulkOut};
+    for (uint8_t index : {1, 3, 4}) {
+        Ring& where = rings_[{slot, index}];
+        if (where.base == 0) where = make_ring();
+        Context endpoint{};
+        endpoint.words[1] = EndpointKind::with(6, kinds[index]);
+        endpoint.words[2] =
+            static_cast<uint32_t>(where.base + where.at * sizeof(Trb)) | (where.cycle ? 1 : 0);
+        EXPECT_TRUE(memory_.store(GuestPhys(input + (index + 1) * kContextSize), endpoint));
+    }
+    if (command(kAddressDevice, input, slot).code != kSuccess) return;
+    const usb::Setup setup{0, usb::kSetConfiguration, 1, 0, 0};
+    put(ring(slot, 1),
+        {std::bit_cast<uint64_t>(setup), 8, TrbType::with(kImmediateData, kSetupStage)});
+    put(ring(slot, 1), {0, 0, TrbType::with(kDirectionIn, kStatusStage)});
+    doorbell(slot, 1);
+    EXPECT_TRUE(memory_.store(GuestPhys(input + 4), uint32_t{1 | 1 << 3 | 1 << 4}));
+    command(kConfigureEndpoint, input, slot);
+}
+
+void XhciDriver::try_transfer(uint8_t slot, uint8_t index, uint64_t buffer, uint32_t size) {
+    const Trb trb{buffer, size, TrbType::with(kInterruptOnCompletion, kNormal)};
+    put(ring(slot, index), trb);
+    doorbell(slot, index);
+    events();
 }
 
 XhciDriver::TransferResult XhciDriver::wait_transfer(uint8_t slot, uint8_t index) {
@@ -225,7 +262,8 @@ uint32_t XhciDriver::endpoint_state(uint8_t slot, uint8_t index) {
 void XhciDriver::recover(uint8_t slot, uint8_t index) {
     if (endpoint_state(slot, index) == kEndpointRunning) {
         Trb trb{0, 0, 0};
-        trb.control = TrbSlot::with(TrbEndpoint::with(TrbType::with(0, kStopEndpoint), index), slot);
+        trb.control =
+            TrbSlot::with(TrbEndpoint::with(TrbType::with(0, kStopEndpoint), index), slot);
         put(command_ring_, trb);
         write(kDoorbells, 0);
         events();
@@ -255,8 +293,8 @@ GuestReply XhciPipes::reply(XhciDriver::TransferResult result, uint32_t size, bo
     }
     if (!in || !reply.ok()) return reply;
     reply.data.resize(size - std::min(size, result.residue));
-    EXPECT_TRUE(driver_.memory().read(GuestPhys(buffer_),
-                                      std::as_writable_bytes(std::span(reply.data))));
+    EXPECT_TRUE(
+        driver_.memory().read(GuestPhys(buffer_), std::as_writable_bytes(std::span(reply.data))));
     return reply;
 }
 
@@ -280,7 +318,8 @@ GuestReply XhciPipes::in(uint8_t endpoint, uint32_t size) {
 GuestReply XhciPipes::out(uint8_t endpoint, const Bytes& data) {
     const uint8_t index = index_of(endpoint);
     EXPECT_TRUE(driver_.memory().write(GuestPhys(buffer_), std::as_bytes(std::span(data))));
-    const auto result = driver_.transfer(slot_, index, buffer_, static_cast<uint32_t>(data.size()), cut_);
+    const auto result =
+        driver_.transfer(slot_, index, buffer_, static_cast<uint32_t>(data.size()), cut_);
     GuestReply answer = reply(result, 0, false);
     if (answer.status == GuestStatus::kPending) driver_.recover(slot_, index);
     return answer;

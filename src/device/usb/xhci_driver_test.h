@@ -70,6 +70,10 @@ class XhciDriver {
         uint8_t index, kind;
         uint16_t packet;
     };
+    // For when things may fail at any moment: no expectations. Gives the device of the port an
+    // address and both endpoints of a disk or the one of a pointer.
+    void try_address(uint8_t slot, unsigned port);
+    void try_transfer(uint8_t slot, uint8_t index, uint64_t buffer, uint32_t size);
     uint8_t configure_endpoints(uint8_t slot, const std::vector<EndpointRequest>& endpoints);
     // A command with an input context: what to drop and add, and the contexts.
     uint64_t input_context(uint32_t drop, uint32_t add);
@@ -101,6 +105,7 @@ class XhciDriver {
     GuestMemory& memory_;
     uint64_t free_;
     uint64_t context_array_ = 0;
+    uint64_t scratch_input_ = 0;  // of try_address()
     Ring command_ring_;
     std::vector<std::pair<uint64_t, unsigned>> segments_;
     unsigned event_segment_ = 0, event_at_ = 0;

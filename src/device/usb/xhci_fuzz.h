@@ -117,7 +117,8 @@ class XhciFuzzBoard : public UsbFuzzBoard {
         }
         if (type == kSetTrDequeue) trb.parameter = ring_of(slot, index) | 1;
         if (choice >= 240) trb.parameter = feed.take<uint64_t>();
-        trb.control = TrbType::with(TrbSlot::with(TrbEndpoint::with(trb.control, index), slot), type);
+        trb.control =
+            TrbType::with(TrbSlot::with(TrbEndpoint::with(trb.control, index), slot), type);
         put_command(trb);
     }
     void fill_input(testing::ByteFeed& feed, uint32_t slot, bool address) {
@@ -157,14 +158,16 @@ class XhciFuzzBoard : public UsbFuzzBoard {
             if (packet.length != 0) {
                 put(kData, packet.length, TrbType::with(in ? kDirectionIn : 0, kDataStage));
             }
-            put(0, 0, TrbType::with(kInterruptOnCompletion | (in ? 0 : kDirectionIn), kStatusStage));
+            put(0, 0,
+                TrbType::with(kInterruptOnCompletion | (in ? 0 : kDirectionIn), kStatusStage));
         } else if (shape < 100) {
             store(kData, fuzz_command(feed));
             put(kData, index == 4 ? 31 : feed.take<uint8_t>() * 64u,
                 TrbType::with(kInterruptOnCompletion | kInterruptOnShort, kNormal));
         } else if (shape < 200) {
             const uint32_t chain = (shape & 1) != 0 ? kChain : 0;
-            put(kData + shape, feed.take<uint16_t>(), TrbType::with(chain | kInterruptOnShort, kNormal));
+            put(kData + shape, feed.take<uint16_t>(),
+                TrbType::with(chain | kInterruptOnShort, kNormal));
             put(0x55, 0, TrbType::with(kInterruptOnCompletion, kEventDataTrb));
         } else {
             put(feed.take<uint64_t>(), feed.take<uint32_t>(), feed.take<uint32_t>());

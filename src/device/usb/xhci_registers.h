@@ -25,7 +25,7 @@ inline constexpr uint32_t kCapLength = 0x00, kHcsParams1 = 0x04, kHcsParams2 = 0
                           kHcsParams3 = 0x0c, kHccParams1 = 0x10, kDoorbellOffset = 0x14,
                           kRuntimeOffset = 0x18, kHccParams2 = 0x1c;
 inline constexpr uint32_t kVersion = 0x0110;
-inline constexpr uint32_t kAddresses64 = 1 << 0;        // HCCPARAMS1.AC64
+inline constexpr uint32_t kAddresses64 = 1 << 0;         // HCCPARAMS1.AC64
 inline constexpr uint32_t kNoSecondaryStreams = 1 << 7;  // HCCPARAMS1.NSS
 inline constexpr unsigned kSegmentTableExponent = 4;     // HCSPARAMS2.ERST Max: 16 segments
 

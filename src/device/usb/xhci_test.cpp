@@ -19,7 +19,8 @@ using namespace xhci_registers;
 
 struct XhciTest : ::testing::Test {
     XhciTest() {
-        for (uint64_t i = 0; i < disk.bytes().size(); ++i) disk.bytes()[i] = std::byte{disk_byte(i)};
+        for (uint64_t i = 0; i < disk.bytes().size(); ++i)
+            disk.bytes()[i] = std::byte{disk_byte(i)};
     }
     ~XhciTest() override {
         adapter.unplug(storage);
@@ -165,8 +166,8 @@ TEST_F(XhciTest, StopReportsTheTransferThatWaits) {
     const uint64_t first = driver.ring(pipes.slot(), 3).base;
     EXPECT_EQ(driver.endpoint_state(pipes.slot(), 3), uint32_t{kEndpointRunning});
     Trb stop{0, 0, 0};
-    stop.control = TrbSlot::with(TrbEndpoint::with(TrbType::with(0, kStopEndpoint), 3),
-                                 pipes.slot());
+    stop.control =
+        TrbSlot::with(TrbEndpoint::with(TrbType::with(0, kStopEndpoint), 3), pipes.slot());
     driver.put(driver.command_ring(), stop);
     driver.write(kDoorbells, 0);
     const auto events = driver.events();
@@ -209,7 +210,8 @@ TEST_F(XhciTest, EventDataCarriesWhatWasMoved) {
     const uint8_t slot = pipes.slot();
     auto& ring = driver.ring(slot, 1);
     const usb::Setup setup{0x80, 6, 0x0100, 0, 64};
-    driver.put(ring, {std::bit_cast<uint64_t>(setup), 8, TrbType::with(kImmediateData, kSetupStage)});
+    driver.put(ring,
+               {std::bit_cast<uint64_t>(setup), 8, TrbType::with(kImmediateData, kSetupStage)});
     driver.put(ring, {buffer, 64, TrbType::with(kDirectionIn | kChain, kDataStage)});
     driver.put(ring, {0xabcd, 0, TrbType::with(kInterruptOnCompletion, kEventDataTrb)});
     driver.put(ring, {0, 0, TrbType::with(kInterruptOnCompletion, kStatusStage)});
@@ -248,12 +250,14 @@ TEST_F(XhciTest, InterruptsByLineAndByMessage) {
 
 TEST_F(XhciTest, AFullEventRingHoldsWorkBack) {
     driver.start();
-    for (int i = 0; i < 14; ++i) driver.put(driver.command_ring(), {0, 0, TrbType::with(0, kNoOpCommand)});
+    for (int i = 0; i < 14; ++i)
+        driver.put(driver.command_ring(), {0, 0, TrbType::with(0, kNoOpCommand)});
     driver.write(kDoorbells, 0);
     unsigned seen = 0;
     for (int i = 0; i < 10; ++i) seen += driver.next_event(false) ? 1 : 0;
     EXPECT_EQ(seen, 10u);
-    for (int i = 0; i < 14; ++i) driver.put(driver.command_ring(), {0, 0, TrbType::with(0, kNoOpCommand)});
+    for (int i = 0; i < 14; ++i)
+        driver.put(driver.command_ring(), {0, 0, TrbType::with(0, kNoOpCommand)});
     driver.write(kDoorbells, 0);
     driver.acknowledge_events();
     seen += static_cast<unsigned>(driver.events().size());
@@ -306,8 +310,8 @@ TEST_F(XhciTest, EndlessRingsAreServedPieceByPiece) {
     const uint64_t ring = driver.take(64);
     EXPECT_EQ(driver.command(kStopEndpoint, 0, pipes.slot(), 3).code, kSuccess);
     EXPECT_TRUE(board.memory->store(GuestPhys(ring), Trb{0, 0, TrbType::with(kCycle, kNoOp)}));
-    EXPECT_TRUE(board.memory->store(GuestPhys(ring + 16),
-                                    Trb{ring, 0, TrbType::with(kCycle, kLink)}));
+    EXPECT_TRUE(
+        board.memory->store(GuestPhys(ring + 16), Trb{ring, 0, TrbType::with(kCycle, kLink)}));
     EXPECT_EQ(driver.command(kSetTrDequeue, ring | 1, pipes.slot(), 3).code, kSuccess);
     driver.doorbell(pipes.slot(), 3);
     EXPECT_EQ(board.clock.armed(), 1u);

@@ -334,6 +334,7 @@ void Translation::check_group(const GuestInstruction& in, const AccessGroup& gro
         // The offset in the page is small enough; now its low bits.
         check_alignment(kScratch0, group, site, recipe);
     }
+    e_.gs();
     e_.load(kScratch1, {.base = kScratch1, .disp = offsetof(SoftTlb::Entry, host)});
     e_.alu(Alu::kAdd, kScratch1, kScratch0);
 }

@@ -227,6 +227,7 @@ class Emitter {
         modrm_mem(4, mem);
         byte(bit);
     }
+    void gs() { byte(0x65); }  // before an instruction with a memory operand
     void lahf() { byte(0x9f); }
     void sahf() { byte(0x9e); }
     void seto_al() {

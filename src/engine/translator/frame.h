@@ -30,6 +30,8 @@ struct alignas(64) HostFrame {
     // Host addresses of groups of accesses, for one run of a block.
     static constexpr unsigned kParked = 16;
     std::array<uint64_t, kParked> parked{};
+    // A copy of what an instruction reads across a page's end.
+    alignas(64) std::array<std::byte, 64> operand{};
     // The guest's x87 state on its way, as XSAVE has it. Only the first part is used.
     alignas(64) std::array<std::byte, 576> x87_image{};
 

@@ -113,19 +113,19 @@ bool is_general_register(const ZydisDecodedOperand& operand) {
            kind == ZYDIS_REGCLASS_GPR32 || kind == ZYDIS_REGCLASS_GPR64;
 }
 
-bool writes_register(const Instruction& instruction, unsigned number) {
+uint16_t registers_written(const Instruction& instruction) {
+    unsigned mask = 0;
     for (unsigned i = 0; i < instruction.info.operand_count; ++i) {
         const ZydisDecodedOperand& operand = instruction.operands[i];
         if ((operand.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) == 0 ||
             !is_general_register(operand)) {
             continue;
         }
-        const unsigned written = is_high_byte(operand.reg.value)
-                                     ? static_cast<unsigned>(operand.reg.value - ZYDIS_REGISTER_AH)
-                                     : general_register(operand.reg.value);
-        if (written == number) return true;
+        mask |= 1u << (is_high_byte(operand.reg.value)
+                           ? static_cast<unsigned>(operand.reg.value - ZYDIS_REGISTER_AH)
+                           : general_register(operand.reg.value));
     }
-    return false;
+    return static_cast<uint16_t>(mask);
 }
 
 bool is_plain(const Instruction& instruction) {

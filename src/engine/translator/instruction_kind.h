@@ -21,8 +21,8 @@ bool touches_memory(const Instruction& instruction);
 // Number of a general register, not AH and its kin.
 unsigned general_register(ZydisRegister reg);
 bool is_general_register(const ZydisDecodedOperand& operand);
-// Whether it writes the general register of that number, or a part of it.
-bool writes_register(const Instruction& instruction, unsigned number);
+// The general registers that it writes, or parts of them, as a mask.
+uint16_t registers_written(const Instruction& instruction);
 bool is_high_byte(ZydisRegister reg);  // AH, CH, DH, BH
 
 // An instruction that certainly neither needs the interpreter nor clobbers the host's flags on the way.

@@ -9,6 +9,7 @@
 #include "engine/interpreter/block_cache.h"
 #include "engine/interpreter/interrupt_delivery.h"
 #include "engine/translator/perf_map.h"
+#include "engine/translator/segment_base.h"
 
 namespace mynah::translator {
 
@@ -195,6 +196,7 @@ VcpuExit Processor::run(uint64_t instruction_limit) {
     core_.stop_ = false;
     core_.s.halted = false;
     running_.store(true);
+    gs_table_ = nullptr;  // the thread's GS may be another's
     struct Outside {
         std::atomic<bool>& running;
         ~Outside() { running.store(false); }
@@ -261,6 +263,7 @@ bool Processor::run_translated(uint32_t id) {
 // Returns the number of the exit site.
 uint32_t Processor::enter_block(uint32_t id) {
     ++entries_;
+    follow_tables();
     using Enter = uint32_t (*)(HostFrame*, const std::byte*);
     const auto enter = reinterpret_cast<Enter>(reinterpret_cast<uintptr_t>(thunks_.enter));
     return enter(&frame_, blocks_[id].from_memory_flags);
@@ -269,13 +272,22 @@ uint32_t Processor::enter_block(uint32_t id) {
 // Whether translated code may be entered now; nothing must happen in between.
 bool Processor::ready_to_enter() {
     if (!open_gate()) return false;
+    follow_tables();
+    return true;
+}
+
+// Emitted code looks where accesses do now.
+void Processor::follow_tables() {
+    if (gs_table_ != core_.data_table_) {
+        gs_table_ = core_.data_table_;
+        set_gs_base(gs_table_);
+    }
     // What stack accesses try first holds for one table and as long as nothing is taken from it.
     if (stack_table_ != core_.data_table_ || stack_generation_ != core_.tlb_.generation()) {
         stack_table_ = core_.data_table_;
         stack_generation_ = core_.tlb_.generation();
         frame_.stack_tag = HostFrame::kNoStack;
     }
-    return true;
 }
 
 // What follows a handler that did more than complete its instruction. False: triple fault.
@@ -440,7 +452,8 @@ bool Processor::interpret_one() {
 uint64_t Processor::slow_access(Processor* self, uint64_t scratch0, uint64_t scratch1,
                                 const AccessSite* site) {
     interpreter::Core& core = self->core_;
-    const auto* entry = reinterpret_cast<const SoftTlb::Entry*>(scratch1);
+    const auto* entry = reinterpret_cast<const SoftTlb::Entry*>(
+        reinterpret_cast<uintptr_t>(core.data_table_) + scratch1);
     const auto kind = static_cast<AccessKind>(site->kind);
     const auto tag = [&](const SoftTlb::Entry& e) {
         return kind == AccessKind::kWrite ? e.write_tag : e.read_tag;
@@ -448,7 +461,15 @@ uint64_t Processor::slow_access(Processor* self, uint64_t scratch0, uint64_t scr
     const uint64_t linear = scratch0 ^ tag(*entry);
     const bool crosses = (linear & kPageMask) + site->size > kPageSize;
     const bool aligned = (linear & ((uint64_t{1} << site->alignment_shift) - 1)) == 0;
-    if (!crosses && aligned && interpreter::Core::canonical(linear) && (linear ^ tag(*entry)) >= kPageSize) {
+    const auto present = [&](uint64_t address) {
+        if (!interpreter::Core::canonical(address)) return false;
+        interpreter::Core::Piece piece;
+        return (address ^ tag(core.slot(address))) < kPageSize ||
+               (core.resolve(address, kind, core.access_mode_, piece) &&
+                (address ^ tag(core.slot(address))) < kPageSize);
+    };
+    if (!crosses && aligned && interpreter::Core::canonical(linear) &&
+        (linear ^ tag(*entry)) >= kPageSize) {
         interpreter::Core::Piece piece;
         if (core.resolve(linear, kind, core.access_mode_, piece)) {
             if ((linear ^ tag(core.slot(linear))) < kPageSize)
@@ -460,11 +481,33 @@ uint64_t Processor::slow_access(Processor* self, uint64_t scratch0, uint64_t scr
             }
         }
     }
+    if (crosses && aligned && !self->legacy()) {
+        const uint64_t second = (linear | kPageMask) + 1;
+        // The second may have come at the expense of the first.
+        if (present(linear) && present(second) && (linear ^ tag(core.slot(linear))) < kPageSize) {
+            if (const uint64_t host = self->across_pages(linear, site->size, kind); host != 0)
+                return host;
+        }
+    }
     core.s.rip = self->blocks_[site->block].rip + site->offset;
     core.stats.instructions += site->count;
     if (site->recipe) core.s.flags.arithmetic = evaluate(site->recipe, core.s.gpr.data());
     if (site->x87 != 0) core.s.x87.fip = self->blocks_[site->block].rip + site->x87 - 1;
     return 0;
+}
+
+// Where an operand that lies in two pages can be had in one piece, if so; both are in the TLB.
+uint64_t Processor::across_pages(uint64_t linear, unsigned size, AccessKind kind) {
+    const uint64_t second = (linear | kPageMask) + 1;
+    const uintptr_t host = core_.slot(linear).host + (linear & kPageMask);
+    const uintptr_t behind = core_.slot(second).host;
+    if (behind == core_.slot(linear).host + kPageSize) return host;
+    if (kind != AccessKind::kRead || size > frame_.operand.size()) return 0;
+    const size_t first_size = second - linear;
+    std::memcpy(frame_.operand.data(), reinterpret_cast<const void*>(host), first_size);
+    std::memcpy(frame_.operand.data() + first_size, reinterpret_cast<const void*>(behind),
+                size - first_size);
+    return reinterpret_cast<uint64_t>(frame_.operand.data());
 }
 
 uint64_t Processor::run_handler(Processor* self, Handled* handled) {
@@ -478,6 +521,7 @@ uint64_t Processor::run_handler(Processor* self, Handled* handled) {
     const interpreter::Outcome outcome = handled->op.handler(core, handled->op);
     if (outcome == interpreter::Outcome::kNext && !core.signals_.alarmed() &&
         self->translation_mode() == self->mode_ && !self->counting_) {
+        self->follow_tables();
         return 1;
     }
     self->handled_last_ = handled;

@@ -88,6 +88,8 @@ class Processor final : public Vcpu, private WriteWatch::Listener {
     uint32_t enter_block(uint32_t id);
     bool open_gate();
     bool ready_to_enter();
+    void follow_tables();
+    uint64_t across_pages(uint64_t linear, unsigned size, AccessKind kind);
     bool finish_handled();
     const std::byte* go_on_after_handler();
     void change_mode(const TranslationMode& mode);
@@ -206,6 +208,7 @@ class Processor final : public Vcpu, private WriteWatch::Listener {
     std::vector<AccessGroup> groups_;
     std::array<uint64_t, 1u << kLoopHeadBits> loop_heads_{};
 
+    const SoftTlb::Table* gs_table_ = nullptr;     // where GS points
     const SoftTlb::Table* stack_table_ = nullptr;  // what HostFrame::stack_tag was taken from
     uint64_t stack_generation_ = 0;
     PerfMap* perf_map_ = nullptr;

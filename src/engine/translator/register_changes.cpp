@@ -1,5 +1,7 @@
 #include "engine/translator/register_changes.h"
 
+#include <bit>
+
 #include "cpu/cpu_state.h"
 #include "engine/translator/instruction_kind.h"
 #include "engine/translator/translation.h"
@@ -87,8 +89,8 @@ bool RegisterChanges::computed_again(unsigned guest, const Sum& sum, int64_t& ch
 }
 
 void RegisterChanges::follow(const GuestInstruction& in) {
-    for (unsigned guest = 0; guest < kCount; ++guest) {
-        if (!writes_register(in.decoded, guest)) continue;
+    for (unsigned left = in.written; left != 0; left &= left - 1) {
+        const auto guest = static_cast<unsigned>(std::countr_zero(left));
         Place& now = now_[guest];
         int64_t change = 0;
         if (increment(in, guest, change)) {

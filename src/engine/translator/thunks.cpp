@@ -192,11 +192,11 @@ class ThunkEmitter {
         e_.mov(kScratch1, kScratch0);
         e_.shift_right(kScratch1, 7);
         e_.alu_imm(Alu::kAnd, kScratch1, (SoftTlb::kSlots - 1) * sizeof(SoftTlb::Entry), false);
-        e_.alu(Alu::kAdd, kScratch1, at(offsets_.data_table));
         const HostMem tag{.base = kScratch1,
                           .disp = writes ? int32_t{offsetof(SoftTlb::Entry, write_tag)}
                                          : int32_t{offsetof(SoftTlb::Entry, read_tag)}};
         const HostMem host{.base = kScratch1, .disp = offsetof(SoftTlb::Entry, host)};
+        e_.gs();
         e_.alu(Alu::kXor, kScratch0, tag);
         e_.push(kHostRcx);
         e_.load(kHostRcx, {.base = kHostRsp, .disp = 8});
@@ -207,10 +207,13 @@ class ThunkEmitter {
         e_.pop(kHostRcx);
         Label miss;
         e_.jcc(Condition::kNbe, miss);
+        e_.gs();
         e_.alu(Alu::kAdd, kScratch0, host);
         if (writes) {
+            e_.gs();
             e_.op_push(tag);
             e_.op_pop(frame(offsetof(HostFrame, stack_tag)));
+            e_.gs();
             e_.op_push(host);
             e_.op_pop(frame(offsetof(HostFrame, stack_host)));
         }

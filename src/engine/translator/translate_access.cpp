@@ -51,7 +51,11 @@ void Translation::address_of(HostReg to, uint8_t base, uint8_t index, uint8_t sc
         }
         ea.scale_shift = scale_shift;
     }
-    e_.lea(to, ea, wide);
+    if (ea.index == kNoHostReg && disp == 0 && ea.base != kNoHostReg) {
+        if (to != ea.base || !wide) e_.mov(to, ea.base, wide);
+    } else {
+        e_.lea(to, ea, wide);
+    }
 }
 
 // `linear`: with the segment's base, else the offset alone. Changes no flags without a segment
@@ -125,6 +129,7 @@ void Translation::check_table(const GuestInstruction& in, unsigned size, AccessK
     cold.result = result;
     e_.jcc(alignment > 1 ? Condition::kNz : Condition::kNbe, cold.from);
     const HostMem host{.base = kScratch1, .disp = offsetof(SoftTlb::Entry, host)};
+    e_.gs();
     if (result == kScratch0) {
         e_.alu(Alu::kAdd, kScratch0, host);
     } else {
@@ -149,8 +154,8 @@ void Translation::stack_access(const GuestInstruction& in, int32_t displacement,
 void Translation::look_up(unsigned size, AccessKind kind, unsigned alignment) {
     e_.rorx(kScratch1, kScratch0, 7);
     e_.alu_imm(Alu::kAnd, kScratch1, (SoftTlb::kSlots - 1) * sizeof(SoftTlb::Entry), false);
-    e_.alu(Alu::kAdd, kScratch1, core(processor_.offsets_.data_table));
     const bool writes = kind == AccessKind::kWrite;
+    e_.gs();
     e_.alu(Alu::kXor, kScratch0,
            {.base = kScratch1,
             .disp = writes ? int32_t{offsetof(SoftTlb::Entry, write_tag)}

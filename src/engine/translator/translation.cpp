@@ -147,6 +147,7 @@ void Translation::analyse() {
             in.flags_written = arithmetic(flags->modified | flags->set_0 | flags->set_1 |
                                           flags->undefined);
         }
+        in.written = registers_written(in.decoded);
         in.keeps_flags = may_leave_flags(in);
         in.always_writes = in.flags_written == kAllFlags && !in.keeps_flags;
     }
@@ -202,8 +203,8 @@ void Translation::make_flags(HostReg spare) {
 }
 
 bool Translation::spoils_recipe(const GuestInstruction& in) const {
-    return recipe_ && (writes_register(in.decoded, recipe_.a) ||
-                       (recipe_.b != FlagRecipe::kImmediate && writes_register(in.decoded, recipe_.b)));
+    return recipe_ && (in.writes(recipe_.a) ||
+                       (recipe_.b != FlagRecipe::kImmediate && in.writes(recipe_.b)));
 }
 
 // Whether the flags are overwritten before anybody can see what they were before `in`, of which

@@ -26,7 +26,9 @@ struct GuestInstruction {
     uint64_t rip = 0;
     uint16_t offset = 0;  // from the block's first byte
     uint8_t flags_read = 0, flags_written = 0;  // as LAHF bits, OF as bit 1
+    uint16_t written = 0;        // general registers, as a mask
     bool keeps_flags = false;    // if the operands are such
+    bool writes(unsigned guest) const { return (written >> guest & 1) != 0; }
     bool always_writes = false;  // all flags are written whatever the operands
     int16_t group = -1;          // of accesses that share a check
     bool keeps_scratch = false;  // kScratch1 survives it

@@ -13,6 +13,9 @@
 
 namespace mynah {
 
+class InputSink;
+class Screen;
+
 // What a board is plugged into. All outlive it.
 struct BoardContext {
     GuestMemory& memory;
@@ -36,6 +39,9 @@ class Board {
     virtual void reset() = 0;
     // Any thread.
     virtual void press_power_button() = 0;
+    // The display, and where a person's input goes; null: there is none. They live with the board.
+    virtual Screen* screen() { return nullptr; }
+    virtual InputSink* input() { return nullptr; }
 };
 
 }  // namespace mynah

@@ -7,6 +7,10 @@
 #include <vector>
 
 #include "backend/character/character_backend.h"
+#include "backend/network/network_backend.h"
+#include "backend/block/block_backend.h"
+#include "backend/display/input_router.h"
+#include "backend/display/screen.h"
 #include "device/chipset/a20_gate.h"
 #include "device/chipset/acpi_power_management.h"
 #include "device/chipset/debug_console.h"
@@ -19,28 +23,37 @@
 #include "device/chipset/post_code_port.h"
 #include "device/chipset/pvpanic.h"
 #include "device/chipset/reset_control.h"
+#include "device/display/vga_adapter.h"
 #include "device/firmware_config/firmware_config.h"
 #include "device/firmware_config/flash_memory.h"
 #include "device/input/keyboard_controller.h"
 #include "device/interrupt/interrupt_router.h"
 #include "device/interrupt/io_apic.h"
 #include "device/serial/serial_port.h"
+#include "device/storage/ahci_controller.h"
 #include "device/timer/event_timers.h"
 #include "device/timer/interval_timer.h"
 #include "device/timer/real_time_clock.h"
+#include "device/usb/xhci_controller.h"
+#include "cpu/cpuid_policy.h"
 #include "firmware/acpi_board.h"
 #include "machine/boards/board.h"
 #include "machine/boards/pc_firmware.h"
 #include "machine/machine_config.h"
+#include "memory/dirty_log.h"
 
 namespace mynah {
+
+class Piix3Ide;
 
 // What the PC board has beside the sockets every board has. All outlive it.
 struct PcBoardParts {
     const MachineConfig& config;
     PcFirmware* firmware;                       // null: a kernel is entered directly
+    std::span<BlockBackend* const> disks;       // as config.disks; null: a drive without a CD
+    std::span<NetworkBackend* const> networks;  // as config.networks
     std::span<CharacterBackend* const> serial;  // COM1 first; null: the port is not there
-    unsigned physical_bits;                     // of the processors' addresses
+    const CpuidPolicy& cpuid;                   // of the processors
     std::function<void()> smi;                  // to the processor that runs on the calling thread
     std::function<void()> panicked;             // the guest says so
 };
@@ -58,6 +71,8 @@ class PcBoard final : public Board {
     Result<void> prepare(std::span<const uint32_t> apic_ids) override;
     void reset() override;
     void press_power_button() override { acpi_.press_power_button(); }
+    Screen* screen() override { return &*screen_; }
+    InputSink* input() override { return &input_; }
 
     // --- for devices, while the board is built ---
     // What a function in this slot of bus 0 is plugged into; pin: its interrupt pin, 0 for none.
@@ -85,12 +100,20 @@ class PcBoard final : public Board {
     Result<void> place_firmware();
     Result<void> map_chips();
     Result<void> add_serial_ports(std::span<CharacterBackend* const> backends);
-    // pc_board_devices.cpp: one function for each family.
+    // One function, and one file, for each family.
     Result<void> add_devices();
     Result<void> add_storage();
     Result<void> add_network();
     Result<void> add_display();
     Result<void> add_usb();
+    Result<void> add_disk(size_t index);
+    Result<void> add_network_card(size_t index);
+    Result<void> add_sata_disk(size_t index);
+    Result<void> add_ide_disk(size_t index);
+    Result<void> add_nvme_disk(size_t index);
+    Result<void> add_usb_disk(size_t index);
+    Result<void> add_virtio_disk(size_t index);
+    std::string disk_serial(size_t index) const;
     void add_root_ports();
     // pc_board_setup.cpp: what firmware is told, and what is done without it.
     void write_cmos(size_t processors);
@@ -100,6 +123,8 @@ class PcBoard final : public Board {
     void offer_acpi_tables();
     AcpiBoard describe();
     AcpiBoard::Pci describe_pci();
+    std::vector<std::byte> smbios_tables() const;
+    Result<void> write_tables_without_firmware();
 
     const BoardContext at_;
     const PcBoardParts parts_;
@@ -142,6 +167,15 @@ class PcBoard final : public Board {
     };
     std::vector<Device> devices_;
     unsigned next_card_;
+    InputRouter input_;
+    std::unique_ptr<DirtyLog> dirty_;
+    std::unique_ptr<VgaAdapter> vga_;
+    std::optional<Screen> screen_;
+    AhciController* sata_ = nullptr;
+    unsigned sata_ports_ = 0;
+    Piix3Ide* ide_ = nullptr;
+    unsigned ide_places_ = 0;
+    XhciController* usb_ = nullptr;
     bool has_display_ = false;
     std::vector<uint32_t> apic_ids_;
     struct BootPath {

@@ -4,6 +4,7 @@
 #include "firmware/acpi_tables.h"
 #include "firmware/bios_data_area.h"
 #include "firmware/e820.h"
+#include "firmware/smbios.h"
 #include "firmware/table_loader.h"
 #include "machine/boards/pc_board.h"
 #include "machine/boards/pc_layout.h"
@@ -45,6 +46,31 @@ constexpr std::array kUsualOrder{BootConfig::Device::kDisk, BootConfig::Device::
 
 std::span<const BootConfig::Device> boot_order(const BootConfig& boot) {
     return boot.order.empty() ? std::span<const BootConfig::Device>(kUsualOrder) : boot.order;
+}
+
+// A version 8 UUID [RFC 9562] from text.
+std::array<uint8_t, 16> uuid_of(std::string_view text) {
+    std::array<uint8_t, 16> uuid;
+    uint64_t hash = 0xcbf29ce484222325;  // FNV-1a
+    for (size_t i = 0; i < uuid.size(); ++i) {
+        for (const char c : text) hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001b3;
+        hash = (hash ^ i) * 0x100000001b3;
+        uuid[i] = static_cast<uint8_t>(hash >> 32);
+    }
+    uuid[6] = static_cast<uint8_t>((uuid[6] & 0x0f) | 0x80);
+    uuid[8] = static_cast<uint8_t>((uuid[8] & 0x3f) | 0x80);
+    return uuid;
+}
+
+// The processor's name [SDM 2A CPUID leaves 80000002h to 80000004h].
+std::string brand(const CpuidPolicy& cpuid) {
+    std::string text;
+    for (uint32_t leaf = 0x80000002; leaf <= 0x80000004; ++leaf) {
+        const CpuidLeaf part = cpuid.query(leaf, 0, {});
+        for (const uint32_t word : {part.eax, part.ebx, part.ecx, part.edx})
+            for (unsigned i = 0; i < 4; ++i) text.push_back(static_cast<char>(word >> (8 * i)));
+    }
+    return text.substr(0, text.find('\0'));
 }
 
 }  // namespace
@@ -100,7 +126,7 @@ void PcBoard::write_boot_order() {
     std::string text;
     for (const BootConfig::Device device : boot_order(parts_.config.boot))
         for (const BootPath& path : boot_paths_)
-            if (path.kind == device) text += path.path + "\n";
+            if (path.kind == device) text.append(path.path).push_back('\n');
     if (text.empty()) return;
     Bytes file = text_bytes(text);
     file.push_back(std::byte{0});
@@ -122,6 +148,9 @@ void PcBoard::fill_firmware_config(std::span<const uint32_t> apic_ids) {
     const auto states = std::as_bytes(std::span(kSystemStates));
     config.set_file("etc/system-states", Bytes(states.begin(), states.end()));
     write_boot_order();
+    Bytes smbios = smbios_tables();
+    config.set_file("etc/smbios/smbios-anchor", make_smbios_entry(0, smbios.size()));
+    config.set_file("etc/smbios/smbios-tables", std::move(smbios));
     offer_acpi_tables();
     config.on_select(kTableLoaderFile, [this] { offer_acpi_tables(); });
 }
@@ -173,7 +202,7 @@ AcpiBoard::Pci PcBoard::describe_pci() {
     const uint64_t above = pci.ecam_base == 0 ? first : pci.ecam_base + kEcamBytes;
     if (above < pc::kPciMemoryEnd) pci.windows32.push_back({above, pc::kPciMemoryEnd - 1});
     const uint64_t top = std::max(ram.back().end().value, pc::kFourGib);
-    const uint64_t limit = uint64_t{1} << parts_.physical_bits;
+    const uint64_t limit = uint64_t{1} << parts_.cpuid.physical_bits();
     if (const uint64_t start = align_up(top, kGib); start < limit)
         pci.window64 = AcpiBoard::Pci::Window{start, limit - 1};
     pci.pirq = &PirqRouter::usual_pirq;
@@ -206,9 +235,39 @@ Result<void> PcBoard::prepare(std::span<const uint32_t> apic_ids) {
         return {};
     }
     set_up_chipset();
+    return write_tables_without_firmware();
+}
+
+Result<void> PcBoard::write_tables_without_firmware() {
     TRY(write_acpi_tables(at_.memory, describe()));
-    if (!write_bios_data_area(at_.memory)) return Error("--memory: too little");
+    // Found by its signature on a multiple of 16 from F0000h on [SMBIOS 5.2].
+    constexpr GuestPhys kEntry{0xf8000}, kTables{0xf8040};
+    const std::vector<std::byte> smbios = smbios_tables();
+    if (!write_bios_data_area(at_.memory) || !at_.memory.write(kTables, smbios) ||
+        !at_.memory.write(kEntry, make_smbios_entry(kTables.value, smbios.size()))) {
+        return Error("--memory: too little for the tables that a PC's kernel looks for");
+    }
     return {};
+}
+
+// The UUID is the name's: the same at every start.
+std::vector<std::byte> PcBoard::smbios_tables() const {
+    SmbiosBoard board;
+    const std::string& name = parts_.config.name;
+    board.name = name;
+    board.firmware_version = "1";
+    board.uuid = uuid_of(name);
+    const CpuTopology topology = parts_.cpuid.topology();
+    board.sockets = topology.sockets;
+    board.cores = topology.cores;
+    board.threads = topology.threads;
+    const CpuidLeaf identity = parts_.cpuid.query(1, 0, {});
+    board.processor_signature = identity.eax;
+    board.processor_features = identity.edx;
+    board.megahertz = static_cast<uint16_t>(parts_.cpuid.query(0x16, 0, {}).eax);
+    board.processor = brand(parts_.cpuid);
+    board.memory = at_.memory.ranges();
+    return make_smbios_tables(board);
 }
 
 // What a BIOS would have done to the chipset: memory below 1 MiB is RAM, configuration space is

@@ -14,6 +14,8 @@ namespace mynah::pc {
 // the space of PCI devices, as firmwares for this chipset lay them out.
 inline constexpr uint64_t kLowMemoryLimit = 0xb0000000, kLowMemory = 0x80000000;
 inline constexpr uint64_t kFourGib = 0x100000000;
+// With so much memory there is room for PCI devices within 40 bits of address.
+inline constexpr uint64_t kMemoryOf40Bits = uint64_t{512} << 30;
 
 // Memory that is not RAM: firmware, and what devices take (video memory, option ROMs).
 inline constexpr uint64_t kFirmwareLimit = uint64_t{16} << 20;
@@ -40,7 +42,12 @@ inline constexpr uint16_t kFirmwareConfig = 0x510;
 inline constexpr uint16_t kPciConfig = 0xcf8;
 inline constexpr uint16_t kResetControl = 0xcf9;
 
+inline constexpr uint16_t kVgaPorts = 0x3b0, kVgaPortCount = 0x30;
+inline constexpr uint16_t kDispiPorts = 0x1ce, kDispiPortCount = 4;
+inline constexpr uint64_t kVgaWindow = 0xa0000, kVgaWindowBytes = 0x20000;
+
 inline constexpr unsigned kKeyboardIrq = 1, kRtcIrq = 8, kSciIrq = 9, kMouseIrq = 12;
+inline constexpr unsigned kIdeIrqs[] = {14, 15};
 
 struct ComPort {
     uint16_t port;

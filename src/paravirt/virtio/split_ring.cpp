@@ -156,12 +156,20 @@ bool SplitRing::enter_indirect(Walk& walk, const virtio::Descriptor& descriptor)
 }
 
 bool SplitRing::give_back(uint16_t head, uint32_t written) {
-    if (error_ != RingError::kNone) return false;
-    const auto slot = static_cast<uint16_t>(next_used_ & (layout_.size - 1));
     const virtio::UsedElement element{head, written};
-    const uint16_t old_used = next_used_++;
-    if (!memory_.store(layout_.used + virtio::used_entry(slot), element) ||
-        !memory_.store_release<uint16_t>(layout_.used + virtio::kUsedIdx, next_used_)) {
+    return give_back_all({&element, 1});
+}
+
+bool SplitRing::give_back_all(std::span<const virtio::UsedElement> chains) {
+    if (error_ != RingError::kNone || chains.empty()) return false;
+    const uint16_t old_used = next_used_;
+    for (const virtio::UsedElement& element : chains) {
+        const auto slot = static_cast<uint16_t>(next_used_++ & (layout_.size - 1));
+        if (!memory_.store(layout_.used + virtio::used_entry(slot), element)) {
+            return fail(RingError::kNotMemory);
+        }
+    }
+    if (!memory_.store_release<uint16_t>(layout_.used + virtio::kUsedIdx, next_used_)) {
         return fail(RingError::kNotMemory);
     }
     return wants_interrupt(old_used);

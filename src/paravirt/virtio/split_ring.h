@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 
 #include "memory/dma_view.h"
 #include "spec/virtio/split_ring.h"
@@ -73,6 +74,10 @@ class SplitRing {
     // Hands a chain back, `written` bytes from the start of its writable part being new. True: the
     // driver wants an interrupt for it.
     [[nodiscard]] bool give_back(uint16_t head, uint32_t written);
+    // Hands several chains back, which the driver sees all at once.
+    [[nodiscard]] bool give_back_all(std::span<const virtio::UsedElement> chains);
+    // Makes the last `count` chains taken, none of which was given back, available again.
+    void untake(uint16_t count) { next_available_ = static_cast<uint16_t>(next_available_ - count); }
 
   private:
     struct Walk;

@@ -8,6 +8,14 @@
 
 namespace mynah {
 
+// What a device can tell its driver unasked. Any thread, no lock held.
+class VirtioDeviceEvents {
+  public:
+    virtual ~VirtioDeviceEvents() = default;
+    // What read_config() gives has changed [virtio-1.2 2.5.1].
+    virtual void configuration_changed() = 0;
+};
+
 // A virtio device of some type, below any transport: it knows its queues, its feature bits and
 // its configuration, and nothing of registers, interrupts or addresses. Every function from any
 // thread; serve() on several at once.
@@ -33,6 +41,9 @@ class VirtioDevice {
     virtual void serve(VirtioQueue& queue) = 0;
     // Back to the state after power-on. No queue runs and no chain is out.
     virtual void reset() = 0;
+    // Whom to tell, from the making of the session to its end; null: nobody any more, and no queue
+    // that serve() was called with exists any longer.
+    virtual void connect(VirtioDeviceEvents*) {}
 };
 
 }  // namespace mynah

@@ -87,9 +87,8 @@ uint32_t VirtioMmio::read_register(uint64_t offset) {
         // A reset is over when the write that asked for it returns.
         case kQueueReset:
             return 0;
-        // The configuration changes only by the driver's own hand.
         case kConfigGeneration:
-            return 0;
+            return session_.config_generation();
         default:
             return 0;  // write-only or reserved
     }

@@ -197,8 +197,10 @@ uint64_t VirtioPci::read_common(uint64_t offset) {
             return session_.status();
         case kQueueSelect:
             return queue_select_;
+        case kConfigGeneration:
+            return session_.config_generation() & 0xff;
         default:
-            return 0;  // the configuration changes only by the driver's own hand
+            return 0;
     }
 }
 

@@ -15,9 +15,30 @@ RingError VirtioQueue::note_broken() {
     return ring_.error();
 }
 
-void VirtioQueue::chain_is_back() {
-    CHECK(chains_out_ > 0);
-    if (--chains_out_ == 0) all_back_.notify_all();
+void VirtioQueue::chains_are_back(uint32_t count) {
+    CHECK(chains_out_ >= count);
+    chains_out_ -= count;
+    if (chains_out_ == 0) all_back_.notify_all();
+}
+
+VirtioQueue::Batch VirtioQueue::open_quiet_batch() {
+    Batch batch;
+    RingError error = RingError::kNone;
+    {
+        MutexLock hold(lock_);
+        if (!running_) return batch;
+        batch.left = ring_.available();
+        error = note_broken();
+    }
+    if (error != RingError::kNone) events_.queue_broken(index_, error);
+    return batch;
+}
+
+void VirtioQueue::put_back(Batch& batch, uint16_t count) {
+    MutexLock hold(lock_);
+    ring_.untake(count);
+    batch.left = static_cast<uint16_t>(batch.left + count);
+    chains_are_back(count);
 }
 
 VirtioQueue::Batch VirtioQueue::open_batch() {
@@ -53,23 +74,30 @@ bool VirtioQueue::take(Batch& batch, DescriptorChain& chain) {
 }
 
 void VirtioQueue::give_back(uint16_t head, uint32_t written) {
+    const virtio::UsedElement element{head, written};
+    give_back_all({&element, 1});
+}
+
+void VirtioQueue::give_back_all(std::span<const virtio::UsedElement> chains) {
+    if (chains.empty()) return;
+    const auto count = static_cast<uint32_t>(chains.size());
     RingError error = RingError::kNone;
     bool interrupt = false;
     {
         MutexLock hold(lock_);
-        interrupt = ring_.give_back(head, written);
+        interrupt = ring_.give_back_all(chains);
         error = note_broken();
         // A reset may be waiting for this chain; it must not be over before the interrupt is
         // raised.
         if (!interrupt && error == RingError::kNone) {
-            chain_is_back();
+            chains_are_back(count);
             return;
         }
     }
     if (error != RingError::kNone) events_.queue_broken(index_, error);
     if (interrupt) events_.queue_used(index_);
     MutexLock hold(lock_);
-    chain_is_back();
+    chains_are_back(count);
 }
 
 void VirtioQueue::reject() {

@@ -2,6 +2,7 @@
 
 #include <condition_variable>
 #include <cstdint>
+#include <span>
 
 #include "base/mutex.h"
 #include "paravirt/virtio/split_ring.h"
@@ -34,6 +35,9 @@ class VirtioQueue {
         uint16_t left = 0;
     };
     Batch open_batch();
+    // The same without asking for a bell for what is added later: for a queue whose buffers wait
+    // for the device. When they have run out, open_batch() asks.
+    Batch open_quiet_batch();
     // The next chain; false if the batch is done or the queue was stopped. A chain taken must be
     // given back, always, and soon: stop() waits for it.
     [[nodiscard]] bool take(Batch& batch, DescriptorChain& chain);
@@ -41,6 +45,11 @@ class VirtioQueue {
     void wrote(const SliceList& written) const { memory_.wrote(written); }
     // Returns a chain. `written`: bytes of the writable part that are new, from its start.
     void give_back(uint16_t head, uint32_t written);
+    // Returns several chains, which the driver sees all at once.
+    void give_back_all(std::span<const virtio::UsedElement> chains);
+    // Puts the last `count` chains that were taken from this batch back as if they had not been.
+    // Only where one thread takes from the queue.
+    void put_back(Batch& batch, uint16_t count);
     // The device found the chain itself to break its rules: the driver must reset the device.
     // The chain counts as given back.
     void reject();
@@ -55,7 +64,8 @@ class VirtioQueue {
   private:
     // The error of a ring that has just broken, which stops the queue; else kNone.
     SplitRing::RingError note_broken() REQUIRES(lock_);
-    void chain_is_back() REQUIRES(lock_);
+    void chain_is_back() REQUIRES(lock_) { chains_are_back(1); }
+    void chains_are_back(uint32_t count) REQUIRES(lock_);
 
     const DmaView memory_;
     const uint16_t index_;

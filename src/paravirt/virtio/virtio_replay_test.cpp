@@ -5,6 +5,7 @@
 
 #include "paravirt/virtio/virtio_block_fuzz.h"
 #include "paravirt/virtio/virtio_mmio_fuzz.h"
+#include "paravirt/virtio/virtio_net_fuzz.h"
 
 // The fuzz targets' boards on pseudo-random inputs, always the same ones: a short form of
 // fuzzing that needs no fuzzer. A board aborts the program if something does not hold.
@@ -37,6 +38,14 @@ TEST_F(VirtioReplay, ADriverThatAsksForAnything) {
         const std::vector<uint8_t> bytes = input(seed);
         testing::ByteFeed feed(bytes.data(), bytes.size());
         VirtioBlockFuzzBoard().run(feed);
+    }
+}
+
+TEST_F(VirtioReplay, ANetworkWithAnythingOnIt) {
+    for (uint32_t seed = 0; seed < 1000; ++seed) {
+        const std::vector<uint8_t> bytes = input(seed);
+        testing::ByteFeed feed(bytes.data(), bytes.size());
+        VirtioNetFuzzBoard().run(feed);
     }
 }
 

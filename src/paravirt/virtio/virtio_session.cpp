@@ -13,10 +13,14 @@ VirtioSession::VirtioSession(VirtioDevice& device, const DmaView& memory,
         slot.queue = std::make_unique<VirtioQueue>(memory, i, events);
         queues_.push_back(std::move(slot));
     }
+    VirtioDeviceEvents& device_events = *this;
+    device.connect(&device_events);
 }
 
 VirtioSession::~VirtioSession() {
     for (QueueSlot& slot : queues_) slot.queue->stop();
+    device_.reset();
+    device_.connect(nullptr);
 }
 
 uint64_t VirtioSession::offered_features() const {
@@ -197,6 +201,11 @@ void VirtioSession::queue_broken(uint16_t index, SplitRing::RingError error) {
             index, ring_error_name(error));
     }
     needs_reset();
+}
+
+void VirtioSession::configuration_changed() {
+    config_generation_.fetch_add(1, std::memory_order_acq_rel);
+    if ((status() & kStatusDriverOk) != 0) interrupts_.configuration_changed();
 }
 
 void VirtioSession::needs_reset() {

@@ -28,7 +28,7 @@ class VirtioInterrupts {
 //
 // What a driver does out of order is ignored and logged; what could hand memory to the device
 // that the driver did not mean sets DEVICE_NEEDS_RESET, after which only a reset helps.
-class VirtioSession final : private QueueEvents {
+class VirtioSession final : private QueueEvents, private VirtioDeviceEvents {
   public:
     VirtioSession(VirtioDevice& device, const DmaView& memory, VirtioInterrupts& interrupts);
     // Stops the queues.
@@ -58,6 +58,11 @@ class VirtioSession final : private QueueEvents {
     // [virtio-1.2 2.6.1], ignored unless RING_RESET was negotiated.
     void reset_queue(uint16_t queue);
 
+    // Changes with every change of the configuration [virtio-1.2 2.5.1].
+    uint32_t config_generation() const {
+        return config_generation_.load(std::memory_order_acquire);
+    }
+
     // The bell: the calling thread serves the queue.
     void notify(uint16_t queue);
 
@@ -70,6 +75,7 @@ class VirtioSession final : private QueueEvents {
 
     void queue_used(uint16_t index) override;
     void queue_broken(uint16_t index, SplitRing::RingError error) override;
+    void configuration_changed() override;
 
     void reset();
     bool accept_features() REQUIRES(lock_);
@@ -83,6 +89,7 @@ class VirtioSession final : private QueueEvents {
     // set-up. Never taken by completions or by notify().
     mutable Mutex lock_;
     std::atomic<uint32_t> status_{0};
+    std::atomic<uint32_t> config_generation_{0};
     uint64_t driver_features_ GUARDED_BY(lock_) = 0;
     std::vector<QueueSlot> queues_;
     LogLimit complaints_;

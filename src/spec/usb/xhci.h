@@ -18,9 +18,9 @@ static_assert(sizeof(Trb) == 16);
 
 // Control word, common fields.
 inline constexpr uint32_t kCycle = 1 << 0;
-inline constexpr uint32_t kToggleCycle = 1 << 1;          // of a link
-inline constexpr uint32_t kInterruptOnShort = 1 << 2;     // of transfers
-inline constexpr uint32_t kEventData = 1 << 2;            // of a transfer event
+inline constexpr uint32_t kToggleCycle = 1 << 1;       // of a link
+inline constexpr uint32_t kInterruptOnShort = 1 << 2;  // of transfers
+inline constexpr uint32_t kEventData = 1 << 2;         // of a transfer event
 inline constexpr uint32_t kChain = 1 << 4;
 inline constexpr uint32_t kInterruptOnCompletion = 1 << 5;
 inline constexpr uint32_t kImmediateData = 1 << 6;
@@ -90,22 +90,22 @@ struct Context {
 static_assert(sizeof(Context) == kContextSize);
 
 // Slot context [xHCI 1.1 6.2.2].
-using SlotRoute = Field<uint32_t, 19, 0>;       // word 0
-using SlotSpeed = Field<uint32_t, 23, 20>;      // word 0
-using SlotEntries = Field<uint32_t, 31, 27>;    // word 0
-using SlotExitLatency = Field<uint32_t, 15, 0>; // word 1
-using SlotRootPort = Field<uint32_t, 23, 16>;   // word 1
+using SlotRoute = Field<uint32_t, 19, 0>;         // word 0
+using SlotSpeed = Field<uint32_t, 23, 20>;        // word 0
+using SlotEntries = Field<uint32_t, 31, 27>;      // word 0
+using SlotExitLatency = Field<uint32_t, 15, 0>;   // word 1
+using SlotRootPort = Field<uint32_t, 23, 16>;     // word 1
 using SlotInterrupter = Field<uint32_t, 31, 22>;  // word 2
-using SlotAddress = Field<uint32_t, 7, 0>;      // word 3
-using SlotState = Field<uint32_t, 31, 27>;      // word 3
+using SlotAddress = Field<uint32_t, 7, 0>;        // word 3
+using SlotState = Field<uint32_t, 31, 27>;        // word 3
 enum : uint32_t { kSlotEnabled = 0, kSlotDefault = 1, kSlotAddressed = 2, kSlotConfigured = 3 };
 
 // Endpoint context [xHCI 1.1 6.2.3].
-using EndpointState = Field<uint32_t, 2, 0>;        // word 0
-using EndpointStreams = Field<uint32_t, 14, 10>;    // word 0
-using EndpointKind = Field<uint32_t, 5, 3>;         // word 1
-using EndpointPacketSize = Field<uint32_t, 31, 16>; // word 1
-inline constexpr uint64_t kDequeueCycle = 1;        // word 2
+using EndpointState = Field<uint32_t, 2, 0>;         // word 0
+using EndpointStreams = Field<uint32_t, 14, 10>;     // word 0
+using EndpointKind = Field<uint32_t, 5, 3>;          // word 1
+using EndpointPacketSize = Field<uint32_t, 31, 16>;  // word 1
+inline constexpr uint64_t kDequeueCycle = 1;         // word 2
 inline constexpr uint64_t kDequeueMask = ~uint64_t{0xf};
 enum : uint32_t {
     kEndpointDisabled = 0,

@@ -18,8 +18,7 @@ inline constexpr uint16_t kAttributeIndex = 0x3c0, kAttributeData = 0x3c1, kMisc
                           kDacMask = 0x3c6, kDacReadIndex = 0x3c7, kDacWriteIndex = 0x3c8,
                           kDacData = 0x3c9, kFeatureRead = 0x3ca, kMiscRead = 0x3cc,
                           kGraphicsIndex = 0x3ce, kGraphicsData = 0x3cf;
-inline constexpr uint16_t kCrtcIndexColour = 0x3d4, kCrtcDataColour = 0x3d5,
-                          kStatus1Colour = 0x3da;
+inline constexpr uint16_t kCrtcIndexColour = 0x3d4, kCrtcDataColour = 0x3d5, kStatus1Colour = 0x3da;
 
 namespace misc {  // miscellaneous output
 inline constexpr uint8_t kColour = 0x01, kRamEnable = 0x02, kClock28MHz = 0x04, kClockSelect = 0x0c,
@@ -32,7 +31,7 @@ inline constexpr uint8_t kDisplayOff = 0x01, kVerticalRetrace = 0x08;
 namespace sequencer {
 inline constexpr unsigned kReset = 0, kClocking = 1, kMapMask = 2, kCharacterMap = 3,
                           kMemoryMode = 4, kRegisters = 5;
-inline constexpr uint8_t kRunning = 0x03;                                            // reset
+inline constexpr uint8_t kRunning = 0x03;                                             // reset
 inline constexpr uint8_t kEightDots = 0x01, kHalfDotClock = 0x08, kScreenOff = 0x20;  // clocking
 inline constexpr uint8_t kNotOddEven = 0x04, kChain4 = 0x08;                          // memory mode
 inline constexpr uint8_t kWritable[kRegisters] = {0x03, 0x3d, 0x0f, 0x3f, 0x0e};
@@ -46,12 +45,12 @@ inline constexpr unsigned kHorizontalTotal = 0x00, kHorizontalDisplayEnd = 0x01,
                           kRetraceStart = 0x10, kRetraceEnd = 0x11, kVerticalDisplayEnd = 0x12,
                           kOffset = 0x13, kUnderline = 0x14, kModeControl = 0x17,
                           kLineCompare = 0x18, kRegisters = 0x19;
-inline constexpr uint8_t kCursorOff = 0x20;                     // cursor start
-inline constexpr uint8_t kProtect = 0x80;                       // retrace end
+inline constexpr uint8_t kCursorOff = 0x20;                      // cursor start
+inline constexpr uint8_t kProtect = 0x80;                        // retrace end
 inline constexpr uint8_t kDoubleScan = 0x80, kScanLines = 0x1f;  // maximum scan line
-inline constexpr uint8_t kDoubleWord = 0x40;                    // underline
+inline constexpr uint8_t kDoubleWord = 0x40;                     // underline
 inline constexpr uint8_t kNotRowScanA13 = 0x01, kNotRowScanA14 = 0x02, kWrapA15 = 0x20,
-                         kByteMode = 0x40;  // mode control
+                         kByteMode = 0x40;         // mode control
 inline constexpr uint8_t kLineCompareBit8 = 0x10;  // overflow; writable in spite of kProtect
 }  // namespace crtc
 
@@ -60,9 +59,9 @@ inline constexpr unsigned kSetReset = 0, kEnableSetReset = 1, kColourCompare = 2
                           kReadMap = 4, kMode = 5, kMiscellaneous = 6, kColourDontCare = 7,
                           kBitMask = 8, kRegisters = 9;
 inline constexpr uint8_t kWriteMode = 0x03, kReadCompare = 0x08, kHostOddEven = 0x10,
-                         kInterleave = 0x20, kShift256 = 0x40;      // mode
+                         kInterleave = 0x20, kShift256 = 0x40;        // mode
 inline constexpr uint8_t kGraphicsMode = 0x01, kChainOddEven = 0x02;  // miscellaneous
-inline constexpr unsigned kMapShift = 2;                            // miscellaneous: memory map
+inline constexpr unsigned kMapShift = 2;                              // miscellaneous: memory map
 inline constexpr uint8_t kWritable[kRegisters] = {0x0f, 0x0f, 0x0f, 0x1f, 0x03,
                                                   0x7b, 0x0f, 0x0f, 0xff};
 }  // namespace graphics

@@ -9,6 +9,7 @@
 namespace mynah::virtio {
 
 // Device types [virtio-1.2 5].
+inline constexpr uint32_t kDeviceNet = 1;
 inline constexpr uint32_t kDeviceBlock = 2;
 inline constexpr uint32_t kDeviceEntropy = 4;
 

@@ -1,0 +1,195 @@
+#include "cli/network_option.h"
+
+#include <arpa/inet.h>
+#include <fmt/core.h>
+
+#include <array>
+#include <string>
+
+#include "cli/nearest_name.h"
+#include "cli/option_value.h"
+
+namespace mynah {
+namespace {
+
+using Kind = NetworkConfig::Kind;
+using Model = NetworkConfig::Model;
+
+constexpr std::array<std::string_view, 5> kNetworks{"user", "tap", "stream", "dgram", "none"};
+constexpr std::array<std::string_view, 5> kPlanned{"bridge", "switch", "vhost-user", "passt",
+                                                   "network"};
+constexpr std::array<std::string_view, 10> kKeys{
+    "model", "mac", "mtu", "pcap", "hostfwd", "restrict", "tftp", "bootfile", "server", "peer"};
+
+template <typename T, size_t size>
+bool contains(const std::array<T, size>& list, std::string_view word) {
+    for (const auto& each : list) {
+        if (each == word) return true;
+    }
+    return false;
+}
+
+Result<Model> parse_model(std::string_view text) {
+    if (text == "virtio") return Model::kVirtio;
+    if (text == "e1000") return Model::kE1000;
+    if (text == "rtl8139") return Model::kRtl8139;
+    return Error("expected virtio, e1000 or rtl8139");
+}
+
+Result<uint16_t> parse_port(std::string_view text) {
+    const auto number = parse_number(text);
+    if (!number || number.value() == 0 || number.value() > 0xffff) {
+        return Error("expected ports from 1 to 65535");
+    }
+    return static_cast<uint16_t>(number.value());
+}
+
+// "ADDRESS:PORT", the address may be empty.
+Result<void> parse_end(std::string_view text, uint32_t& address, uint16_t& port) {
+    const size_t colon = text.rfind(':');
+    if (colon == std::string_view::npos) return Error("expected [ADDRESS]:PORT at both ends");
+    if (colon > 0) {
+        in_addr parsed{};
+        if (inet_pton(AF_INET, std::string(text.substr(0, colon)).c_str(), &parsed) != 1) {
+            return Error("expected IPv4 addresses such as 127.0.0.1");
+        }
+        address = ntohl(parsed.s_addr);
+    }
+    port = TRY(parse_port(text.substr(colon + 1)));
+    return {};
+}
+
+// tcp:[ADDRESS]:PORT-[ADDRESS]:PORT
+Result<PortForward> parse_forward(std::string_view text) {
+    PortForward forward;
+    const size_t colon = text.find(':');
+    const std::string_view protocol = text.substr(0, colon);
+    const size_t dash = text.find('-');
+    if (colon == std::string_view::npos || dash == std::string_view::npos || dash < colon ||
+        (protocol != "tcp" && protocol != "udp")) {
+        return Error("expected tcp:[ADDRESS]:PORT-[ADDRESS]:PORT, such as tcp::2222-:22");
+    }
+    forward.udp = protocol == "udp";
+    TRY(parse_end(text.substr(colon + 1, dash - colon - 1), forward.host_address,
+                  forward.host_port));
+    TRY(parse_end(text.substr(dash + 1), forward.guest_address, forward.guest_port));
+    return forward;
+}
+
+Result<uint16_t> parse_mtu(std::string_view text) {
+    const auto number = parse_number(text);
+    if (!number || number.value() < UserNetwork::kMinMtu || number.value() > UserNetwork::kMaxMtu) {
+        return Error(
+            fmt::format("expected {} to {} bytes", UserNetwork::kMinMtu, UserNetwork::kMaxMtu));
+    }
+    return static_cast<uint16_t>(number.value());
+}
+
+Result<void> expect_kind(const NetworkConfig& network, Kind kind, std::string_view name) {
+    if (network.kind == kind) return {};
+    return Error(fmt::format("belongs to --network {}", name));
+}
+
+// The first part says where the cable goes.
+Result<void> apply_kind(NetworkConfig& network, const ValuePart& part) {
+    const std::string& word = part.key.empty() ? part.value : part.key;
+    if (contains(kPlanned, word)) {
+        return Error(
+            fmt::format("this version does not have {}; expected user, tap=, stream=, "
+                        "dgram= or none",
+                        word));
+    }
+    if (word == "user" && part.key.empty()) {
+        network.kind = Kind::kUser;
+        return {};
+    }
+    network.target = part.value;
+    if (part.key == "tap") {
+        network.kind = Kind::kTap;
+    } else if (part.key == "stream") {
+        network.kind = Kind::kStream;
+    } else if (part.key == "dgram") {
+        network.kind = Kind::kDatagram;
+    } else {
+        return Error(
+            fmt::format("unknown network '{}'{}; expected user, tap=NAME, stream=PATH, "
+                        "dgram=PATH or none",
+                        word, did_you_mean(word, kNetworks)));
+    }
+    if (part.value.empty()) {
+        return Error(fmt::format("{}=: expected {}", part.key,
+                                 part.key == "tap" ? "the name of an interface" : "a path"));
+    }
+    return {};
+}
+
+Result<void> apply_user_part(NetworkConfig& network, const ValuePart& part) {
+    TRY(expect_kind(network, Kind::kUser, "user"));
+    if (part.key == "hostfwd") {
+        network.user.forwards.push_back(TRY(parse_forward(part.value)));
+    } else if (part.key == "restrict") {
+        network.user.restricted = TRY(parse_switch(part.value));
+    } else if (part.value.empty()) {
+        return Error("expected a value");
+    } else if (part.key == "tftp") {
+        network.user.tftp_directory = part.value;
+    } else {
+        network.user.boot_file = part.value;
+    }
+    return {};
+}
+
+Result<void> apply_part(NetworkConfig& network, const ValuePart& part) {
+    if (part.key == "model") {
+        network.model = TRY(parse_model(part.value));
+    } else if (part.key == "mac") {
+        network.address = TRY(MacAddress::parse(part.value));
+    } else if (part.key == "mtu") {
+        network.mtu = TRY(parse_mtu(part.value));
+    } else if (part.key == "pcap") {
+        if (part.value.empty()) return Error("expected the path of a file to write");
+        network.pcap = part.value;
+    } else if (part.key == "server") {
+        TRY(expect_kind(network, Kind::kStream, "stream=PATH"));
+        network.listens = TRY(parse_switch(part.value));
+    } else if (part.key == "peer") {
+        TRY(expect_kind(network, Kind::kDatagram, "dgram=PATH"));
+        network.peer = part.value;
+    } else {
+        return apply_user_part(network, part);
+    }
+    return {};
+}
+
+}  // namespace
+
+Result<void> apply_network_option(RunOptions& options, std::string_view value) {
+    const std::vector<ValuePart> parts = split_value(value);
+    if (parts.size() == 1 && parts[0].key.empty() && parts[0].value == "none") return {};
+    NetworkConfig network;
+    TRY(apply_kind(network, parts.front()));
+    for (size_t i = 1; i < parts.size(); ++i) {
+        const ValuePart& part = parts[i];
+        if (part.key.empty() || !contains(kKeys, part.key)) {
+            const std::string& word = part.key.empty() ? part.value : part.key;
+            return Error(
+                fmt::format("unknown part '{}'{}; expected model=, mac=, mtu=, pcap=, "
+                            "hostfwd=, restrict=, tftp=, bootfile=, server= or peer=",
+                            word, did_you_mean(word, kKeys)));
+        }
+        const auto applied = apply_part(network, part);
+        if (!applied) {
+            return Error(fmt::format("{}={}: {}", part.key, part.value, applied.error().message()));
+        }
+    }
+    if (network.kind == Kind::kDatagram && network.peer.empty()) {
+        return Error("peer= is missing; expected dgram=PATH,peer=PATH");
+    }
+    if (options.machine.networks.size() >= NetworkConfig::kMaxCards) {
+        return Error(fmt::format("given more than {} times", NetworkConfig::kMaxCards));
+    }
+    options.machine.networks.push_back(network);
+    return {};
+}
+
+}  // namespace mynah

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "paravirt/virtio/virtio_pci.h"
+
+namespace mynah {
+
+// A virtio device on a PCI card of its own: the device, and the transport in front of it.
+struct VirtioCard {
+    VirtioCard(std::unique_ptr<VirtioDevice> made, const PciAttachment& attachment,
+               uint32_t class_code)
+        : device(std::move(made)), transport(*device, attachment, class_code) {}
+
+    std::unique_ptr<VirtioDevice> device;
+    VirtioPci transport;  // behind the device it drives
+};
+
+}  // namespace mynah

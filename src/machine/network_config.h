@@ -1,0 +1,30 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "backend/network/mac_address.h"
+#include "backend/network/user_network.h"
+
+namespace mynah {
+
+// One network card and where its cable goes: plain data, checked for sense where it is used.
+struct NetworkConfig {
+    static constexpr unsigned kMaxCards = 8;
+
+    enum class Kind : uint8_t { kUser, kTap, kStream, kDatagram };
+    enum class Model : uint8_t { kDefault, kVirtio, kE1000, kRtl8139 };  // kDefault: the board's
+
+    Kind kind = Kind::kUser;
+    Model model = Model::kDefault;
+    std::optional<MacAddress> address;  // else one that goes with the machine's name
+    std::string target;                 // kTap: the interface; kStream, kDatagram: the path
+    bool listens = false;               // kStream
+    std::string peer;                   // kDatagram: the other side's path
+    UserNetworkOptions user;            // kUser
+    uint16_t mtu = 0;                   // bytes of a packet; 0: 1500, and nothing is said about it
+    std::string pcap;                   // record to this file; empty: do not
+};
+
+}  // namespace mynah

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "backend/network/network_backend.h"
+#include "base/result.h"
+#include "machine/network_config.h"
+
+namespace mynah {
+
+// Opens the host sides of a machine's network cards, in their order. Error: names the option.
+Result<std::vector<std::unique_ptr<NetworkBackend>>> open_networks(
+    const std::vector<NetworkConfig>& configs);
+
+// The card's address: what the operator said, or one that goes with the machine's name.
+MacAddress card_address(const NetworkConfig& config, const std::string& machine, unsigned card);
+
+// The boot ROM of such a card, iPXE as the package ipxe-qemu has it; empty if it is not installed.
+std::vector<std::byte> network_boot_rom(NetworkConfig::Model model);
+
+}  // namespace mynah

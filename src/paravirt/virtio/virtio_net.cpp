@@ -1,0 +1,240 @@
+#include "paravirt/virtio/virtio_net.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "backend/network/ethernet.h"
+#include "base/check.h"
+#include "spec/virtio/device.h"
+
+namespace mynah {
+
+using namespace virtio::net;
+
+VirtioNet::VirtioNet(NetworkBackend& backend, const VirtioNetOptions& options)
+    : backend_(backend), options_(options), transmit_offloads_(backend.transmit_offloads()) {
+    CHECK(options_.mtu == 0 || options_.mtu >= kMinMtu);
+    MutexLock lock(mutex_);
+    filter_.address = options_.address;
+}
+
+VirtioNet::~VirtioNet() { backend_.set_sink(nullptr); }
+
+uint32_t VirtioNet::device_id() const { return virtio::kDeviceNet; }
+
+uint64_t VirtioNet::features() const {
+    uint64_t bits = kGuestOffloads | kFeatureCtrlGuestOffloads | kFeatureMac | kFeatureMrgRxbuf |
+                    kFeatureStatus | kFeatureCtrlVq | kFeatureCtrlRx | kFeatureCtrlVlan |
+                    kFeatureCtrlRxExtra | kFeatureGuestAnnounce | kFeatureCtrlMacAddr;
+    if (options_.mtu != 0) bits |= kFeatureMtu;
+    if (transmit_offloads_.checksum) {
+        bits |= kFeatureCsum;
+        if (transmit_offloads_.tcp4) bits |= kFeatureHostTso4;
+        if (transmit_offloads_.tcp6) bits |= kFeatureHostTso6;
+        if (transmit_offloads_.tcp4 || transmit_offloads_.tcp6) bits |= kFeatureHostEcn;
+    }
+    return bits;
+}
+
+uint16_t VirtioNet::queue_size_max(uint16_t queue) const {
+    return queue == kControlQueue ? kControlQueueSize : kQueueSize;
+}
+
+void VirtioNet::read_config(uint64_t offset, std::span<std::byte> to) const {
+    Config config{};
+    {
+        MutexLock lock(mutex_);
+        std::copy(filter_.address.bytes.begin(), filter_.address.bytes.end(), config.mac);
+        if (announce_) config.status |= kStatusAnnounce;
+    }
+    if (backend_.link_up()) config.status |= kStatusLinkUp;
+    config.max_virtqueue_pairs = 1;
+    config.mtu = options_.mtu;
+    std::fill(to.begin(), to.end(), std::byte{0});
+    if (offset >= sizeof config) return;
+    const size_t size = std::min<size_t>(to.size(), sizeof config - offset);
+    std::memcpy(to.data(), reinterpret_cast<const std::byte*>(&config) + offset, size);
+}
+
+void VirtioNet::negotiated(uint64_t features) {
+    negotiated_.store(features, std::memory_order_relaxed);
+    set_guest_offloads(features & kGuestOffloads);
+    MutexLock lock(mutex_);
+    filter_.filter_vlans = (features & kFeatureCtrlVlan) != 0;
+}
+
+// What the driver takes from now on; ECN and segmentation are nothing without checksums.
+void VirtioNet::set_guest_offloads(uint64_t bits) {
+    guest_offloads_.store(bits, std::memory_order_relaxed);
+    NetworkOffloads offloads;
+    offloads.checksum = (bits & kFeatureGuestCsum) != 0;
+    offloads.tcp4 = offloads.checksum && (bits & kFeatureGuestTso4) != 0;
+    offloads.tcp6 = offloads.checksum && (bits & kFeatureGuestTso6) != 0;
+    backend_.set_receive_offloads(offloads);
+}
+
+void VirtioNet::reset() {
+    {
+        MutexLock order(attach_mutex_);
+        backend_.set_sink(nullptr);
+        attached_ = false;
+        receive_queue_ = nullptr;
+        transmit_queue_ = nullptr;
+    }
+    negotiated_ = 0;
+    set_guest_offloads(0);
+    MutexLock lock(mutex_);
+    filter_ = {};
+    filter_.address = options_.address;
+    announce_ = false;
+}
+
+void VirtioNet::attach(VirtioQueue& receive_queue) {
+    MutexLock order(attach_mutex_);
+    receive_queue_ = &receive_queue;
+    if (attached_) return;
+    attached_ = true;
+    backend_.set_sink(this);
+}
+
+void VirtioNet::serve(VirtioQueue& queue) {
+    switch (queue.index()) {
+        case kReceiveQueue:
+            attach(queue);
+            backend_.receive_ready();
+            return;
+        case kTransmitQueue:
+            transmit_queue_ = &queue;
+            send(queue);
+            return;
+        default:
+            serve_control(queue);
+            return;
+    }
+}
+
+void VirtioNet::link_changed(bool) {
+    if (VirtioDeviceEvents* events = events_) events->configuration_changed();
+}
+
+void VirtioNet::announce() {
+    if (!has(kFeatureGuestAnnounce)) return;
+    {
+        MutexLock lock(mutex_);
+        announce_ = true;
+    }
+    if (VirtioDeviceEvents* events = events_) events->configuration_changed();
+}
+
+// --- The control queue [virtio-1.2 5.1.6.5].
+
+namespace {
+
+// One of the two tables of MAC_TABLE_SET; false: it is longer than the command.
+bool take_table(SliceList& from, std::vector<MacAddress>& table, bool& overflow) {
+    uint32_t entries = 0;
+    if (!from.take_front(std::as_writable_bytes(std::span(&entries, 1)))) return false;
+    if (uint64_t{entries} * sizeof(MacAddress) > from.size()) return false;
+    table.clear();
+    overflow = entries > NetFilter::kMaxEntries;
+    for (uint32_t i = 0; i < entries; ++i) {
+        MacAddress address;
+        if (!from.take_front(std::as_writable_bytes(std::span(address.bytes)))) return false;
+        if (!overflow) table.push_back(address);
+    }
+    return true;
+}
+
+uint8_t set_receive_mode(NetFilter& filter, uint8_t command, SliceList& data) {
+    bool* const modes[] = {&filter.promiscuous,  &filter.all_multicast, &filter.all_unicast,
+                           &filter.no_multicast, &filter.no_unicast,    &filter.no_broadcast};
+    uint8_t on = 0;
+    if (command >= std::size(modes)) return kError;
+    if (!data.take_front(std::as_writable_bytes(std::span(&on, 1)))) return kError;
+    *modes[command] = on != 0;
+    return kOk;
+}
+
+uint8_t set_addresses(NetFilter& filter, uint8_t command, SliceList& data) {
+    if (command == kMacAddressSet) {
+        MacAddress address;
+        if (!data.take_front(std::as_writable_bytes(std::span(address.bytes)))) return kError;
+        filter.address = address;
+        return kOk;
+    }
+    if (command != kMacTableSet) return kError;
+    NetFilter changed = filter;
+    // A table as long as a whole queue's memory would keep a processor busy.
+    constexpr uint64_t kLongest = 64 * 1024;
+    if (data.size() > kLongest) return kError;
+    if (!take_table(data, changed.unicast, changed.unicast_overflow)) return kError;
+    if (!take_table(data, changed.multicast, changed.multicast_overflow)) return kError;
+    filter = std::move(changed);
+    return kOk;
+}
+
+uint8_t set_vlan(NetFilter& filter, uint8_t command, SliceList& data) {
+    uint16_t id = 0;
+    if (!data.take_front(std::as_writable_bytes(std::span(&id, 1)))) return kError;
+    if (id >= NetFilter::kVlans || command > kVlanDelete) return kError;
+    filter.vlans[id] = command == kVlanAdd;
+    return kOk;
+}
+
+}  // namespace
+
+uint8_t VirtioNet::control(DescriptorChain& chain) {
+    Control header{};
+    SliceList& data = chain.readable;
+    if (!data.take_front(std::as_writable_bytes(std::span(&header, 1)))) return kError;
+    if (header.control_class == kClassGuestOffloads) {
+        uint64_t bits = 0;
+        if (header.command != kGuestOffloadsSet || !has(kFeatureCtrlGuestOffloads)) return kError;
+        if (!data.take_front(std::as_writable_bytes(std::span(&bits, 1)))) return kError;
+        // Only what was negotiated [virtio-1.2 5.1.6.5.6.2].
+        if ((bits & ~(negotiated_.load() & kGuestOffloads)) != 0) return kError;
+        set_guest_offloads(bits);
+        return kOk;
+    }
+    MutexLock lock(mutex_);
+    switch (header.control_class) {
+        case kClassRx:
+            if (!has(header.command > kRxAllMulticast ? kFeatureCtrlRxExtra : kFeatureCtrlRx)) {
+                return kError;
+            }
+            return set_receive_mode(filter_, header.command, data);
+        case kClassMac:
+            if (!has(header.command == kMacAddressSet ? kFeatureCtrlMacAddr : kFeatureCtrlRx)) {
+                return kError;
+            }
+            return set_addresses(filter_, header.command, data);
+        case kClassVlan:
+            return has(kFeatureCtrlVlan) ? set_vlan(filter_, header.command, data) : kError;
+        case kClassAnnounce:
+            if (header.command != kAnnounceAcknowledge || !has(kFeatureGuestAnnounce)) {
+                return kError;
+            }
+            announce_ = false;
+            return kOk;
+        default:
+            return kError;
+    }
+}
+
+void VirtioNet::serve_control(VirtioQueue& queue) {
+    VirtioQueue::Batch batch = queue.open_batch();
+    DescriptorChain chain;
+    while (queue.take(batch, chain)) {
+        if (chain.writable.empty()) {
+            queue.reject();  // nowhere to put an answer
+            return;
+        }
+        const auto answer = static_cast<std::byte>(control(chain));
+        chain.writable.fill(std::span(&answer, 1));
+        queue.wrote(chain.writable);
+        queue.give_back(chain.head, 1);
+    }
+}
+
+}  // namespace mynah
