@@ -40,6 +40,12 @@ class WriteWatch {
     bool watched(uint64_t page) const {
         return marks_[page].load(std::memory_order_relaxed) != 0;
     }
+    // Whether somebody but this listener may watch the page.
+    bool watched_by_others(uint64_t page, unsigned listener) const {
+        const uint64_t own = uint64_t{1} << (listener % 64);
+        return listener_count_.load(std::memory_order_relaxed) > 64 ||
+               (marks_[page].load(std::memory_order_relaxed) & ~own) != 0;
+    }
     bool any() const { return any_.load(std::memory_order_relaxed); }
 
     // True: the page was not yet watched by anybody.

@@ -8,7 +8,8 @@ import shutil
 import socket
 import threading
 
-from case import Skipped, case, check, check_equal
+import machine
+from case import SHELL_PROMPT, Skipped, case, check, check_equal
 from guest import initrd, kernel
 
 FILE_BYTES = 8 << 20
@@ -207,3 +208,68 @@ def rtl8139(context):
 def virtio_pci(context):
     """virtio-net over PCI on the PC: DHCP, 8 MiB each way."""
     on_the_pc(context, "virtio", ("virtio_net",))
+
+
+class BootFiles:
+    """An HTTP server on the loopback that gives what a machine boots."""
+
+    def __init__(self, files):
+        self.asked = []
+        asked = self.asked
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                asked.append(self.path)
+                content = files.get(self.path)
+                self.send_response(200 if content is not None else 404)
+                self.send_header("Content-Length", str(len(content or b"")))
+                self.end_headers()
+                self.wfile.write(content or b"")
+
+            def do_HEAD(self):
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(files.get(self.path, b""))))
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.port = self.server.server_address[1]
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def boot_by_ipxe(context, model):
+    """SeaBIOS runs the card's ROM; iPXE fetches a script, kernel and initrd by HTTP."""
+    chosen = kernel.kernel("stock")
+    files = {"/vmlinuz": chosen.image.read_bytes(),
+             "/initrd": initrd.initrd(chosen).compressed.read_bytes()}
+    with BootFiles(files) as server:
+        files["/boot.ipxe"] = (f"#!ipxe\nkernel http://10.0.2.2:{server.port}/vmlinuz "
+                               "console=ttyS0 initrd=initrd\n"
+                               f"initrd --name initrd http://10.0.2.2:{server.port}/initrd\n"
+                               "boot\n").encode()
+        guest = context.start(machine.Spec(
+            cmdline=None,
+            more=("--machine", "pc", "--boot", "network", "--network",
+                  f"user,model={model},bootfile=http://10.0.2.2:{server.port}/boot.ipxe")))
+        guest.expect(SHELL_PROMPT, total=600)
+        context.power_off(guest)
+        check_equal(server.asked, ["/boot.ipxe", "/vmlinuz", "/initrd"], "what iPXE fetched")
+
+
+@case("network-ipxe-e1000", own=True)
+def ipxe_e1000(context):
+    boot_by_ipxe(context, "e1000")
+
+
+@case("network-ipxe-rtl8139", own=True)
+def ipxe_rtl8139(context):
+    boot_by_ipxe(context, "rtl8139")

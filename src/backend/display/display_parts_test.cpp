@@ -56,6 +56,8 @@ TEST(KeySymbols, AsciiIsOnAUsKeyboard) {
         const uint16_t key = key_of_symbol(static_cast<uint8_t>(plain[i]));
         EXPECT_NE(key, 0) << plain[i];
         EXPECT_EQ(key, key_of_symbol(static_cast<uint8_t>(shifted[i]))) << shifted[i];
+        EXPECT_TRUE(shifted[i] == ' ' || needs_shift(static_cast<uint8_t>(shifted[i])));
+        EXPECT_FALSE(needs_shift(static_cast<uint8_t>(plain[i]))) << plain[i];
         if (i < first.size()) {
             EXPECT_EQ(key, first[i]);
         }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <iterator>
+#include <string_view>
 
 namespace mynah {
 namespace {
@@ -167,6 +168,12 @@ uint16_t find(const Pair (&table)[kSize], uint32_t from) {
 uint16_t key_of_symbol(uint32_t keysym) {
     if (keysym >= 0x20 && keysym < 0x7f) return kAscii[keysym - 0x20];
     return find(kFunctionKeys, keysym);
+}
+
+bool needs_shift(uint32_t keysym) {
+    if (keysym >= 'A' && keysym <= 'Z') return true;
+    constexpr std::string_view kShifted = "~!@#$%^&*()_+{}|:\"<>?";
+    return keysym < 0x7f && kShifted.find(static_cast<char>(keysym)) != std::string_view::npos;
 }
 
 uint16_t key_of_set1_code(uint32_t code) {

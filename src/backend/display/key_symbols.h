@@ -8,6 +8,9 @@ namespace mynah {
 // Linux' numbers.
 uint16_t key_of_symbol(uint32_t keysym);
 
+// True for what that key makes only with Shift.
+bool needs_shift(uint32_t keysym);
+
 // The key with a code of set 1, E0h before it told by bit 7, as viewers send them that know QEMU's
 // extended key event [rfbproto 7.5.7]; 0: there is none.
 uint16_t key_of_set1_code(uint32_t code);

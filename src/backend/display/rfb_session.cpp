@@ -1,5 +1,7 @@
 #include "backend/display/rfb_session.h"
 
+#include <linux/input-event-codes.h>
+
 #include <algorithm>
 #include <cstring>
 
@@ -219,9 +221,22 @@ void RfbSession::key(uint16_t code, bool pressed) {
     input_sink_.key(code, pressed);
 }
 
+// Programs that type send 'A' and no Shift: it is pressed for them. People's viewers send both, and
+// with Caps Lock on they send 'A' for a key that makes an 'A'.
+void RfbSession::symbol(uint32_t keysym, bool pressed) {
+    const uint16_t code = key_of_symbol(keysym);
+    if (code == KEY_CAPSLOCK && pressed && !held_keys_[code]) caps_lock_ = !caps_lock_;
+    const bool letter = keysym >= 'A' && keysym <= 'Z';
+    const bool shift = pressed && needs_shift(keysym) && !(letter && caps_lock_) &&
+                       !held_keys_[KEY_LEFTSHIFT] && !held_keys_[KEY_RIGHTSHIFT];
+    if (shift) key(KEY_LEFTSHIFT, true);
+    key(code, pressed);
+    if (shift) key(KEY_LEFTSHIFT, false);
+}
+
 size_t RfbSession::take_key_event() {
     if (available() < 8) return 0;
-    key(key_of_symbol(in32(4)), in8(1) != 0);
+    symbol(in32(4), in8(1) != 0);
     return 8;
 }
 
@@ -270,7 +285,11 @@ size_t RfbSession::take_qemu() {
     if (available() < 12) return 0;
     // Without a code, the symbol tells the key.
     const uint32_t code = in32(8);
-    key(code != 0 ? key_of_set1_code(code) : key_of_symbol(in32(4)), in16(2) != 0);
+    if (code != 0) {
+        key(key_of_set1_code(code), in16(2) != 0);
+    } else {
+        symbol(in32(4), in16(2) != 0);
+    }
     return 12;
 }
 

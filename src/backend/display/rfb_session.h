@@ -84,6 +84,7 @@ class RfbSession {
     void security_passed();
     void security_failed(const std::string& reason);
     void key(uint16_t code, bool pressed);
+    void symbol(uint32_t keysym, bool pressed);
     void buttons(uint8_t mask);
     bool send_size_change(const Surface& surface);
 
@@ -121,6 +122,7 @@ class RfbSession {
     uint32_t width_, height_;  // what the viewer believes
     Damage damage_;
     std::bitset<0x300> held_keys_;
+    bool caps_lock_ = false;  // the viewer pressed it an odd number of times
     uint8_t held_buttons_ = 0;
 };
 

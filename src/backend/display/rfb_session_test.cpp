@@ -340,10 +340,33 @@ TEST_F(RfbSessionTest, KeysByTheirSymbols) {
     begin();
     greet();
     EXPECT_TRUE(send(testing::key_event('a', true)));
-    EXPECT_TRUE(send(testing::key_event('A', true)));
     EXPECT_TRUE(send(testing::key_event(0xff0d, false)));
     EXPECT_TRUE(send(testing::key_event(0x20ac, true)));  // the euro sign is on no US key
-    EXPECT_EQ(input.take(), (std::vector<std::string>{"key 30 down", "key 30 down", "key 28 up"}));
+    EXPECT_EQ(input.take(), (std::vector<std::string>{"key 30 down", "key 28 up"}));
+}
+
+TEST_F(RfbSessionTest, ShiftIsPressedForThoseWhoDoNot) {
+    using Events = std::vector<std::string>;
+    begin();
+    greet();
+    const auto press = [&](uint32_t keysym, bool down = true) {
+        EXPECT_TRUE(send(testing::key_event(keysym, down)));
+    };
+    press('A');
+    press('A', false);
+    EXPECT_EQ(input.take(), (Events{"key 42 down", "key 30 down", "key 42 up", "key 30 up"}));
+    press('|');
+    EXPECT_EQ(input.take(), (Events{"key 42 down", "key 43 down", "key 42 up"}));
+    press(0xffe2);  // a person holds Shift
+    press('A');
+    press(0xffe2, false);
+    EXPECT_EQ(input.take(), (Events{"key 54 down", "key 30 down", "key 54 up"}));
+    press(0xffe5);  // Caps Lock
+    press(0xffe5, false);
+    press('B');
+    press('!');
+    EXPECT_EQ(input.take(), (Events{"key 58 down", "key 58 up", "key 48 down", "key 42 down",
+                                    "key 2 down", "key 42 up"}));
 }
 
 TEST_F(RfbSessionTest, KeysByTheirCodes) {

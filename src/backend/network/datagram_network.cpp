@@ -42,7 +42,11 @@ DatagramNetwork::~DatagramNetwork() {
 void DatagramNetwork::fetch() {
     constexpr int kBatch = 64;  // before the card gets to see them
     for (int i = 0; i < kBatch; ++i) {
-        const ssize_t size = recv(socket_.get(), buffer_.data(), buffer_.size(), MSG_DONTWAIT);
+        ssize_t size;
+        {
+            MutexLock lock(mutex_);  // the socket may be being connected anew
+            size = recv(socket_.get(), buffer_.data(), buffer_.size(), MSG_DONTWAIT);
+        }
         if (size < 0) return;
         if (static_cast<size_t>(size) < ethernet::kHeaderSize) continue;
         (void)delivery_.push(std::span(buffer_).first(static_cast<size_t>(size)));

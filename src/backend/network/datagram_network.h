@@ -31,7 +31,7 @@ class DatagramNetwork final : public NetworkBackend {
 
   private:
     DatagramNetwork(Fd socket, std::string local_path, std::string peer_path);
-    void fetch();
+    void fetch() EXCLUDES(mutex_);
     bool send_now(std::span<const std::byte> frame) REQUIRES(mutex_);
 
     const Fd socket_;

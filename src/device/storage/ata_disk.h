@@ -8,6 +8,8 @@
 
 namespace mynah {
 
+class IdentifyBlock;
+
 struct AtaDiskOptions {
     std::string serial;                // cut to 20 characters
     std::string model = "MYNAH DISK";  // cut to 40 characters
@@ -67,7 +69,11 @@ class AtaDisk final : public AtaDevice {
     bool set_transfer_mode(uint8_t mode);
     void set_parameters(AtaCommand& command);
     void read_log(AtaCommand& command);
+    // ata_disk_identify.cpp
     void identify(AtaCommand& command) const;
+    void describe_size(IdentifyBlock& id) const;
+    void describe_transfers(IdentifyBlock& id) const;
+    void describe_features(IdentifyBlock& id) const;
     // ata_disk_smart.cpp
     void smart(AtaCommand& command);
     void smart_read_log(AtaCommand& command) const;

@@ -19,11 +19,18 @@ struct CodePage {
     uintptr_t host = 0;   // page
     uint64_t watched = 0;  // number in WriteWatch
     std::vector<uint32_t> blocks;
+    uint64_t lines = 0;  // of 64 bytes, that hold code of blocks; or held, until one is forgotten
     bool is_watched = false;
     unsigned writes = 0;  // to the page, since it was watched
 };
 
 inline constexpr unsigned kMaxBlocks = 1u << 17;  // of a processor
+
+// The lines of a page that bytes [begin, end) of it touch, as CodePage::lines has them.
+inline uint64_t page_lines(unsigned begin, unsigned end) {
+    const unsigned first = begin / 64, last = (end - 1) / 64;
+    return ~uint64_t{0} >> (63 - (last - first)) << first;
+}
 
 // In Block::mode: the variant without shared checks.
 inline constexpr unsigned kUngrouped = 1u << 15;

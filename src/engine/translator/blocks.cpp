@@ -177,8 +177,12 @@ uint32_t Processor::translate_here(bool ungrouped, bool hot) {
     uint32_t& bucket = buckets_[bucket_of(rip, page)];
     made.next = bucket;
     bucket = id;
-    pages_[page].blocks.push_back(id);
-    if (second != 0) pages_[second].blocks.push_back(id);
+    for (const uint32_t each : {page, second}) {
+        if (each == 0) continue;
+        pages_[each].blocks.push_back(id);
+        const auto [from, to] = part_in(each, made);
+        pages_[each].lines |= page_lines(from, to);
+    }
     ++translated_;
     emitted_ += emitter.offset();
     guest_translated_ += made.instruction_count;
@@ -257,35 +261,47 @@ void Processor::invalidate(uint32_t id) {
     if (block.second_page != 0) std::erase(pages_[block.second_page].blocks, id);
 }
 
+// What of a page a block was made of: [from, to).
+std::pair<unsigned, unsigned> Processor::part_in(uint32_t page, const Block& block) const {
+    if (block.page != page) return {0, block.offset + block.byte_count - unsigned{kPageSize}};
+    return {block.offset, std::min<unsigned>(block.offset + block.byte_count, kPageSize)};
+}
+
+void Processor::invalidate_in(uint32_t id, unsigned begin, unsigned end) {
+    CodePage& page = pages_[id];
+    if ((page.lines & page_lines(begin, end)) == 0) return;
+    page.lines = 0;
+    // Backwards: invalidate() takes the block off the list.
+    for (size_t i = page.blocks.size(); i-- > 0;) {
+        if (i >= page.blocks.size()) continue;
+        const uint32_t block = page.blocks[i];
+        const auto [from, to] = part_in(id, blocks_[block]);
+        if (from < end && to > begin) {
+            invalidate(block);
+        } else {
+            page.lines |= page_lines(from, to);
+        }
+    }
+}
+
 void Processor::invalidate_range(uint64_t watched_page, unsigned begin, unsigned end) {
     const auto found = pages_of_watched_.find(watched_page);
     if (found == pages_of_watched_.end()) return;
-    for (const uint32_t page : found->second) {
-        if (!pages_[page].is_watched) continue;
+    bool watched = false;
+    for (const uint32_t id : found->second) {
+        if (!pages_[id].is_watched) continue;
         // A page that is written to again and again is data: give up its code, so that writes
         // need no longer be seen.
-        constexpr unsigned kEnough = 8;
-        const bool give_up = ++pages_[page].writes >= kEnough;
-        if (give_up) {
-            begin = 0;
-            end = kPageSize;
+        constexpr unsigned kEnough = 64;
+        if (++pages_[id].writes >= kEnough) {
+            invalidate_in(id, 0, kPageSize);
+            pages_[id].is_watched = false;
+        } else {
+            invalidate_in(id, begin, end);
+            watched = true;
         }
-        // Backwards: invalidate() takes the block off the list.
-        for (size_t i = pages_[page].blocks.size(); i-- > 0;) {
-            if (i >= pages_[page].blocks.size()) continue;
-            const uint32_t id = pages_[page].blocks[i];
-            const Block& block = blocks_[id];
-            const bool first = block.page == page;
-            const unsigned from = first ? block.offset : 0u;
-            const unsigned to = block.offset + block.byte_count - (first ? 0u : kPageSize);
-            if (from < end && to > begin) invalidate(id);
-        }
-        if (give_up) pages_[page].is_watched = false;
     }
-    for (const uint32_t page : found->second) {
-        if (pages_[page].is_watched) return;
-    }
-    core_.shared.memory.watch().unwatch(watched_page, watch_index_);
+    if (!watched) core_.shared.memory.watch().unwatch(watched_page, watch_index_);
 }
 
 void Processor::forget_jumps() {

@@ -395,10 +395,21 @@ void Processor::promote() {
     }
 }
 
+// What was hot before, at this address or another, is translated again without looking at it.
+bool Processor::translate_known() {
+    const uint64_t linear = fetch_address();
+    if (linear == ~uint64_t{0}) return false;
+    const SoftTlb::Entry& entry = core_.code_table_->entries[SoftTlb::index(linear)];
+    if ((entry.execute_tag ^ linear) >= kPageSize) return false;
+    const uint8_t known = heat(entry.host + (linear & kPageMask));
+    return known >= kHot && translate_here(false, known == kHot) != 0;
+}
+
 // Cold blocks, by the interpreter, until there is one that may have been translated; what is hot is
 // translated first.
 bool Processor::interpret() {
     pending_link_ = 0;
+    if (translate_known()) return true;
     interpreter::Block* block = core_.find_block();
     cool_down();
     const unsigned most = counting_ ? 1 : 64;
@@ -450,15 +461,21 @@ uint64_t Processor::slow_access(Processor* self, uint64_t scratch0, uint64_t scr
     const uint64_t linear = scratch0 ^ tag(*entry);
     const bool crosses = (linear & kPageMask) + site->size > kPageSize;
     const bool aligned = (linear & ((uint64_t{1} << site->alignment_shift) - 1)) == 0;
+    interpreter::Core::Piece piece{};
     const auto present = [&](uint64_t address) {
         if (!interpreter::Core::canonical(address)) return false;
-        interpreter::Core::Piece piece;
         return (address ^ tag(core.slot(address))) < kPageSize ||
                (core.resolve(address, kind, core.access_mode_, piece) &&
                 (address ^ tag(core.slot(address))) < kPageSize);
     };
-    if (!crosses && aligned && (linear ^ tag(*entry)) >= kPageSize && present(linear))
-        return core.slot(linear).host + (linear & kPageMask);
+    if (!crosses && aligned && (linear ^ tag(*entry)) >= kPageSize) {
+        if (present(linear)) return core.slot(linear).host + (linear & kPageMask);
+        const auto host = reinterpret_cast<uintptr_t>(piece.host);
+        if (host != 0 && kind == AccessKind::kWrite &&
+            self->writable_at_once(host, site->size, site->block)) {
+            return host;
+        }
+    }
     if (crosses && aligned && !self->legacy()) {
         const uint64_t second = (linear | kPageMask) + 1;
         // The second may have come at the expense of the first.

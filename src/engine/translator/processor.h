@@ -10,6 +10,7 @@
 #include <span>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/mutex.h"
@@ -78,6 +79,7 @@ class Processor final : public Vcpu, private WriteWatch::Listener {
     // --- running (processor.cpp) ---
     bool run_translated(uint32_t id);
     bool interpret();
+    bool translate_known();
     bool interpret_one();
     bool after_exit(uint32_t site_id);
     // Brings state and counts up to date after an exit; what is left to do then.
@@ -119,6 +121,8 @@ class Processor final : public Vcpu, private WriteWatch::Listener {
     bool is_loop_head(uint64_t rip) { return loop_head(rip) == rip; }
     void note_loop_head(uint64_t rip) { loop_head(rip) = rip; }
     void invalidate(uint32_t id);
+    std::pair<unsigned, unsigned> part_in(uint32_t page, const Block& block) const;
+    void invalidate_in(uint32_t page, unsigned begin, unsigned end);
     void invalidate_range(uint64_t watched_page, unsigned begin, unsigned end);
     void forget_jumps();
     void flush_code();
@@ -145,6 +149,7 @@ class Processor final : public Vcpu, private WriteWatch::Listener {
     };
     uint64_t post(const Message& message);
     void drain();
+    bool writable_at_once(uintptr_t host, unsigned size, uint32_t block);
     void watch_page(CodePage& page);
     bool settled(uint64_t watched_page);
 

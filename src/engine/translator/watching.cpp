@@ -46,6 +46,21 @@ void Processor::drain() {
     drained_.store(number);
 }
 
+// A block is about to write to a page that is code: whether it may, as if the page were not. What
+// was translated from the bytes is forgotten first; that nobody can see, because nothing is
+// translated before the block is left. Another processor that begins to watch the page just now
+// waits until this one has read its message, which is behind the write.
+bool Processor::writable_at_once(uintptr_t host, unsigned size, uint32_t block) {
+    if (options_.lockstep || core_.alignment_check_ || core_.data_breakpoints_) return false;
+    const WriteWatch& watch = core_.shared.memory.watch();
+    const uint64_t page = watch.page_of(reinterpret_cast<const void*>(host));
+    if (watch.watched_by_others(page, watch_index_)) return false;
+    const auto begin = static_cast<unsigned>(host & kPageMask);
+    if (watch.watched(page)) invalidate_range(page, begin, begin + size);
+    core_.note_data_page(host);
+    return blocks_[block].valid;
+}
+
 void Processor::watch_page(CodePage& page) {
     if (page.is_watched) return;
     page.is_watched = true;

@@ -7,6 +7,7 @@
 #include "machine/boards/pc_board.h"
 #include "machine/boards/virtio_card.h"
 #include "machine/networks.h"
+#include "machine/option_rom.h"
 #include "paravirt/virtio/virtio_net.h"
 
 // Network cards. Where nothing else is said a card is an e1000, which every system knows.
@@ -17,9 +18,11 @@ using Model = NetworkConfig::Model;
 
 constexpr uint32_t kEthernetController = 0x020000;
 
-void add_rom(const PciAttachment& attachment, PciFunction& function,
-             std::span<const std::byte> rom) {
+// The ROM is one for the transitional device, whose identity is another.
+void add_rom(const PciAttachment& attachment, PciFunction& function, std::vector<std::byte> rom) {
     if (rom.empty()) return;
+    retarget_option_rom(rom, static_cast<uint16_t>(function.config_read(0, 2)),
+                        static_cast<uint16_t>(function.config_read(2, 2)));
     const GuestMemory::Block block = attachment.memory.take_block(align_up(rom.size(), kPageSize));
     std::copy(rom.begin(), rom.end(), block.host);
     function.add_rom(block);
