@@ -71,8 +71,7 @@ Result<void> choose_board(RunOptions& options) {
     using BoardKind = MachineConfig::BoardKind;
     MachineConfig& machine = options.machine;
     const BootConfig& boot = machine.boot;
-    const bool wants_firmware =
-        !machine.firmware.empty() || boot.uefi || boot.menu || !boot.order.empty();
+    const bool wants_firmware = !machine.firmware.empty() || boot.wants_firmware();
     const bool bootable = wants_firmware || !machine.disks.empty();
     const std::string_view hardware = only_on_pc(machine);
     const bool pc = !hardware.empty() || (machine.kernel.empty() ? bootable : wants_firmware);
@@ -80,7 +79,7 @@ Result<void> choose_board(RunOptions& options) {
     if (machine.board == BoardKind::kPc) return {};
     if (!machine.firmware.empty())
         return Error("--firmware: the micro board has none; expected --machine pc");
-    if (boot.uefi || boot.menu || !boot.order.empty())
+    if (boot.wants_firmware())
         return Error("--boot: the micro board boots only a kernel; expected --machine pc");
     if (!hardware.empty())
         return Error(fmt::format("{}: the micro board has only virtio disks and no display; "

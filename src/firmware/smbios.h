@@ -16,10 +16,10 @@ struct SmbiosBoard {
     std::string firmware_version, name;
     std::array<uint8_t, 16> uuid{};  // in the order in which it is written
     unsigned sockets = 1, cores = 1, threads = 1;
-    std::string processor;
+    std::string processor = {};
     uint32_t processor_signature = 0, processor_features = 0;  // CPUID leaf 1 EAX, EDX
     uint16_t megahertz = 0;
-    std::span<const GuestMemory::Range> memory;
+    std::span<const GuestMemory::Range> memory = {};
 };
 
 // Tables of system management information [SMBIOS 3.3], without an address of their own: BIOS,

@@ -43,4 +43,17 @@ Result<EntryPoint> KernelFiles::load(GuestMemory& memory, const MachineConfig& c
     return load_kernel(memory, boot);
 }
 
+Result<FirmwareKernel> KernelFiles::for_firmware(const MachineConfig& config,
+                                                 uint64_t low_memory_end) const {
+    const FileContent kernel = TRY(kernel_.read());
+    FileContent content;
+    std::optional<BootFile> initrd;
+    if (initrd_) {
+        content = TRY(initrd_->read());
+        initrd = BootFile{content.bytes(), initrd_->origin()};
+    }
+    return make_firmware_kernel({kernel.bytes(), kernel_.origin()}, initrd, config.command_line,
+                                low_memory_end);
+}
+
 }  // namespace mynah

@@ -81,10 +81,16 @@ Machine::~Machine() {
 Result<void> Machine::build() {
     // What the operator named comes first, then what changes something on the host: a mistake in
     // the command line leaves nothing behind.
-    if (!is_pc() || !config_.kernel.empty()) {
-        kernel_ = TRY(KernelFiles::open(config_));
-    } else {
+    if (is_pc() && (config_.kernel.empty() || config_.boot.wants_firmware() ||
+                    !config_.firmware.empty())) {
         firmware_ = TRY(PcFirmware::open(config_));
+        if (!config_.kernel.empty()) {
+            const KernelFiles files = TRY(KernelFiles::open(config_));
+            firmware_kernel_ = TRY(
+                files.for_firmware(config_, pc::ram_ranges(config_.memory_bytes).front().size));
+        }
+    } else {
+        kernel_ = TRY(KernelFiles::open(config_));
     }
     const uint64_t tsc_hz = host_tsc_hz();
     cpuid_ = TRY(CpuidPolicy::create(config_.cpu, config_.topology, tsc_hz));
@@ -186,6 +192,7 @@ Result<std::unique_ptr<Board>> Machine::make_pc_board(const BoardContext& contex
     for (const auto& network : networks_) networks.push_back(network.get());
     PcBoardParts parts{.config = config_,
                        .firmware = firmware_ ? &*firmware_ : nullptr,
+                       .kernel = firmware_kernel_ ? &*firmware_kernel_ : nullptr,
                        .disks = disks,
                        .networks = networks,
                        .serial = serial,

@@ -88,6 +88,7 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
     std::vector<std::unique_ptr<NetworkBackend>> networks_;
     HostEntropy entropy_;
     std::optional<PcFirmware> firmware_;
+    std::optional<FirmwareKernel> firmware_kernel_;
     std::optional<KernelFiles> kernel_;
     std::unique_ptr<GuestMemory> memory_;
     EntryPoint entry_;

@@ -51,6 +51,8 @@ struct BootConfig {
     std::vector<Device> order;  // empty: disk, CD, network
     bool menu = false;          // firmware waits for a key and offers a choice
     std::string nvram;          // path of UEFI's variables; empty: they are forgotten at the end
+    // Something here is for firmware, even if a kernel is given.
+    bool wants_firmware() const { return uefi || menu || !order.empty() || !nvram.empty(); }
 };
 
 // Everything a machine is made from: plain data, checked for sense where it is used.

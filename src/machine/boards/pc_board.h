@@ -6,11 +6,12 @@
 #include <string>
 #include <vector>
 
-#include "backend/character/character_backend.h"
-#include "backend/network/network_backend.h"
 #include "backend/block/block_backend.h"
+#include "backend/character/character_backend.h"
 #include "backend/display/input_router.h"
 #include "backend/display/screen.h"
+#include "backend/network/network_backend.h"
+#include "cpu/cpuid_policy.h"
 #include "device/chipset/a20_gate.h"
 #include "device/chipset/acpi_power_management.h"
 #include "device/chipset/debug_console.h"
@@ -35,8 +36,8 @@
 #include "device/timer/interval_timer.h"
 #include "device/timer/real_time_clock.h"
 #include "device/usb/xhci_controller.h"
-#include "cpu/cpuid_policy.h"
 #include "firmware/acpi_board.h"
+#include "firmware/firmware_kernel.h"
 #include "machine/boards/board.h"
 #include "machine/boards/pc_firmware.h"
 #include "machine/machine_config.h"
@@ -50,6 +51,7 @@ class Piix3Ide;
 struct PcBoardParts {
     const MachineConfig& config;
     PcFirmware* firmware;                       // null: a kernel is entered directly
+    const FirmwareKernel* kernel;               // that firmware starts; null: none
     std::span<BlockBackend* const> disks;       // as config.disks; null: a drive without a CD
     std::span<NetworkBackend* const> networks;  // as config.networks
     std::span<CharacterBackend* const> serial;  // COM1 first; null: the port is not there
@@ -121,6 +123,7 @@ class PcBoard final : public Board {
     void write_boot_order();
     void fill_firmware_config(std::span<const uint32_t> apic_ids);
     void set_up_chipset();
+    void offer_kernel();
     void offer_acpi_tables();
     AcpiBoard describe();
     AcpiBoard::Pci describe_pci();

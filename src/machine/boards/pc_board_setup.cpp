@@ -124,6 +124,7 @@ void PcBoard::write_cmos(size_t processors) {
 // What can be booted, one path a line, in the operator's order [fw_cfg bootorder].
 void PcBoard::write_boot_order() {
     std::string text;
+    if (parts_.kernel != nullptr) text = "/rom@genroms/linuxboot_dma.bin\n";
     for (const BootConfig::Device device : boot_order(parts_.config.boot))
         for (const BootPath& path : boot_paths_)
             if (path.kind == device) text.append(path.path).push_back('\n');
@@ -151,8 +152,35 @@ void PcBoard::fill_firmware_config(std::span<const uint32_t> apic_ids) {
     Bytes smbios = smbios_tables();
     config.set_file("etc/smbios/smbios-anchor", make_smbios_entry(0, smbios.size()));
     config.set_file("etc/smbios/smbios-tables", std::move(smbios));
+    offer_kernel();
     offer_acpi_tables();
     config.on_select(kTableLoaderFile, [this] { offer_acpi_tables(); });
+}
+
+// A kernel for firmware to start: UEFI does by itself, a BIOS by an option ROM, which is first in
+// the boot order.
+void PcBoard::offer_kernel() {
+    if (parts_.kernel == nullptr) return;
+    const FirmwareKernel& kernel = *parts_.kernel;
+    FirmwareConfig& config = firmware_config_;
+    const auto offer = [&](uint16_t address_key, uint32_t address, uint16_t size_key,
+                           uint16_t data_key, const Bytes& data) {
+        config.set_number(address_key, address, 4);
+        config.set_number(size_key, data.size(), 4);
+        config.set_item(data_key, data);
+    };
+    Bytes command_line = text_bytes(kernel.command_line);
+    command_line.push_back(std::byte{0});
+    offer(fw_cfg::kSetupAddress, kernel.setup_address, fw_cfg::kSetupSize, fw_cfg::kSetupData,
+          kernel.setup);
+    offer(fw_cfg::kKernelAddress, kernel.code_address, fw_cfg::kKernelSize, fw_cfg::kKernelData,
+          kernel.code);
+    offer(fw_cfg::kInitrdAddress, kernel.initrd_address, fw_cfg::kInitrdSize, fw_cfg::kInitrdData,
+          kernel.initrd);
+    offer(fw_cfg::kCommandLineAddress, kernel.command_line_address, fw_cfg::kCommandLineSize,
+          fw_cfg::kCommandLineData, command_line);
+    if (const auto rom = parts_.firmware->linux_rom(); !rom.empty())
+        config.set_file("genroms/linuxboot_dma.bin", Bytes(rom.begin(), rom.end()));
 }
 
 // The board as it is now: where firmware put the ECAM window and the power management ports.
@@ -252,11 +280,8 @@ Result<void> PcBoard::write_tables_without_firmware() {
 
 // The UUID is the name's: the same at every start.
 std::vector<std::byte> PcBoard::smbios_tables() const {
-    SmbiosBoard board;
-    const std::string& name = parts_.config.name;
-    board.name = name;
-    board.firmware_version = "1";
-    board.uuid = uuid_of(name);
+    SmbiosBoard board{
+        .firmware_version = "1", .name = parts_.config.name, .uuid = uuid_of(parts_.config.name)};
     const CpuTopology topology = parts_.cpuid.topology();
     board.sockets = topology.sockets;
     board.cores = topology.cores;

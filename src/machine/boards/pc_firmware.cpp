@@ -39,6 +39,9 @@ constexpr std::array<UefiPlace, 2> kSecurePlaces{{
     {"/usr/share/OVMF/OVMF_CODE_4M.secboot.fd", "/usr/share/OVMF/OVMF_VARS_4M.ms.fd"},
     {"/usr/share/edk2/ovmf/OVMF_CODE.secboot.fd", "/usr/share/edk2/ovmf/OVMF_VARS.secboot.fd"},
 }};
+// The option ROM of the package qemu-system-data.
+constexpr const char* kLinuxRom = "/usr/share/qemu/linuxboot_dma.bin";
+constexpr uint64_t kLinuxRomLimit = 0x10000;
 // What a UEFI image's own variable store is called: the last "CODE" of the file's name.
 constexpr std::string_view kCode = "CODE", kVariables = "VARS";
 
@@ -165,6 +168,11 @@ Result<PcFirmware> PcFirmware::open(const MachineConfig& config) {
             fmt::format("{}: {} bytes; expected a firmware image of whole blocks of 4096, "
                         "at least 64 KiB",
                         paths.image_origin, size));
+    }
+    if (!config.kernel.empty() && !config.boot.uefi) {
+        const InputFile rom = TRY(InputFile::open(
+            kLinuxRom, fmt::format("--kernel by a BIOS needs {}", kLinuxRom), kLinuxRomLimit));
+        firmware.linux_rom_ = TRY(rom.read());
     }
     if (!paths.variables.empty()) {
         const InputFile variables =

@@ -1,7 +1,7 @@
 #pragma once
 
 #include <memory>
-#include <optional>
+#include <span>
 #include <string>
 
 #include "base/result.h"
@@ -28,6 +28,9 @@ class PcFirmware {
     void copy_image(std::byte* to) const;
     void copy_variables(std::byte* to) const;
 
+    // The option ROM by which a BIOS starts a kernel; empty where none is needed.
+    std::span<const std::byte> linux_rom() const { return linux_rom_.bytes(); }
+
     // Keeps variables in the operator's file; null if there is no variable store. What is not to
     // be kept goes nowhere.
     std::unique_ptr<FlashStore> make_store();
@@ -35,7 +38,7 @@ class PcFirmware {
   private:
     PcFirmware() = default;
 
-    FileContent image_;
+    FileContent image_, linux_rom_;
     std::vector<std::byte> variables_;
     std::string variables_path_;
     Fd variables_file_;  // invalid: nothing is kept

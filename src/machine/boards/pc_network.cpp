@@ -57,10 +57,10 @@ Result<void> PcBoard::add_network_card(size_t index) {
         root_bus_.add(slot, card.function());
     } else {
         const VirtioNetOptions options{address, config.mtu};
-        auto& card = own<VirtioCard>(std::make_unique<VirtioCard>(
-                                         std::make_unique<VirtioNet>(backend, options), place,
+        auto& card = own<VirtioCard>(
+            std::make_unique<VirtioCard>(std::make_unique<VirtioNet>(backend, options), place,
                                          kEthernetController),
-                                     [](VirtioCard& each) { each.transport.reset(); });
+            [](VirtioCard& each) { each.transport.reset(); });
         add_rom(place, card.transport.function(), rom);
         root_bus_.add(slot, card.transport.function());
     }

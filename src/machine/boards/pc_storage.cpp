@@ -62,8 +62,8 @@ std::string PcBoard::disk_serial(size_t index) const {
 Result<void> PcBoard::add_sata_disk(size_t index) {
     const DiskConfig& config = parts_.config.disks[index];
     if (sata_ports_ == Ahci::kPortCount)
-        return Error(fmt::format("--disk: {}: all {} SATA ports are taken", config.path,
-                                 Ahci::kPortCount));
+        return Error(
+            fmt::format("--disk: {}: all {} SATA ports are taken", config.path, Ahci::kPortCount));
     const unsigned port = sata_ports_++;
     if (config.cdrom) {
         sata_->attach_cdrom(port, {.serial = disk_serial(index)});
@@ -97,8 +97,8 @@ Result<void> PcBoard::add_ide_disk(size_t index) {
     } else {
         ide_->attach_disk(channel, device, *parts_.disks[index], {.serial = disk_serial(index)});
     }
-    add_boot_path(boot_kind(config), fmt::format("/pci@i0cf8/ide@1f,1/drive@{:x}/disk@{:x}",
-                                                 channel, device));
+    add_boot_path(boot_kind(config),
+                  fmt::format("/pci@i0cf8/ide@1f,1/drive@{:x}/disk@{:x}", channel, device));
     return {};
 }
 
@@ -121,8 +121,8 @@ Result<void> PcBoard::add_usb_disk(size_t index) {
                                  [](UsbStorage&) {});
     const auto port = usb_->usb().plug(disk);
     if (!port)
-        return Error(fmt::format("--disk: {}: {}", parts_.config.disks[index].path,
-                                 port.error().message()));
+        return Error(
+            fmt::format("--disk: {}: {}", parts_.config.disks[index].path, port.error().message()));
     add_boot_path(BootConfig::Device::kDisk,
                   fmt::format("/pci@i0cf8/usb@{:x}/storage@{:x}/channel@0/disk@0,0",
                               pc::kXhci.device, port.value() % 4 + 1));
@@ -138,9 +138,8 @@ Result<void> PcBoard::add_virtio_disk(size_t index) {
     options.writeback = config.cache != CacheMode::kWritethrough;
     const PciSlot slot = take_card_slot();
     auto& card = own<VirtioCard>(
-        std::make_unique<VirtioCard>(
-            std::make_unique<VirtioBlock>(*parts_.disks[index], options), attachment(slot),
-            kMassStorage),
+        std::make_unique<VirtioCard>(std::make_unique<VirtioBlock>(*parts_.disks[index], options),
+                                     attachment(slot), kMassStorage),
         [](VirtioCard& device) { device.transport.reset(); });
     root_bus_.add(slot, card.transport.function());
     add_boot_path(BootConfig::Device::kDisk,

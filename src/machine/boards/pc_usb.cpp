@@ -7,15 +7,14 @@
 namespace mynah {
 
 Result<void> PcBoard::add_usb() {
-    usb_ = &own<XhciController>(
-        std::make_unique<XhciController>(attachment(pc::kXhci), at_.clock),
-        [](XhciController& controller) { controller.reset(); });
+    usb_ = &own<XhciController>(std::make_unique<XhciController>(attachment(pc::kXhci), at_.clock),
+                                [](XhciController& controller) { controller.reset(); });
     root_bus_.add(pc::kXhci, usb_->function());
     input_.add(keyboard_.keys());
     input_.add(keyboard_.pointer());
     if (!parts_.config.graphics.vnc) return {};
-    auto& keyboard = own<UsbKeyboard>(std::make_unique<UsbKeyboard>(at_.clock, nullptr),
-                                      [](UsbKeyboard&) {});
+    auto& keyboard =
+        own<UsbKeyboard>(std::make_unique<UsbKeyboard>(at_.clock, nullptr), [](UsbKeyboard&) {});
     auto& tablet = own<UsbTablet>(std::make_unique<UsbTablet>(at_.clock), [](UsbTablet&) {});
     TRY(usb_->usb().plug(tablet));
     TRY(usb_->usb().plug(keyboard));
