@@ -280,8 +280,10 @@ Result<void> PcBoard::write_tables_without_firmware() {
 
 // The UUID is the name's: the same at every start.
 std::vector<std::byte> PcBoard::smbios_tables() const {
-    SmbiosBoard board{
-        .firmware_version = "1", .name = parts_.config.name, .uuid = uuid_of(parts_.config.name)};
+    SmbiosBoard board;
+    board.firmware_version = std::string("1");
+    board.name = parts_.config.name;
+    board.uuid = uuid_of(parts_.config.name);
     const CpuTopology topology = parts_.cpuid.topology();
     board.sockets = topology.sockets;
     board.cores = topology.cores;
