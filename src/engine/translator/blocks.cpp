@@ -277,6 +277,9 @@ void Processor::invalidate_in(uint32_t id, unsigned begin, unsigned end) {
         const uint32_t block = page.blocks[i];
         const auto [from, to] = part_in(id, blocks_[block]);
         if (from < end && to > begin) {
+            // A guest that translates puts other code there, which will be run as often.
+            uint8_t& runs = heat(page.host + from);
+            if (runs == kTranslated) runs = kRewritten;
             invalidate(block);
         } else {
             page.lines |= page_lines(from, to);
@@ -332,7 +335,7 @@ void Processor::flush_code() {
     if (std::exchange(legacy_jumped_, false)) frame_.legacy_jumps.fill({});
     // What was hot is not translated again before it has shown that it still is.
     for (Heat& heat : heat_) {
-        if (heat.runs >= kHot) heat.runs = options_.hot_after / 2;
+        if (heat.runs >= kRewritten) heat.runs = options_.hot_after / 2;
     }
     pending_link_ = 0;
     used_ = thunks_end_;

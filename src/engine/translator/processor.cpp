@@ -373,7 +373,7 @@ void Processor::cool_down() {
     if (heat_clears_ == core_.blocks_->clears()) return;
     heat_clears_ = core_.blocks_->clears();
     for (Heat& heat : heat_) {
-        if (heat.runs < kHot) heat.runs = 0;
+        if (heat.runs < kRewritten) heat.runs = 0;
     }
 }
 
@@ -395,14 +395,15 @@ void Processor::promote() {
     }
 }
 
-// What was hot before, at this address or another, is translated again without looking at it.
+// What was really hot before, at this address or another, is translated again without looking at it,
+// and so is what took the place of translated code.
 bool Processor::translate_known() {
     const uint64_t linear = fetch_address();
     if (linear == ~uint64_t{0}) return false;
     const SoftTlb::Entry& entry = core_.code_table_->entries[SoftTlb::index(linear)];
     if ((entry.execute_tag ^ linear) >= kPageSize) return false;
     const uint8_t known = heat(entry.host + (linear & kPageMask));
-    return known >= kHot && translate_here(false, known == kHot) != 0;
+    return (known == kHot || known == kRewritten) && translate_here(false, known == kHot) != 0;
 }
 
 // Cold blocks, by the interpreter, until there is one that may have been translated; what is hot is
@@ -418,7 +419,9 @@ bool Processor::interpret() {
         if (block->host != 0 && block->op_count > 0) {
             uint8_t& heat = this->heat(block->host);
             // Of the first it is known that nothing was translated for its address.
-            if (heat >= kHot && i > 0) return true;
+            if (heat >= kRewritten && i > 0) return true;
+            // Translated for another process' address: it may be run there only.
+            if (heat == kTranslated) heat = options_.hot_after / 2;
             if (heat >= options_.hot_after) {
                 const bool hot = heat == kHot;
                 // Cold code before it may have changed it.

@@ -188,6 +188,7 @@ class Processor final : public Vcpu, private WriteWatch::Listener {
         uint8_t runs = 0;
     };
     static constexpr unsigned kHeatBits = 18;
+    static constexpr uint8_t kRewritten = 0xfd;   // it was, and then written to
     static constexpr uint8_t kHot = 0xfe;         // it is not to be brief
     static constexpr uint8_t kTranslated = 0xff;  // it was translated, for some address
     std::vector<Heat> heat_;

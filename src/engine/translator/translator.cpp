@@ -8,7 +8,7 @@ namespace {
 
 constexpr uint64_t kLeastCache = uint64_t{1} << 20;
 // For what runs a few times only, decoded for the interpreter.
-constexpr size_t kColdCode = size_t{10} << 20;
+constexpr size_t kColdCode = size_t{5} << 20;
 
 class TranslatorEngine final : public Engine {
   public:
