@@ -42,13 +42,14 @@ through_firmware("firmware-uefi-kernel", "--boot", "uefi", fast=True,
                  needs=(OVMF / "OVMF_CODE_4M.fd",))
 
 
-def reset_by(name, way):
-    """Linux resets the machine in this way; firmware starts it anew."""
+def reset_by(name, way, *boot):
+    """Linux resets the machine in this way; firmware, if there is any, starts it anew."""
     @case(name, own=True)
     def body(context):
-        need(LINUX_ROM)
+        if boot:
+            need(LINUX_ROM)
         guest = context.boot_to_shell(cmdline=f"console=ttyS0 reboot={way}",
-                                      more=("--machine", "pc", "--boot", "hd"))
+                                      more=("--machine", "pc", *boot))
         guest.send("reboot -f\n")
         guest.expect("mynah-init: up")
         guest.expect(SHELL_PROMPT)
@@ -57,7 +58,8 @@ def reset_by(name, way):
 
 
 for each, letter in (("keyboard", "k"), ("triple-fault", "t"), ("acpi", "a"), ("cf9", "p")):
-    reset_by(f"firmware-reset-{each}", letter)
+    reset_by(f"firmware-reset-{each}", letter, "--boot", "hd")
+reset_by("firmware-none-reset", "p")
 
 
 @case("firmware-secure-boot", own=True, fast=True)
