@@ -15,6 +15,7 @@ namespace {
 
 constexpr uint64_t kFixedFileBytes = linux_boot::kSetupHeaderOffset + sizeof(SetupHeader);
 constexpr uint64_t kHeaderJumpBase = 0x202;  // the jump's distance counts from here
+constexpr uint64_t kParagraph = 16;          // unit of syssize
 constexpr uint8_t kDefaultSetupSectors = 4;  // what 0 stands for
 
 }  // namespace
