@@ -15,6 +15,7 @@ namespace {
 
 constexpr uint64_t kFixedFileBytes = linux_boot::kSetupHeaderOffset + sizeof(SetupHeader);
 constexpr uint64_t kHeaderJumpBase = 0x202;  // the jump's distance counts from here
+constexpr uint64_t kParagraph = 16;          // unit of syssize
 constexpr uint8_t kDefaultSetupSectors = 4;  // what 0 stands for
 
 }  // namespace
@@ -52,11 +53,13 @@ Result<BzImage> BzImage::parse(std::span<const std::byte> file, const std::strin
 
     const uint64_t sectors = whole.setup_sects != 0 ? whole.setup_sects : kDefaultSetupSectors;
     const uint64_t code_start = (sectors + 1) * linux_boot::kSector;
-    const uint64_t code_size = uint64_t{whole.syssize} * 16;
-    if (code_size == 0 || code_start + code_size > file.size()) {
+    const uint64_t paragraphs = uint64_t{whole.syssize} * kParagraph;
+    // Code may end within the last paragraph that syssize counts (memtest86+ does).
+    if (paragraphs == 0 || code_start + paragraphs > file.size() + kParagraph - 1) {
         return Error(fmt::format("{}: truncated: the kernel needs {} bytes, the file has {}",
-                                 origin, code_start + code_size, file.size()));
+                                 origin, code_start + paragraphs, file.size()));
     }
+    const uint64_t code_size = std::min<uint64_t>(paragraphs, file.size() - code_start);
     // Linux signs an image by appending to it, so the file's end is not the code's end.
     image.code_ = file.subspan(code_start, code_size);
     const uint64_t payload_end =

@@ -222,11 +222,25 @@ TEST_F(LinuxLoader, ForeignKernelIsRefused) {
 
 TEST_F(LinuxLoader, TruncatedBzImageIsRefusedWhereverItIsCut) {
     const Image whole = sample::bzimage(zstd_with_length(sample::elf(sample::text("the kernel"))));
-    for (size_t size = 0; size < whole.size(); ++size) {
+    for (size_t size = 0; size <= whole.size() - 16; ++size) {
         const Image cut(whole.begin(), whole.begin() + static_cast<ptrdiff_t>(size));
         ASSERT_THAT(failure(cut), StartsWith("--kernel k: ")) << size;
     }
-    EXPECT_THAT(failure({whole.begin(), whole.end() - 1}), HasSubstr("truncated"));
+    EXPECT_THAT(failure({whole.begin(), whole.end() - 16}), HasSubstr("truncated"));
+}
+
+TEST_F(LinuxLoader, BzImageMayEndWithinItsLastParagraph) {
+    auto header = sample::default_header();
+    Image code(sample::bzimage(zstd_with_length(sample::elf(sample::text("the kernel"))), header));
+    code.resize(code.size() + 16);  // a paragraph after the payload, of which one byte is there
+    auto* syssize = code.data() + linux_boot::kSetupHeaderOffset +
+                    offsetof(linux_boot::SetupHeader, syssize);
+    store_unaligned(syssize, load_unaligned<uint32_t>(syssize) + 1);
+    code.resize(code.size() - 15);
+    const auto entry = load(code);
+    EXPECT_TRUE(entry) << entry.error().message();
+    code.pop_back();
+    EXPECT_THAT(failure(code), HasSubstr("truncated"));
 }
 
 TEST_F(LinuxLoader, TruncatedElfIsRefusedWhereverItIsCut) {

@@ -1,0 +1,89 @@
+"""The Debian installer of the netboot package, unattended, onto a SATA disk of the complete PC.
+
+It fetches its own parts and Debian from the archive that this machine's package sources name.
+"""
+import machine
+from case import Skipped, case, check, check_equal
+from guest import initrd, media, packages
+
+FILES = machine.ROOT / "tests/boot/guest"
+# Scripts that the installer runs by itself, before and after it installed the base system.
+HOOKS = {"usr/lib/base-installer.d/01mynah": "partitioned",
+         "usr/lib/post-base-installer.d/99mynah": "base"}
+DISK_MEBIBYTES = 3072
+
+
+def answers():
+    address, suite = packages.debian_source()
+    scheme, _, rest = address.partition("://")
+    if scheme != "http":
+        raise Skipped(f"the installer is to fetch from {address}, which is not http")
+    host, _, folder = rest.rstrip("/").partition("/")
+    text = (FILES / "preseed.cfg").read_text()
+    for name, value in (("MIRROR_HOST", host), ("MIRROR_FOLDER", f"/{folder}"), ("SUITE", suite),
+                        ("DISK", "/dev/sda")):
+        text = text.replace(name, value)
+    return text.encode()
+
+
+def start_installer(context, last_stage):
+    """The installer, which powers off after `last_stage`; and its disk."""
+    files = {"preseed.cfg": (answers(), 0o644),
+             "mynah-stage": ((FILES / "installer-stage.sh").read_bytes(), 0o755),
+             "mynah-last-stage": (f"{last_stage}\n".encode(), 0o644)}
+    for name, stage in HOOKS.items():
+        files[name] = (f"#!/bin/sh\nexec sh /mynah-stage {stage}\n".encode(), 0o755)
+    folder = media.installer()
+    image = context.directory / "initrd"
+    packed = (folder / "initrd.gz").read_bytes()
+    # What follows a compressed archive begins at a multiple of four.
+    image.write_bytes(packed + b"\0" * (-len(packed) % 4) + initrd.overlay(files))
+    disk = context.blank_disk(DISK_MEBIBYTES)
+    guest = context.start(machine.Spec(
+        kernel=folder / "linux", initrd=image, memory="1G", vcpus=2,
+        cmdline="console=ttyS0 auto=true priority=critical DEBIAN_FRONTEND=text TERM=dumb "
+                "--- console=ttyS0",
+        more=("--machine", "pc", "--disk", f"path={disk},bus=sata", "--network",
+              "user,model=e1000")))
+    return guest, disk
+
+
+def watch(guest, *stages):
+    """The stages come in order, each with what it must show."""
+    for pattern in stages:
+        guest.expect(pattern, quiet=1200, total=5400)
+
+
+DISKS = (r"@@ address 10\.0\.2\.\d+", rf"@@ disk {DISK_MEBIBYTES * 2048}\r")
+PARTITIONED = r"@@ root /dev/sda1 ext4\r"
+
+
+@case("installer-partitions", own=True)
+def partitions(context):
+    """It configures the network, takes the mirror, finds the disk, partitions and formats it."""
+    guest, disk = start_installer(context, "partitioned")
+    watch(guest, *DISKS, PARTITIONED)
+    check_equal(guest.wait(120), 0, "status after the installer powered off")
+    with open(disk, "rb") as handle:
+        sector = handle.read(512)
+    check_equal(sector[510:], b"\x55\xaa", "signature of the partition table")
+    check_equal((sector[446], sector[450]), (0x80, 0x83), "first partition: flag and type")
+
+
+@case("installer-whole", own=True)
+def whole(context):
+    """It installs everything, and what it installed boots from its disk."""
+    guest, disk = start_installer(context, "never")
+    watch(guest, *DISKS, PARTITIONED, r"@@ base 12\.\d+ \d+", r"@@ installed .*vmlinuz")
+    check_equal(guest.wait(600), 0, "status after the installer powered off")
+    guest = context.start(machine.Spec(
+        memory="512M", vcpus=2, cmdline=None,
+        more=("--machine", "pc", "--disk", f"path={disk},bus=sata")))
+    guest.expect("installed login: ", quiet=600)
+    guest.send("root\n")
+    guest.expect("Password: ")
+    guest.send("mynah\n")
+    guest.expect(r"root@installed:~# ")
+    check("/dev/sda1" in guest.command("findmnt -no SOURCE /"), "another root file system")
+    guest.send("poweroff\n")
+    check_equal(guest.wait(300), 0, "status after the guest powered off")
