@@ -35,10 +35,12 @@ Result<void> expect_word(Value value, std::string_view here, std::string_view pl
 
 Result<void> apply_name(RunOptions& options, Value value) {
     constexpr size_t kLongest = 64;
-    if (value.empty() || value.size() > kLongest || value.find('/') != Value::npos) {
-        return Error("expected a name of 1 to 64 characters without '/'");
+    if (value.empty() || value.size() > kLongest || value.find('/') != Value::npos ||
+        value.front() == '.') {
+        return Error("expected a name of 1 to 64 characters without '/' that begins with no '.'");
     }
     options.machine.name = value;
+    options.named = true;
     return {};
 }
 
@@ -167,7 +169,7 @@ Result<void> apply_version(RunOptions& options, Value) {
 }
 
 constexpr std::array kOptions{
-    Option{"--name", "", "NAME", "what the machine is called", false, apply_name},
+    Option{"--name", "", "NAME", "what the machine is called, and reached by: mynah screenshot NAME FILE", false, apply_name},
     Option{"--memory", "--ram", "SIZE", "guest memory in MiB, or with suffix K, M, G, T (512M)",
            false, apply_memory},
     Option{"--vcpus", "", "N[,sockets=N,cores=N,threads=N]",

@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <memory>
+#include <optional>
 #include <string>
 
 #include "base/log.h"
@@ -13,6 +15,9 @@
 #include "cli/exit_status.h"
 #include "cli/run_options.h"
 #include "cli/version.h"
+#include "control/control_server.h"
+#include "control/machine_handle.h"
+#include "control/machine_place.h"
 #include "host/signal_watch.h"
 #include "host/terminal.h"
 #include "machine/machine.h"
@@ -94,7 +99,12 @@ std::string reason_line(StopReason reason) {
 Result<Ending> run_machine(const RunOptions& options, SignalStop& signals) {
     MachineConfig config = options.machine;
     if (options.kernel_cache) config.kernel_cache = cache_directory("kernels");
+    std::optional<MachinePlace> place;
+    if (options.named) place.emplace(TRY(MachinePlace::claim(runtime_directory(), config.name)));
     auto machine = TRY(Machine::create(config));
+    MachineHandle handle(*machine);
+    std::unique_ptr<ControlServer> control;
+    if (place) control = TRY(ControlServer::start(place->control_path(), "--name", handle));
     std::fputs(machine->graphics_places().c_str(), stderr);
     signals.attach(machine.get());
     const auto run = [&]() -> Result<StopReason> {

@@ -2,7 +2,7 @@
 
 #include <fmt/core.h>
 
-#include "backend/display/listen_socket.h"
+#include "host/listen_socket.h"
 
 namespace mynah {
 namespace {

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <chrono>
 
+#include "backend/display/png_file.h"
+#include "backend/display/screen.h"
 #include "firmware/acpi_tables.h"
 #include "host/tsc.h"
 #include "machine/boards/micro_board.h"
@@ -158,6 +160,12 @@ Result<void> Machine::build_graphics() {
         return Error("--graphics vnc: this board has no display; expected none");
     vnc_ = TRY(open_graphics(config_, *screen, *input));
     return {};
+}
+
+Result<void> Machine::screenshot(const std::string& path) {
+    Screen* const screen = board_->screen();
+    if (screen == nullptr) return Error("the machine has no display");
+    return write_png(screen->capture(), path);
 }
 
 std::string Machine::graphics_places() const {

@@ -46,6 +46,13 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
     // Ends it. Any thread.
     void stop(StopReason reason) { control_.request_stop(reason); }
 
+    // Any thread, from create() on.
+    const std::string& name() const { return config_.name; }
+    void press_power_button() { board_->press_power_button(); }
+    void request_reset() { reset(); }
+    // The screen as it is now, as a PNG. Error: there is none, or the file and why.
+    Result<void> screenshot(const std::string& path);
+
     // Where the screen is served, lines for the operator; empty: nowhere.
     std::string graphics_places() const;
 

@@ -12,8 +12,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "backend/display/listen_socket.h"
 #include "base/check.h"
+#include "host/listen_socket.h"
 
 namespace mynah {
 namespace {

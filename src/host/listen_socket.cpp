@@ -1,4 +1,4 @@
-#include "backend/display/listen_socket.h"
+#include "host/listen_socket.h"
 
 #include <arpa/inet.h>
 #include <fmt/core.h>

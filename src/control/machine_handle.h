@@ -1,0 +1,22 @@
+#pragma once
+
+#include "control/controlled_machine.h"
+#include "machine/machine.h"
+
+namespace mynah {
+
+// A machine of this process. It must outlive the handle.
+class MachineHandle final : public ControlledMachine {
+  public:
+    explicit MachineHandle(Machine& machine) : machine_(machine) {}
+    std::string name() const override { return machine_.name(); }
+    Result<void> screenshot(const std::string& path) override { return machine_.screenshot(path); }
+    void press_power_button() override { machine_.press_power_button(); }
+    void reset() override { machine_.request_reset(); }
+    void quit() override { machine_.stop(StopReason::kQuit); }
+
+  private:
+    Machine& machine_;
+};
+
+}  // namespace mynah

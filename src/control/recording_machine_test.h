@@ -1,0 +1,41 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/mutex.h"
+#include "control/controlled_machine.h"
+
+namespace mynah::testing {
+
+// Notes what it is asked to do. Any thread.
+class RecordingMachine final : public ControlledMachine {
+  public:
+    std::string name() const override { return "box"; }
+    Result<void> screenshot(const std::string& path) override {
+        note("screenshot " + path);
+        if (path == "refused") return Error("refused: no picture");
+        return {};
+    }
+    void press_power_button() override { note("power button"); }
+    void reset() override { note("reset"); }
+    void quit() override { note("quit"); }
+
+    std::vector<std::string> notes() EXCLUDES(mutex_) {
+        MutexLock lock(mutex_);
+        return notes_;
+    }
+
+  private:
+    static constexpr size_t kNotesMost = 10'000;
+
+    void note(std::string text) EXCLUDES(mutex_) {
+        MutexLock lock(mutex_);
+        if (notes_.size() < kNotesMost) notes_.push_back(std::move(text));
+    }
+
+    Mutex mutex_;
+    std::vector<std::string> notes_ GUARDED_BY(mutex_);
+};
+
+}  // namespace mynah::testing
