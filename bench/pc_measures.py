@@ -3,7 +3,6 @@ import http.server
 import json
 import pathlib
 import re
-import sys
 import threading
 import time
 
@@ -73,6 +72,7 @@ class Measures:
         self._directory = pathlib.Path(directory)
         self._chosen = chosen
         self._options = options
+        self.problems = []
         self._sector = pc_guest.boot_sector(self._directory / "sector.img")
         self._noise = None
         if OVMF in chosen:
@@ -123,7 +123,8 @@ class Measures:
                 try:
                     self._in_guest(guest, metric, found)
                 except console.ConsoleError as problem:
-                    print(f"{emulator.name}: {metric}: {problem}", file=sys.stderr)
+                    # The console is in no known state; what was measured before counts.
+                    self.problems.append(f"{emulator.name}: {metric}: {problem}")
                     return
             guest.send("poweroff -f\n")
             guest.wait(60)

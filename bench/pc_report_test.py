@@ -1,6 +1,7 @@
 """Tests of what bench/pc says about its bars, and of the programs it boots."""
 import pathlib
 import sys
+import tempfile
 import unittest
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -38,8 +39,8 @@ class Report(unittest.TestCase):
         self.assertIn("not measured", text)
 
     def test_boot_sector_is_one(self):
-        path = pathlib.Path(self.enterContext(__import__("tempfile").TemporaryDirectory()))
-        content = pc_guest.boot_sector(path / "disk").read_bytes()
+        with tempfile.TemporaryDirectory() as directory:
+            content = pc_guest.boot_sector(pathlib.Path(directory) / "disk").read_bytes()
         self.assertEqual((len(content), content[510:512]), (1 << 20, b"\x55\xaa"))
 
 
