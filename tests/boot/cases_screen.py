@@ -54,7 +54,7 @@ class Screen:
         """By vncsnapshot, a program of its own; it compresses pictures."""
         path = self._context.directory / "screen.jpg"
         run_tool("vncsnapshot", "-quiet", "-quality", "100", "-vncQuality", "9",
-                 f"127.0.0.1:{port}", path)
+                 f"127.0.0.1::{port}", path)
         return read_jpeg(path)
 
 
