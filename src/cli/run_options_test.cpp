@@ -47,6 +47,17 @@ TEST(RunOptions, KernelIsAllThatIsNeeded) {
     EXPECT_TRUE(config.reboot);
 }
 
+TEST(RunOptions, OnlyAMachineThatWasGivenANameIsReachedByIt) {
+    EXPECT_FALSE(parse_more({}).value().named);
+    const auto options = parse_more({"--name", "vm1"});
+    ASSERT_TRUE(options);
+    EXPECT_TRUE(options.value().named);
+    EXPECT_EQ(options.value().machine.name, "vm1");
+    // It is a folder's name.
+    for (const char* name : {"", ".", "..", ".a", "a/b"})
+        EXPECT_THAT(failure({"--name", name}), HasSubstr("--name")) << name;
+}
+
 TEST(RunOptions, IssuesCommandLine) {
     const auto options = parse({"--memory", "512M", "--kernel", "vmlinuz", "--initrd", "initrd",
                                 "--cmdline", "console=ttyS0"});
