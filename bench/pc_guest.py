@@ -1,4 +1,4 @@
-"""What the machines in bench/pc boot: a sector that says it runs, an EFI program that does, Debian."""
+"""What the machines in bench/pc boot: a sector and an EFI program that say they run, and disks."""
 import pathlib
 import shutil
 import struct

@@ -11,7 +11,8 @@ import pc_guest
 import pc_machines
 from guest import disk, rootfs
 
-SEABIOS, OVMF, GRUB, LOGIN = "boot/SeaBIOS", "boot/OVMF", "boot/firmware to GRUB", "boot/GRUB to login"
+SEABIOS, OVMF = "boot/SeaBIOS", "boot/OVMF"
+GRUB, LOGIN = "boot/firmware to GRUB", "boot/GRUB to login"
 # Metric: fio's options. Direct, so that each is a command to the disk.
 DISK_JOBS = {"4 KiB random, depth 1": "--rw=randread --bs=4k --iodepth=1",
              "4 KiB random, depth 8": "--rw=randread --bs=4k --iodepth=8",
@@ -110,7 +111,8 @@ class Measures:
         cards = tuple(model for card, (model, _) in CARDS.items()
                       if f"{card}/HTTP download" in self._chosen)
         began = time.monotonic()
-        with self._start(emulator, pc_machines.Pc(disks, cards, vcpus=self._options.vcpus)) as guest:
+        pc = pc_machines.Pc(disks, cards, vcpus=self._options.vcpus)
+        with self._start(emulator, pc) as guest:
             guest.expect("Linux version|Booting `Debian'|Loading |Welcome to GRUB")
             grub = time.monotonic()
             guest.expect("guest login: ", total=2400)

@@ -45,7 +45,8 @@ def report(facts, metrics, medians):
              "Medians. Firmware: from the program's start to the first byte that a boot sector, or "
              "an EFI program on a disk, writes to the serial port. The ratio is the peer's time by "
              "ours, or our rate by the peer's: above one mynah is faster.", "",
-             f"| what | unit | {ours} | {name} | ratio | bar | |", "|---|---|---:|---:|---:|---|---|"]
+             f"| what | unit | {ours} | {name} | ratio | bar | |",
+             "|---|---|---:|---:|---:|---|---|"]
     missed = []
     for metric in metrics:
         mine = medians[ours].get(metric)
@@ -58,5 +59,5 @@ def report(facts, metrics, medians):
             missed.append(metric)
         lines.append(f"| {metric} | {pc_measures.unit(metric)} | {_number(mine)} | "
                      f"{_number(theirs)} | {_number(ratio)} | {goal} | {word} |")
-    lines += ["", f"Missed: {'; '.join(missed)}." if missed else "No bar that was judged is missed."]
+    lines += ["", f"Missed: {'; '.join(missed)}." if missed else "No judged bar is missed."]
     return "\n".join(lines) + "\n"
