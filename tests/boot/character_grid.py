@@ -1,4 +1,4 @@
-"""What a terminal shows after a program moved its cursor about: 25 lines of 80 characters."""
+"""What a terminal shows after a program moved its cursor about."""
 import re
 
 _PIECE = re.compile(r"\x1b\[([0-9;?]*)([A-Za-z])|\x1b.|([\x00-\x1f])|([^\x1b\x00-\x1f]+)", re.DOTALL)
