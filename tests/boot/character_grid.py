@@ -1,7 +1,8 @@
-"""What a terminal shows after a program moved its cursor about: 25 lines of 80 characters."""
+"""What a terminal shows after a program moved its cursor about."""
 import re
 
-_PIECE = re.compile(r"\x1b\[([0-9;?]*)([A-Za-z])|\x1b.|([\x00-\x1f])|([^\x1b\x00-\x1f]+)", re.DOTALL)
+_PIECE = re.compile(r"\x1b\[([0-9;?]*)([A-Za-z])|\x1b.|([\x00-\x1f])|([^\x1b\x00-\x1f]+)",
+                    re.DOTALL)
 
 
 def lines(text, rows=50, columns=132):

@@ -1,4 +1,4 @@
-; A boot sector of the DOS kind: real mode, BIOS calls, video memory, a serial port by its registers.
+; A boot sector of the DOS kind: real mode, BIOS calls, video memory, a serial port.
 ; It shows text, waits for a byte on COM1, shows a picture in mode 13h, waits again, and resets.
 ; Each time it tells by COM1 what it read back from the screen.
 bits 16
