@@ -16,8 +16,8 @@ class Picture:
     pixels: bytes
 
     def part(self, x, y, width, height):
-        rows = (self.pixels[3 * (self.width * row + x):][:3 * width]
-                for row in range(y, y + height))
+        begins = (3 * (self.width * row + x) for row in range(y, y + height))
+        rows = (self.pixels[at:at + 3 * width] for at in begins)
         return Picture(width, height, b"".join(rows))
 
     def ink(self):
