@@ -18,7 +18,7 @@ def host_minus_guest(guest):
     """Seconds. A reading can only come late, so the smallest difference is the best one."""
     differences = []
     for _ in range(READINGS):
-        then = float(guest.command("date +%s.%N"))
+        then = float(guest.command("date +%s.%N").splitlines()[-1])
         differences.append(time.monotonic() - then)
     return min(differences)
 
@@ -49,11 +49,10 @@ def clock(context):
     keeps_time(guest, usual, SECONDS)
     others = guest.command(f"cat {SYSTEM}/available_clocksource").split()
     check("hpet" in others and "acpi_pm" in others, f"clock sources: {others}")
-    for source in others:
-        if source == usual:
-            continue
-        guest.command(f"echo {source} > {SYSTEM}/current_clocksource")
-        keeps_time(guest, source, SHORT_SECONDS)
+    # Not the PM timer: its 24 bits pass in 4.7 s [ACPI 6.4 4.8.3.3], and a guest that a busy host
+    # keeps from running for longer than that loses time by it, as it would on any host.
+    guest.command(f"echo hpet > {SYSTEM}/current_clocksource")
+    keeps_time(guest, "hpet", SHORT_SECONDS)
     guest.command("kill $(jobs -p)")
     guest.command(f"echo {usual} > {SYSTEM}/current_clocksource")
     guest.command("dmesg | grep -i 'clocksource.*\\(unstable\\|skewed\\)'", status=1)
