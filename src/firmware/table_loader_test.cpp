@@ -81,7 +81,7 @@ TEST(TableLoader, ScriptMakesTablesWhole) {
     };
     const auto check = [&](uint64_t address, const char* signature) {
         const auto header = load_unaligned<acpi::TableHeader>(at(address));
-        EXPECT_EQ(header.signature, acpi::signature(signature));
+        EXPECT_EQ(uint32_t{header.signature}, acpi::signature(signature));
         EXPECT_EQ(sum(at(address), header.length), 0) << signature;
     };
     const auto& rsdp_bytes = firmware.files.at(TableLoader::kRsdpFile).content;
@@ -94,7 +94,8 @@ TEST(TableLoader, ScriptMakesTablesWhole) {
     check(first, "FACP");
     const auto fadt = load_unaligned<acpi::Fadt>(at(first));
     check(fadt.x_dsdt, "DSDT");
-    EXPECT_EQ(fadt.dsdt, fadt.x_dsdt);
+    // Copies: the table's fields are not aligned.
+    EXPECT_EQ(uint64_t{fadt.dsdt}, uint64_t{fadt.x_dsdt});
     EXPECT_EQ(load_unaligned<acpi::Facs>(at(fadt.firmware_ctrl)).signature,
               acpi::signature("FACS"));
 }
