@@ -81,7 +81,7 @@ TEST(TableLoader, ScriptMakesTablesWhole) {
     };
     const auto check = [&](uint64_t address, const char* signature) {
         const auto header = load_unaligned<acpi::TableHeader>(at(address));
-        EXPECT_EQ(uint32_t{header.signature}, acpi::signature(signature));
+        EXPECT_EQ(header.signature, acpi::signature(signature));
         EXPECT_EQ(sum(at(address), header.length), 0) << signature;
     };
     const auto& rsdp_bytes = firmware.files.at(TableLoader::kRsdpFile).content;
