@@ -19,11 +19,14 @@ class CpuSignals {
     };
 
     void raise(uint32_t signals) {
+        if ((signals & kInit) != 0) inits_.fetch_add(1, std::memory_order_seq_cst);
         const uint32_t before = pending_.fetch_or(signals, std::memory_order_seq_cst);
         alarm();
         if ((before & signals) != signals && wake_) wake_();
     }
     void lower(uint32_t signals) { pending_.fetch_and(~signals, std::memory_order_seq_cst); }
+    // How many INITs were raised; counted before the processor can see them.
+    uint32_t inits() const { return inits_.load(std::memory_order_seq_cst); }
     uint32_t pending() const { return pending_.load(std::memory_order_relaxed); }
 
     // --- for the engine ---
@@ -52,6 +55,7 @@ class CpuSignals {
 
  private:
     std::atomic<uint32_t> pending_{0};
+    std::atomic<uint32_t> inits_{0};
     std::function<void()> wake_;
     std::atomic<uintptr_t>* gate_ = nullptr;
     uintptr_t closed_ = 0;

@@ -31,7 +31,7 @@ void VcpuThread::prepare(const CpuState& state, Begin begin) {
     vcpu_.signals().lower(~uint32_t{0});
     waiting_for_startup_ = begin == Begin::kWaitForStartup;
     startup_vector_ = kNoStartup;
-    accepts_startup_ = waiting_for_startup_;
+    answered_inits_ = vcpu_.signals().inits() - (waiting_for_startup_ ? 1 : 0);
 }
 
 void VcpuThread::start() {
@@ -110,9 +110,6 @@ bool VcpuThread::take_startup() {
     }
     const uint32_t vector = startup_vector_.exchange(kNoStartup);
     if (vector == kNoStartup) return false;
-    accepts_startup_ = false;
-    // An INIT that came in between is newer than this start-up.
-    if ((signals.pending() & CpuSignals::kInit) != 0) accepts_startup_ = true;
 
     // [SDM 3A 8.4.4.1]: real mode at vector:0000.
     constexpr unsigned kSelectorShift = 8, kBaseShift = 12;
@@ -127,7 +124,8 @@ bool VcpuThread::take_startup() {
 }
 
 void VcpuThread::startup(uint8_t vector) {
-    if (!accepts_startup_) return;
+    const uint32_t inits = vcpu_.signals().inits();
+    if (answered_inits_.exchange(inits) == inits) return;
     startup_vector_ = vector;
     wake();
 }
@@ -147,7 +145,6 @@ void VcpuThread::sleep(uint32_t wake_signals) {
 }
 
 void VcpuThread::wake() {
-    if ((vcpu_.signals().pending() & CpuSignals::kInit) != 0) accepts_startup_ = true;
     std::atomic_thread_fence(std::memory_order_seq_cst);
     if (!asleep_.load(std::memory_order_seq_cst)) return;
     MutexLock lock(mutex_);

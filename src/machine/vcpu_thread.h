@@ -66,9 +66,9 @@ class VcpuThread {
     const std::optional<uint64_t> instruction_limit_;
 
     bool waiting_for_startup_ = false;  // own thread
-    // An INIT was sent since the processor last started: start-up IPIs count. The INIT itself may
-    // still be pending, as senders may follow it up at once.
-    std::atomic<bool> accepts_startup_{false};
+    // How many INITs had been sent when a start-up IPI last counted: the first one after an INIT
+    // does, wherever the processor is with that INIT, as senders may follow it up at once.
+    std::atomic<uint32_t> answered_inits_{0};
     std::atomic<uint32_t> startup_vector_{kNoStartup};
 
     std::atomic<bool> asleep_{false};
