@@ -55,7 +55,8 @@ class Ps2Keyboard final : public Ps2Device {
     static constexpr unsigned kKeys = 256;
 
     Ps2Queue<16> answers_;  // go before what keys sent
-    Ps2Queue<256> codes_;
+    // More than the sixteen bytes of a real one: a viewer that pastes types faster than bytes go.
+    Ps2Queue<4096> codes_;
     uint8_t last_sent_ = 0;
     uint8_t expecting_ = 0;  // the command whose argument comes next; 0: none
     bool scanning_ = true;
