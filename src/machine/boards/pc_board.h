@@ -90,8 +90,8 @@ class PcBoard final : public Board {
             {std::shared_ptr<void>(std::move(device)), [&reference, reset] { reset(reference); }});
         return reference;
     }
-    // The next free slot for a card.
-    PciSlot take_card_slot();
+    // The next free slot for a card. Error: there is none.
+    Result<PciSlot> take_card_slot();
     // Tells firmware what can be booted: its path in Open Firmware's words [fw_cfg bootorder].
     void add_boot_path(BootConfig::Device kind, std::string path);
 

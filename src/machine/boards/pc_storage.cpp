@@ -103,7 +103,7 @@ Result<void> PcBoard::add_ide_disk(size_t index) {
 }
 
 Result<void> PcBoard::add_nvme_disk(size_t index) {
-    const PciSlot slot = take_card_slot();
+    const PciSlot slot = TRY(take_card_slot());
     auto& card = own<NvmeController>(
         std::make_unique<NvmeController>(attachment(slot), *parts_.disks[index],
                                          NvmeOptions{.serial = disk_serial(index)}),
@@ -136,7 +136,7 @@ Result<void> PcBoard::add_virtio_disk(size_t index) {
         std::min<size_t>(parts_.config.topology.vcpus(), VirtioBlock::kMaxQueues));
     options.id = disk_serial(index);
     options.writeback = config.cache != CacheMode::kWritethrough;
-    const PciSlot slot = take_card_slot();
+    const PciSlot slot = TRY(take_card_slot());
     auto& card = own<VirtioCard>(
         std::make_unique<VirtioCard>(std::make_unique<VirtioBlock>(*parts_.disks[index], options),
                                      attachment(slot), kMassStorage),

@@ -42,7 +42,7 @@ REPACKED = {
 }
 # What is installed, beyond what every Debian must have.
 WANTED = """apt linux-image-amd64 initramfs-tools grub-pc systemd-sysv udev login passwd iproute2
-ifupdown isc-dhcp-client kmod debian-archive-keyring""".split()
+ifupdown isc-dhcp-client kmod debian-archive-keyring usr-is-merged usrmerge""".split()
 FIELD = re.compile(r"^([A-Za-z0-9-]+): *(.*)$", re.MULTILINE)
 
 
