@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -74,6 +75,9 @@ class PcBoard final : public Board {
     Result<void> prepare(std::span<const uint32_t> apic_ids) override;
     void reset() override;
     void press_power_button() override { acpi_.press_power_button(); }
+    void insert_medium(size_t disk, BlockBackend& medium) override;
+    bool eject_medium(size_t disk, bool force) override;
+    Tray tray(size_t disk) override;
     Screen* screen() override { return &*screen_; }
     InputSink* input() override { return &input_; }
 
@@ -179,6 +183,11 @@ class PcBoard final : public Board {
     unsigned sata_ports_ = 0;
     Piix3Ide* ide_ = nullptr;
     unsigned ide_places_ = 0;
+    struct CdPlace {
+        DiskBus bus;
+        unsigned place;  // the SATA port, or twice the channel plus the device
+    };
+    std::map<size_t, CdPlace> cd_places_;  // by the number of the disk
     XhciController* usb_ = nullptr;
     bool has_display_ = false;
     std::vector<uint32_t> apic_ids_;

@@ -42,7 +42,9 @@ REPACKED = {
 }
 # What is installed, beyond what every Debian must have.
 WANTED = """apt linux-image-amd64 initramfs-tools grub-pc systemd-sysv udev login passwd iproute2
-ifupdown isc-dhcp-client kmod debian-archive-keyring usr-is-merged usrmerge""".split()
+ifupdown isc-dhcp-client kmod debian-archive-keyring usr-is-merged usrmerge busybox
+console-setup keyboard-configuration locales eject pciutils laptop-detect tasksel os-prober
+zstd""".split()
 FIELD = re.compile(r"^([A-Za-z0-9-]+): *(.*)$", re.MULTILINE)
 
 
