@@ -1,12 +1,14 @@
 #include "paravirt/virtio/virtio_session.h"
 
+#include <utility>
+
 namespace mynah {
 
 using namespace virtio;
 
 VirtioSession::VirtioSession(VirtioDevice& device, const DmaView& memory,
                              VirtioInterrupts& interrupts)
-    : device_(device), interrupts_(interrupts) {
+    : device_(device), owner_(device.ring_owner()), interrupts_(interrupts) {
     QueueEvents& events = *this;
     for (uint16_t i = 0; i < device.queue_count(); ++i) {
         QueueSlot slot;
@@ -18,12 +20,16 @@ VirtioSession::VirtioSession(VirtioDevice& device, const DmaView& memory,
 }
 
 VirtioSession::~VirtioSession() {
-    for (QueueSlot& slot : queues_) slot.queue->stop();
+    {
+        MutexLock hold(lock_);
+        for (QueueSlot& slot : queues_) stop_queue(slot);
+    }
     device_.reset();
     device_.connect(nullptr);
 }
 
 uint64_t VirtioSession::offered_features() const {
+    if (owner_ != nullptr) return device_.features() | kFeatureVersion1;
     return device_.features() | kFeatureVersion1 | kFeatureIndirectDesc | kFeatureEventIdx |
            kFeatureRingReset;
 }
@@ -72,13 +78,12 @@ void VirtioSession::write_status(uint32_t value) {
     }
     if (broken) needs_reset();
     // A driver should not have rung before DRIVER_OK, but may have added buffers.
-    for (VirtioQueue* queue : started) device_.serve(*queue);
+    for (VirtioQueue* queue : started) serve(*queue);
 }
 
 bool VirtioSession::accept_features() {
     // [virtio-1.2 2.2.2]: a set that the device cannot work with is refused by not setting the
     // bit; without VERSION_1 the driver would be a legacy one [6.1].
-    const uint64_t device_bits = device_.features();
     if ((driver_features_ & ~offered_features()) != 0 ||
         (driver_features_ & kFeatureVersion1) == 0) {
         if (complaints_.allow()) {
@@ -87,11 +92,33 @@ bool VirtioSession::accept_features() {
         }
         return false;
     }
-    device_.negotiated(driver_features_ & device_bits);
+    device_.negotiated(driver_features_ & device_.features());
     return true;
 }
 
+void VirtioSession::serve(VirtioQueue& queue) {
+    if (owner_ != nullptr)
+        owner_->bell(queue.index());
+    else
+        device_.serve(queue);
+}
+
+void VirtioSession::stop_queue(QueueSlot& slot) {
+    if (owner_ == nullptr) {
+        slot.queue->stop();
+    } else if (std::exchange(slot.owner_runs, false)) {
+        owner_->stop_ring(slot.queue->index());
+    }
+}
+
 bool VirtioSession::start_queue(QueueSlot& slot) {
+    if (owner_ != nullptr) {
+        const uint16_t index = slot.queue->index();
+        slot.owner_runs = slot.layout.size <= device_.queue_size_max(index) &&
+                          owner_->start_ring(index, slot.layout, driver_features_);
+        if (!slot.owner_runs) slot.ready = false;
+        return slot.owner_runs;
+    }
     SplitRing::Features features;
     features.indirect = (driver_features_ & kFeatureIndirectDesc) != 0;
     features.event_index = (driver_features_ & kFeatureEventIdx) != 0;
@@ -117,7 +144,7 @@ void VirtioSession::reset() {
         // Bells find no running queue from here on. What is in flight may still write to guest
         // memory, so the status reads 0 only when all of it is back [virtio-1.2 2.4.1].
         for (QueueSlot& slot : queues_) {
-            slot.queue->stop();
+            stop_queue(slot);
             slot.layout = {};
             slot.ready = false;
         }
@@ -161,7 +188,7 @@ void VirtioSession::set_queue_ready(uint16_t queue, bool ready) {
         slot.ready = ready;
         if (!ready) {
             // Stops the queue; its place in the ring is lost [virtio-1.2 4.2.2.1, QueueReady].
-            slot.queue->stop();
+            stop_queue(slot);
         } else if (serving()) {
             if (start_queue(slot))
                 started = slot.queue.get();
@@ -170,7 +197,7 @@ void VirtioSession::set_queue_ready(uint16_t queue, bool ready) {
         }
     }
     if (broken) needs_reset();
-    if (started != nullptr) device_.serve(*started);
+    if (started != nullptr) serve(*started);
 }
 
 void VirtioSession::reset_queue(uint16_t queue) {
@@ -178,7 +205,7 @@ void VirtioSession::reset_queue(uint16_t queue) {
     MutexLock hold(lock_);
     if ((driver_features_ & kFeatureRingReset) == 0) return;
     QueueSlot& slot = queues_[queue];
-    slot.queue->stop();
+    stop_queue(slot);
     slot.layout = {};
     slot.ready = false;
 }
@@ -190,7 +217,7 @@ bool VirtioSession::serving() const {
 void VirtioSession::notify(uint16_t queue) {
     if (queue >= queue_count() || !serving()) return;
     // No lock: the list of queues is constant, and a queue that does not run has nothing to serve.
-    device_.serve(*queues_[queue].queue);
+    serve(*queues_[queue].queue);
 }
 
 void VirtioSession::queue_used(uint16_t index) { interrupts_.used_buffers(index); }

@@ -71,6 +71,7 @@ class VirtioSession final : private QueueEvents, private VirtioDeviceEvents {
         std::unique_ptr<VirtioQueue> queue;
         RingLayout layout;
         bool ready = false;
+        bool owner_runs = false;  // between the owner's start_ring() and stop_ring()
     };
 
     void queue_used(uint16_t index) override;
@@ -80,10 +81,13 @@ class VirtioSession final : private QueueEvents, private VirtioDeviceEvents {
     void reset();
     bool accept_features() REQUIRES(lock_);
     bool start_queue(QueueSlot& slot) REQUIRES(lock_);
+    void stop_queue(QueueSlot& slot) REQUIRES(lock_);
+    void serve(VirtioQueue& queue);
     void needs_reset();
     bool serving() const;  // DRIVER_OK is set and nothing is broken
 
     VirtioDevice& device_;
+    RingOwner* const owner_;  // null: the queues here run the rings
     VirtioInterrupts& interrupts_;
     // Held over whole driver actions, so that two processors cannot interleave a reset with a
     // set-up. Never taken by completions or by notify().
