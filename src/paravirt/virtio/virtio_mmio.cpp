@@ -70,8 +70,9 @@ Name writable_name(uint64_t offset) {
 
 }  // namespace
 
-VirtioMmio::VirtioMmio(VirtioDevice& device, const DmaView& memory, InterruptLine& line)
-    : interrupt_(line), session_(device, memory, *this), registers_(session_) {}
+VirtioMmio::VirtioMmio(VirtioDevice& device, const DmaView& memory, InterruptLine& line,
+                       VirtioRings rings)
+    : interrupt_(line), session_(device, memory, *this, rings), registers_(session_) {}
 
 uint64_t VirtioMmio::read(uint64_t offset, unsigned size) {
     if (offset >= kConfig) return read_config(offset - kConfig, size);
@@ -118,7 +119,7 @@ uint32_t VirtioMmio::read_register(uint64_t offset) {
 void VirtioMmio::write_register(uint64_t offset, uint32_t value) {
     switch (offset) {
         case kQueueNotify:
-            session_.notify(VirtioRegisters::queue_number(value));
+            session_.notify_with_data(value);
             return;
         case kInterruptAck:
             interrupt_.acknowledge(value);

@@ -20,7 +20,8 @@ class VirtioMmio final : public IoHandler, private VirtioInterrupts {
   public:
     // All must outlive the transport. Work that reaches the device by its bell is done on the
     // processor that rang it.
-    VirtioMmio(VirtioDevice& device, const DmaView& memory, InterruptLine& line);
+    VirtioMmio(VirtioDevice& device, const DmaView& memory, InterruptLine& line,
+               VirtioRings rings = {});
 
     uint64_t read(uint64_t offset, unsigned size) override;
     void write(uint64_t offset, unsigned size, uint64_t value) override;

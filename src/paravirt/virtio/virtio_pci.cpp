@@ -103,14 +103,15 @@ Nothing nothing;
 
 }  // namespace
 
-VirtioPci::VirtioPci(VirtioDevice& device, const PciAttachment& attachment, uint32_t class_code)
+VirtioPci::VirtioPci(VirtioDevice& device, const PciAttachment& attachment, uint32_t class_code,
+                     VirtioRings rings)
     : function_(attachment, identity_of(device, class_code)),
       line_(function_),
       isr_(line_),
       vectors_(std::min<unsigned>(device.queue_count() + 1u, kMostVectors)),
       config_vector_(kNoVector),
       queue_vectors_(device.queue_count()),
-      session_(device, function_.dma(), *this),
+      session_(device, function_.dma(), *this, rings),
       registers_(session_) {
     for (auto& vector : queue_vectors_) vector = kNoVector;
     lay_out();

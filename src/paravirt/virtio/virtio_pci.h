@@ -21,13 +21,14 @@ namespace mynah {
 //
 // The structures can also be reached through configuration space [4.1.4.9].
 //
-// Left out: the legacy interface of transitional devices, shared memory regions, notification data.
+// Left out: the legacy interface of transitional devices, shared memory regions.
 // Accesses that do not match a field's offset and width read 0 and are dropped.
 class VirtioPci final : private IoHandler, private VirtioInterrupts {
   public:
     // class_code: PCI class of the device, 24 bits. All must outlive the transport. Work that
     // reaches the device by its bell is done on the processor that rang it.
-    VirtioPci(VirtioDevice& device, const PciAttachment& attachment, uint32_t class_code);
+    VirtioPci(VirtioDevice& device, const PciAttachment& attachment, uint32_t class_code,
+              VirtioRings rings = {});
 
     PciFunction& function() { return function_; }
     void reset();

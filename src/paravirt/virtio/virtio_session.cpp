@@ -7,8 +7,8 @@ namespace mynah {
 using namespace virtio;
 
 VirtioSession::VirtioSession(VirtioDevice& device, const DmaView& memory,
-                             VirtioInterrupts& interrupts)
-    : device_(device), owner_(device.ring_owner()), interrupts_(interrupts) {
+                             VirtioInterrupts& interrupts, VirtioRings rings)
+    : device_(device), owner_(device.ring_owner()), interrupts_(interrupts), rings_(rings) {
     QueueEvents& events = *this;
     for (uint16_t i = 0; i < device.queue_count(); ++i) {
         QueueSlot slot;
@@ -30,8 +30,11 @@ VirtioSession::~VirtioSession() {
 
 uint64_t VirtioSession::offered_features() const {
     if (owner_ != nullptr) return device_.features() | kFeatureVersion1;
-    return device_.features() | kFeatureVersion1 | kFeatureIndirectDesc | kFeatureEventIdx |
-           kFeatureRingReset;
+    uint64_t bits = device_.features() | kFeatureVersion1 | kFeatureIndirectDesc |
+                    kFeatureEventIdx | kFeatureNotificationData | kFeatureRingReset;
+    if (rings_.packed) bits |= kFeatureRingPacked;
+    if (rings_.in_order) bits |= kFeatureInOrder;
+    return bits;
 }
 
 uint64_t VirtioSession::driver_features() const {
@@ -92,6 +95,7 @@ bool VirtioSession::accept_features() {
         }
         return false;
     }
+    has_notification_data_ = (driver_features_ & kFeatureNotificationData) != 0;
     device_.negotiated(driver_features_ & device_.features());
     return true;
 }
@@ -119,9 +123,11 @@ bool VirtioSession::start_queue(QueueSlot& slot) {
         if (!slot.owner_runs) slot.ready = false;
         return slot.owner_runs;
     }
-    SplitRing::Features features;
+    Ring::Features features;
     features.indirect = (driver_features_ & kFeatureIndirectDesc) != 0;
     features.event_index = (driver_features_ & kFeatureEventIdx) != 0;
+    features.packed = (driver_features_ & kFeatureRingPacked) != 0;
+    features.in_order = (driver_features_ & kFeatureInOrder) != 0;
     // Drivers take limits such as seg_max at their word even where they chose a smaller queue.
     features.max_chain = device_.queue_size_max(slot.queue->index());
     if (slot.layout.size <= device_.queue_size_max(slot.queue->index()) &&
@@ -149,6 +155,7 @@ void VirtioSession::reset() {
             slot.ready = false;
         }
         driver_features_ = 0;
+        has_notification_data_ = false;
         device_.reset();
         status_.store(0, std::memory_order_release);
     }
@@ -214,6 +221,14 @@ bool VirtioSession::serving() const {
     return (status() & (kStatusDriverOk | kStatusNeedsReset)) == kStatusDriverOk;
 }
 
+void VirtioSession::notify_with_data(uint32_t value) {
+    // [virtio-1.2 2.9, 4.2.3.3]: with NOTIFICATION_DATA the upper half says how far the driver got,
+    // which the ring says as well; without it the upper half belongs to the number.
+    const bool data = has_notification_data_.load(std::memory_order_relaxed);
+    if (!data && value > 0xffff) return;
+    notify(static_cast<uint16_t>(value));
+}
+
 void VirtioSession::notify(uint16_t queue) {
     if (queue >= queue_count() || !serving()) return;
     // No lock: the list of queues is constant, and a queue that does not run has nothing to serve.
@@ -222,7 +237,7 @@ void VirtioSession::notify(uint16_t queue) {
 
 void VirtioSession::queue_used(uint16_t index) { interrupts_.used_buffers(index); }
 
-void VirtioSession::queue_broken(uint16_t index, SplitRing::RingError error) {
+void VirtioSession::queue_broken(uint16_t index, Ring::RingError error) {
     if (complaints_.allow()) {
         log(LogLevel::kWarning, "virtio device {}: queue {} stopped: {}", device_.device_id(),
             index, ring_error_name(error));
