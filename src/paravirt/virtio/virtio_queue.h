@@ -2,10 +2,13 @@
 
 #include <condition_variable>
 #include <cstdint>
+#include <deque>
+#include <memory>
 #include <span>
+#include <vector>
 
 #include "base/mutex.h"
-#include "paravirt/virtio/split_ring.h"
+#include "paravirt/virtio/ring.h"
 
 namespace mynah {
 
@@ -16,7 +19,7 @@ class QueueEvents {
     // The driver wants to hear that buffers of this queue were used.
     virtual void queue_used(uint16_t index) = 0;
     // The driver broke a rule of the ring; the queue has stopped.
-    virtual void queue_broken(uint16_t index, SplitRing::RingError error) = 0;
+    virtual void queue_broken(uint16_t index, Ring::RingError error) = 0;
 };
 
 // One virtqueue as a device uses it: a ring, its lock, and the count of chains that are out.
@@ -56,22 +59,33 @@ class VirtioQueue {
 
     // --- for the session ---
 
-    // False: the layout breaks a rule of [virtio-1.2 2.7].
-    [[nodiscard]] bool start(const RingLayout& layout, SplitRing::Features features);
+    // False: the layout breaks a rule of [virtio-1.2 2.7, 2.8].
+    [[nodiscard]] bool start(const RingLayout& layout, Ring::Features features);
     // No chain is handed out from now on; waits until all that are out are back.
     void stop();
 
   private:
     // The error of a ring that has just broken, which stops the queue; else kNone.
-    SplitRing::RingError note_broken() REQUIRES(lock_);
+    Ring::RingError note_broken() REQUIRES(lock_);
     void chain_is_back() REQUIRES(lock_) { chains_are_back(1); }
     void chains_are_back(uint32_t count) REQUIRES(lock_);
+    std::span<const virtio::UsedElement> put_in_order(std::span<const virtio::UsedElement> chains)
+        REQUIRES(lock_);
 
     const DmaView memory_;
     const uint16_t index_;
     QueueEvents& events_;
     mutable Mutex lock_;
-    SplitRing ring_ GUARDED_BY(lock_);
+    std::unique_ptr<Ring> ring_ GUARDED_BY(lock_);  // null until the queue first starts
+    // With IN_ORDER, what is out in the order it was taken [virtio-1.2 2.7.9, 2.8.12]: what comes
+    // back early waits here for those before it.
+    struct Due {
+        virtio::UsedElement used;
+        bool back = false;
+    };
+    bool in_order_ GUARDED_BY(lock_) = false;
+    std::deque<Due> due_ GUARDED_BY(lock_);
+    std::vector<virtio::UsedElement> ready_ GUARDED_BY(lock_);
     bool running_ GUARDED_BY(lock_) = false;
     uint32_t chains_out_ GUARDED_BY(lock_) = 0;
     std::condition_variable_any all_back_;
