@@ -7,6 +7,7 @@
 #include "cli/boot_option.h"
 #include "cli/cpu_options.h"
 #include "cli/disk_option.h"
+#include "cli/controller_option.h"
 #include "cli/graphics_option.h"
 #include "cli/network_option.h"
 #include "cli/option_value.h"
@@ -216,6 +217,9 @@ constexpr std::array kOptions{
     Option{"--graphics", "", "none|vnc[,listen=][,port=][,socket=][,web=on][,password=]",
            "who may see the screen of a pc, by VNC and by a browser (none)", false,
            apply_graphics_option},
+    Option{"--controller", "", "usb,model=xhci|ehci|none",
+           "the USB controller of a pc (xhci); ehci: with UHCI companions, for older systems", false,
+           apply_controller_option},
     Option{"--network", "", "user|tap=NAME|stream=PATH|dgram=PATH|none[,KEY=VALUE]...",
            "a network card: behind the host's sockets (user), or with a cable to an interface, to\n        "
            "another machine or to QEMU. All: model=virtio, mac=ADDRESS, mtu=BYTES, pcap=FILE.\n"

@@ -58,11 +58,13 @@ Result<Found> look_up(std::string_view word) {
 }
 
 // The option that asks for what only a PC has; empty: none does.
-std::string_view only_on_pc(const MachineConfig& machine) {
+std::string_view only_on_pc(const RunOptions& options) {
+    const MachineConfig& machine = options.machine;
     for (const DiskConfig& disk : machine.disks) {
         if (disk.cdrom) return "--cdrom";
         if (disk.bus != DiskBus::kDefault && disk.bus != DiskBus::kVirtio) return "--disk: bus";
     }
+    if (options.usb_given) return "--controller";
     return machine.graphics.vnc ? "--graphics" : "";
 }
 
@@ -73,7 +75,7 @@ Result<void> choose_board(RunOptions& options) {
     const BootConfig& boot = machine.boot;
     const bool wants_firmware = !machine.firmware.empty() || boot.wants_firmware();
     const bool bootable = wants_firmware || !machine.disks.empty();
-    const std::string_view hardware = only_on_pc(machine);
+    const std::string_view hardware = only_on_pc(options);
     const bool pc = !hardware.empty() || (machine.kernel.empty() ? bootable : wants_firmware);
     machine.board = options.board.value_or(pc ? BoardKind::kPc : BoardKind::kMicro);
     if (machine.board == BoardKind::kPc) return {};

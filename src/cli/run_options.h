@@ -14,6 +14,7 @@ namespace mynah {
 struct RunOptions {
     MachineConfig machine;
     std::optional<MachineConfig::BoardKind> board;  // as given; else it follows from the rest
+    bool usb_given = false;  // the operator said which USB controller
     bool named = false;                             // it can be reached under its name
     bool kernel_cache = true;                       // keep unpacked kernels for the next time
     bool verbose = false;                           // what is being done, and a summary at the end

@@ -240,6 +240,18 @@ TEST(RunOptions, Graphics) {
     EXPECT_THAT(failure({"--graphics", "vnc,pasword=x"}), HasSubstr("did you mean password?"));
 }
 
+TEST(RunOptions, UsbControllers) {
+    EXPECT_EQ(machine({"--controller", "usb,model=ehci"}).usb, UsbModel::kEhci);
+    EXPECT_EQ(machine({"--controller", "type=usb,model=qemu-xhci"}).usb, UsbModel::kXhci);
+    EXPECT_EQ(machine({"--controller", "usb,model=none"}).usb, UsbModel::kNone);
+    EXPECT_EQ(machine({"--disk", "path=a"}).usb, UsbModel::kXhci);
+    EXPECT_THAT(failure({"--controller", "usb,model=ohci"}), HasSubstr("expected xhci, ehci"));
+    EXPECT_THAT(failure({"--controller", "scsi"}), HasSubstr("expected usb,model="));
+    EXPECT_THAT(failure({"--controller", "usb"}), HasSubstr("expected usb,model="));
+    EXPECT_THAT(failure({"--controller", "usb,model=ehci", "--machine", "micro"}),
+                HasSubstr("expected --machine pc"));
+}
+
 TEST(RunOptions, TheTranslatorsOptions) {
     EXPECT_EQ(failure({"--code-cache", "100K"}), "--code-cache 100K: expected 1M to 1G");
     EXPECT_THAT(failure({"--dump-code", "here"}), HasSubstr("expected an address"));

@@ -26,6 +26,9 @@ struct DiskConfig {
     CacheMode cache = CacheMode::kWriteback;
 };
 
+// The USB host controller of a PC. kEhci: with UHCI companions, for older systems.
+enum class UsbModel : uint8_t { kNone, kXhci, kEhci };
+
 // Who may see the screen, by VNC.
 struct GraphicsConfig {
     bool vnc = false;
@@ -82,6 +85,7 @@ struct MachineConfig {
     std::optional<std::string> kernel_cache;  // directory of unpacked kernels; see KernelCache
 
     std::vector<DiskConfig> disks;
+    UsbModel usb = UsbModel::kXhci;
     GraphicsConfig graphics;
     std::vector<NetworkConfig> networks;
     std::vector<SerialConfig> serial_ports;  // COM1 first

@@ -36,7 +36,7 @@
 #include "device/timer/event_timers.h"
 #include "device/timer/interval_timer.h"
 #include "device/timer/real_time_clock.h"
-#include "device/usb/xhci_controller.h"
+#include "device/usb/usb_host_adapter.h"
 #include "firmware/acpi_board.h"
 #include "firmware/firmware_kernel.h"
 #include "machine/boards/board.h"
@@ -113,6 +113,9 @@ class PcBoard final : public Board {
     Result<void> add_network();
     Result<void> add_display();
     Result<void> add_usb();
+    bool is_xhci() const { return parts_.config.usb == UsbModel::kXhci; }
+    void add_xhci();
+    void add_ehci();
     Result<void> add_disk(size_t index);
     Result<void> add_network_card(size_t index);
     Result<void> add_sata_disk(size_t index);
@@ -188,7 +191,8 @@ class PcBoard final : public Board {
         unsigned place;  // the SATA port, or twice the channel plus the device
     };
     std::map<size_t, CdPlace> cd_places_;  // by the number of the disk
-    XhciController* usb_ = nullptr;
+    UsbHostAdapter* usb_ = nullptr;  // null: the PC has no USB
+    PciSlot usb_slot_;
     bool has_display_ = false;
     std::vector<uint32_t> apic_ids_;
     struct BootPath {

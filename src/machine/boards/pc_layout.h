@@ -60,7 +60,8 @@ inline constexpr PciSlot kHostBridge{0, 0};
 inline constexpr PciSlot kDisplay{1, 0};
 inline constexpr PciSlot kFirstCard{2, 0};  // cards in the order of the command line
 inline constexpr unsigned kLastCard = 24;  // without that of kXhci
-inline constexpr PciSlot kUsb{29, 0};  // UHCI in functions 0 to 2, EHCI in 7
+inline constexpr PciSlot kUsb{29, 0};  // UHCI in functions 0 to 2
+inline constexpr PciSlot kEhci{29, 7};
 inline constexpr PciSlot kXhci{20, 0};
 inline constexpr unsigned kRootPortDevice = 28;  // functions 0 to 5
 inline constexpr unsigned kRootPorts = 4;

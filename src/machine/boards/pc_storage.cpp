@@ -140,17 +140,23 @@ Result<void> PcBoard::add_nvme_disk(size_t index) {
 }
 
 Result<void> PcBoard::add_usb_disk(size_t index) {
+    if (usb_ == nullptr)
+        return Error("--disk: bus=usb needs a USB controller; expected --controller usb,model=xhci "
+                     "or ehci");
     ScsiDisk::Identity identity;
     identity.serial = fmt::format("{:012X}", index + 1);
     auto& disk = own<UsbStorage>(std::make_unique<UsbStorage>(*parts_.disks[index], identity),
                                  [](UsbStorage&) {});
-    const auto port = usb_->usb().plug(disk);
+    const auto port = usb_->plug(disk);
     if (!port)
         return Error(
             fmt::format("--disk: {}: {}", parts_.config.disks[index].path, port.error().message()));
     add_boot_path(BootConfig::Device::kDisk,
-                  fmt::format("/pci@i0cf8/usb@{:x}/storage@{:x}/channel@0/disk@0,0",
-                              pc::kXhci.device, port.value() % 4 + 1));
+                  fmt::format("/pci@i0cf8/usb@{:x}{}/storage@{:x}/channel@0/disk@0,0",
+                              usb_slot_.device,
+                              usb_slot_.function != 0 ? fmt::format(",{:x}", usb_slot_.function)
+                                                      : "",
+                              is_xhci() ? port.value() % 4 + 1 : port.value() + 1));
     return {};
 }
 

@@ -44,7 +44,7 @@ REPACKED = {
 WANTED = """apt linux-image-amd64 initramfs-tools grub-pc systemd-sysv udev login passwd iproute2
 ifupdown isc-dhcp-client kmod debian-archive-keyring usr-is-merged usrmerge busybox
 console-setup keyboard-configuration locales eject pciutils laptop-detect tasksel os-prober
-zstd""".split()
+zstd debconf-i18n apt-utils""".split()
 FIELD = re.compile(r"^([A-Za-z0-9-]+): *(.*)$", re.MULTILINE)
 
 
