@@ -119,6 +119,22 @@ bool VirtioQueue::start(const RingLayout& layout, SplitRing::Features features) 
     return running_;
 }
 
+void VirtioQueue::abandon(uint32_t chains) {
+    if (chains == 0) return;
+    MutexLock hold(lock_);
+    chains_are_back(chains);
+}
+
+bool VirtioQueue::running() const {
+    MutexLock hold(lock_);
+    return running_;
+}
+
+void VirtioQueue::halt() {
+    MutexLock hold(lock_);
+    running_ = false;
+}
+
 void VirtioQueue::stop() {
     MutexLock hold(lock_);
     running_ = false;

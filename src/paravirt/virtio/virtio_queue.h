@@ -53,12 +53,18 @@ class VirtioQueue {
     // The device found the chain itself to break its rules: the driver must reset the device.
     // The chain counts as given back.
     void reject();
+    // Drops chains of a queue that is stopping: the driver gets them back with the queue, so
+    // nothing is said in the ring.
+    void abandon(uint32_t chains);
+    bool running() const;
 
     // --- for the session ---
 
     // False: the layout breaks a rule of [virtio-1.2 2.7].
     [[nodiscard]] bool start(const RingLayout& layout, SplitRing::Features features);
-    // No chain is handed out from now on; waits until all that are out are back.
+    // No chain is handed out from now on.
+    void halt();
+    // The same; waits until all that are out are back.
     void stop();
 
   private:

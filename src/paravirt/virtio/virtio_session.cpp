@@ -18,7 +18,7 @@ VirtioSession::VirtioSession(VirtioDevice& device, const DmaView& memory,
 }
 
 VirtioSession::~VirtioSession() {
-    for (QueueSlot& slot : queues_) slot.queue->stop();
+    for (QueueSlot& slot : queues_) stop_queue(slot);
     device_.reset();
     device_.connect(nullptr);
 }
@@ -111,13 +111,19 @@ bool VirtioSession::start_queue(QueueSlot& slot) {
     return false;
 }
 
+void VirtioSession::stop_queue(QueueSlot& slot) {
+    slot.queue->halt();
+    device_.stopping(*slot.queue);
+    slot.queue->stop();
+}
+
 void VirtioSession::reset() {
     {
         MutexLock hold(lock_);
         // Bells find no running queue from here on. What is in flight may still write to guest
         // memory, so the status reads 0 only when all of it is back [virtio-1.2 2.4.1].
         for (QueueSlot& slot : queues_) {
-            slot.queue->stop();
+            stop_queue(slot);
             slot.layout = {};
             slot.ready = false;
         }
@@ -161,7 +167,7 @@ void VirtioSession::set_queue_ready(uint16_t queue, bool ready) {
         slot.ready = ready;
         if (!ready) {
             // Stops the queue; its place in the ring is lost [virtio-1.2 4.2.2.1, QueueReady].
-            slot.queue->stop();
+            stop_queue(slot);
         } else if (serving()) {
             if (start_queue(slot))
                 started = slot.queue.get();
@@ -178,7 +184,7 @@ void VirtioSession::reset_queue(uint16_t queue) {
     MutexLock hold(lock_);
     if ((driver_features_ & kFeatureRingReset) == 0) return;
     QueueSlot& slot = queues_[queue];
-    slot.queue->stop();
+    stop_queue(slot);
     slot.layout = {};
     slot.ready = false;
 }

@@ -80,6 +80,7 @@ class VirtioSession final : private QueueEvents, private VirtioDeviceEvents {
     void reset();
     bool accept_features() REQUIRES(lock_);
     bool start_queue(QueueSlot& slot) REQUIRES(lock_);
+    void stop_queue(QueueSlot& slot);
     void needs_reset();
     bool serving() const;  // DRIVER_OK is set and nothing is broken
 
