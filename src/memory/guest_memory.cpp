@@ -1,5 +1,6 @@
 #include "memory/guest_memory.h"
 
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -48,10 +49,17 @@ Result<std::unique_ptr<GuestMemory>> GuestMemory::create(std::span<const Range> 
         return Error("cannot reserve " + std::to_string(size >> 20) +
                      " MiB of guest memory: " + call + ": " + std::strerror(errno));
     };
-    const int fd = memfd_create("guest-memory", MFD_CLOEXEC);
+    const int fd = memfd_create("guest-memory", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (fd < 0) return failed("memfd_create");
     if (ftruncate(fd, static_cast<off_t>(file_size)) != 0) {
         Error error = failed("ftruncate");
+        close(fd);
+        return error;
+    }
+    // A back end in another process that is given the descriptor cannot take memory away under a
+    // running processor. Holes can still be punched.
+    if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
+        Error error = failed("F_ADD_SEALS");
         close(fd);
         return error;
     }

@@ -97,6 +97,7 @@ class GuestMemory {
     // The backing file, and where in it a byte of guest memory lies (for mapping pages a second
     // time).
     int fd() const { return fd_; }
+    uint64_t file_size() const { return file_size_; }  // bytes of RAM and blocks in all
     uint64_t file_offset(const std::byte* host) const {
         return static_cast<uint64_t>(host - base_);
     }
