@@ -82,7 +82,7 @@ void VhostUserDevice::reset() {
 }
 
 void VhostUserDevice::serve(VirtioQueue& queue) {
-    if (queue.index() >= rings_.size()) {
+    if (is_local(queue.index())) {
         serve_local(queue);
         return;
     }
@@ -167,7 +167,7 @@ void VhostUserDevice::send_config(uint32_t offset, std::span<const std::byte> fr
 }
 
 void VhostUserDevice::stopping(VirtioQueue& queue) {
-    if (queue.index() >= rings_.size()) return;
+    if (is_local(queue.index())) return;
     Ring& ring = *rings_[queue.index()];
     if (!ring.started) return;
     if (shape_.completes_soon) {

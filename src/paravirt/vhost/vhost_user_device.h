@@ -80,7 +80,8 @@ class VhostUserDevice : public VirtioDevice, private VhostUserLinkEvents {
     // The driver is about to run.
     virtual Result<void> prepare(VhostUserClient&) { return {}; }
     virtual bool on_at_start(uint16_t) const { return true; }
-    // A queue that is not the back end's.
+    // Whether a queue is served by serve_local() instead of by the back end.
+    virtual bool is_local(uint16_t queue) const { return queue >= shape_.rings; }
     virtual void serve_local(VirtioQueue&) {}
     // The back end is there, or is not there any more. On the link's thread.
     virtual void connection_changed() {}

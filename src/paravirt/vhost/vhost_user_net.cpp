@@ -90,6 +90,11 @@ Result<void> VhostUserNet::prepare(VhostUserClient& client) {
     return client.set_mtu(options_.mtu);
 }
 
+bool VhostUserNet::is_local(uint16_t queue) const {
+    const bool all = (negotiated_features() & kMultiqueue) != 0;
+    return queue == 2 * (all ? options_.pairs : 1) || queue == 2 * options_.pairs;
+}
+
 // The network on the other side may be another one: the driver makes itself known there.
 void VhostUserNet::connection_changed() {
     if (connected() && (negotiated_features() & kFeatureGuestAnnounce) != 0) announce_ = true;

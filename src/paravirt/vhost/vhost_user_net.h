@@ -44,6 +44,8 @@ class VhostUserNet final : public VhostUserDevice {
     Result<void> prepare(VhostUserClient& client) override;
     // The first pair runs until the driver asks for more [virtio-1.2 5.1.6.5.5].
     bool on_at_start(uint16_t queue) const override { return queue / 2 < active_pairs_; }
+    // Behind all pairs, or behind the first for a driver that knows only that [virtio-1.2 5.1.2].
+    bool is_local(uint16_t queue) const override;
     void serve_local(VirtioQueue& queue) override;
     void connection_changed() override;
     uint8_t control(SliceList& command);
