@@ -3,10 +3,12 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "cli/exit_status.h"
@@ -50,6 +52,74 @@ Result<void> screenshot(std::span<const std::string_view> words) {
     return {};
 }
 
+// The words without --force, and whether it was among them.
+std::pair<std::vector<std::string>, bool> without_force(std::span<const std::string_view> words) {
+    std::vector<std::string> rest;
+    for (const std::string_view word : words) {
+        if (word != "--force") rest.emplace_back(word);
+    }
+    return {rest, rest.size() != words.size()};
+}
+
+// What a machine says of the drive that is meant.
+bool drive_is(std::string_view state, QmpClient& machine, const json& arguments) {
+    const auto drives = machine.execute("query-block", json::object());
+    if (!drives || !drives.value().is_array()) return false;
+    return std::ranges::any_of(drives.value(), [&](const json& drive) {
+        return drive.value(std::string(state), false) &&
+               (!arguments.contains("id") || arguments["id"] == drive.value("device", ""));
+    });
+}
+
+// A guest that has locked the tray is asked, and given a while, to open it. One that unlocks it
+// first is about to open it: what is put in before that would come out again.
+Result<void> change(QmpClient& machine, std::string_view command, const json& arguments) {
+    constexpr std::chrono::milliseconds kPatience{10'000}, kPause{200};
+    const bool locked = drive_is("locked", machine, arguments);
+    const auto first = machine.execute(command, arguments);
+    if (first) return {};
+    const auto until = std::chrono::steady_clock::now() + kPatience;
+    while (locked && std::chrono::steady_clock::now() < until) {
+        std::this_thread::sleep_for(kPause);
+        if (!drive_is("tray_open", machine, arguments)) continue;
+        TRY(machine.execute(command, arguments));
+        return {};
+    }
+    return Error(std::string(first.error().message()));
+}
+
+Result<void> eject(std::span<const std::string_view> words) {
+    const auto [rest, force] = without_force(words);
+    if (rest.empty() || rest.size() > 2)
+        return Error("expected the name of a running machine: NAME [DRIVE] [--force]");
+    QmpClient machine = TRY(connect_to(rest[0]));
+    json arguments{{"force", force}};
+    if (rest.size() == 2) arguments["id"] = rest[1];
+    return change(machine, "eject", arguments);
+}
+
+Result<void> insert(std::span<const std::string_view> words) {
+    const auto [rest, force] = without_force(words);
+    if (rest.size() < 2 || rest.size() > 3 || rest[1].empty())
+        return Error("expected the name of a running machine and an image: "
+                     "NAME FILE [DRIVE] [--force]");
+    QmpClient machine = TRY(connect_to(rest[0]));
+    std::error_code error;
+    const auto path = std::filesystem::absolute(rest[1], error);
+    if (error) return Error(fmt::format("{}: {}", rest[1], error.message()));
+    json arguments{{"force", force}, {"filename", path.string()}};
+    if (rest.size() == 3) arguments["id"] = rest[2];
+    return change(machine, "blockdev-change-medium", arguments);
+}
+
+// A command without arguments to a machine.
+Result<void> tell(std::span<const std::string_view> words, std::string_view command) {
+    if (words.size() != 1) return Error("expected the name of a running machine");
+    QmpClient machine = TRY(connect_to(words[0]));
+    TRY(machine.execute(std::string(command), json::object()));
+    return {};
+}
+
 // One that ends while it is asked is left out.
 Result<void> list(std::span<const std::string_view> words) {
     if (!words.empty()) return Error(fmt::format("'{}': unexpected", words.front()));
@@ -70,6 +140,26 @@ Result<void> list(std::span<const std::string_view> words) {
 }  // namespace
 
 int list_command(std::span<const std::string_view> words) { return finish("list", list(words)); }
+
+int eject_command(std::span<const std::string_view> words) {
+    return finish("eject", eject(words));
+}
+
+int insert_command(std::span<const std::string_view> words) {
+    return finish("insert", insert(words));
+}
+
+int stop_command(std::span<const std::string_view> words) {
+    return finish("stop", tell(words, "system_powerdown"));
+}
+
+int reset_command(std::span<const std::string_view> words) {
+    return finish("reset", tell(words, "system_reset"));
+}
+
+int destroy_command(std::span<const std::string_view> words) {
+    return finish("destroy", tell(words, "quit"));
+}
 
 int screenshot_command(std::span<const std::string_view> words) {
     return finish("screenshot", screenshot(words));

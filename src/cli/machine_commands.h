@@ -14,4 +14,13 @@ int list_command(std::span<const std::string_view> words);
 // `mynah screenshot NAME FILE`
 int screenshot_command(std::span<const std::string_view> words);
 
+// `mynah eject NAME [DRIVE] [--force]`, `mynah insert NAME FILE [DRIVE] [--force]`
+int eject_command(std::span<const std::string_view> words);
+int insert_command(std::span<const std::string_view> words);
+
+// `mynah stop NAME`: the power button. `mynah reset NAME`. `mynah destroy NAME`: at once.
+int stop_command(std::span<const std::string_view> words);
+int reset_command(std::span<const std::string_view> words);
+int destroy_command(std::span<const std::string_view> words);
+
 }  // namespace mynah

@@ -1,7 +1,10 @@
-#include <fmt/core.h>
+#include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
+#include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -14,28 +17,66 @@
 
 namespace {
 
-constexpr std::array<std::string_view, 5> kCommands{"run", "list", "screenshot", "help", "version"};
-// Planned; see the README.
-constexpr std::array<std::string_view, 9> kPlanned{
-    "create", "start", "stop", "console", "destroy", "define", "doctor", "info", "migrate"};
+using Words = std::span<const std::string_view>;
 
-constexpr const char* kUsage =
-    "usage: mynah run --kernel FILE [options]   start a machine in the foreground\n"
-    "       mynah list                          running machines that have a name\n"
-    "       mynah screenshot NAME FILE          the screen of a running machine, as a PNG\n"
-    "       mynah help [run]                    this text, or all options of run\n"
-    "       mynah version\n";
+int help_command(Words words);
+int version_command(Words words);
+
+struct Command {
+    std::string_view name;
+    int (*run)(Words words);  // gives the exit status
+    std::string_view arguments, summary;
+};
+
+constexpr std::array kCommands{
+    Command{"run", mynah::run_command, "--kernel FILE [options]",
+            "start a machine in the foreground"},
+    Command{"list", mynah::list_command, "", "running machines that have a name"},
+    Command{"screenshot", mynah::screenshot_command, "NAME FILE",
+            "the screen of a running machine, as a PNG"},
+    Command{"insert", mynah::insert_command, "NAME FILE [DRIVE]", "put a CD into its drive"},
+    Command{"eject", mynah::eject_command, "NAME [DRIVE]", "take the CD out (--force: ask nobody)"},
+    Command{"stop", mynah::stop_command, "NAME", "press its power button"},
+    Command{"reset", mynah::reset_command, "NAME", "press its reset button"},
+    Command{"destroy", mynah::destroy_command, "NAME", "end it at once, as if the power failed"},
+    Command{"help", help_command, "[run]", "this text, or all options of run"},
+    Command{"version", version_command, "", ""},
+};
+// Planned; see the README.
+constexpr std::array<std::string_view, 7> kPlanned{"create", "start",  "console", "define",
+                                                   "doctor", "info", "migrate"};
+
+std::string usage() {
+    std::string text;
+    for (const Command& command : kCommands) {
+        text += fmt::format("{} mynah {:<36}{}\n", text.empty() ? "usage:" : "      ",
+                            fmt::format("{} {}", command.name, command.arguments),
+                            command.summary);
+    }
+    return text;
+}
+
+int help_command(Words words) {
+    const bool of_run = !words.empty() && words.front() == "run";
+    std::fputs(of_run ? mynah::run_help().c_str() : usage().c_str(), stdout);
+    return mynah::kExitOk;
+}
+
+int version_command(Words) {
+    std::puts(mynah::kVersionLine);
+    return mynah::kExitOk;
+}
 
 int unknown_command(std::string_view word) {
-    for (const std::string_view planned : kPlanned) {
-        if (word != planned) continue;
-        fmt::print(stderr,
-                   "mynah {}: this version does not have it; expected run, list, screenshot, help or version\n",
-                   word);
-        return mynah::kExitError;
+    std::vector<std::string_view> names;
+    for (const Command& command : kCommands) names.push_back(command.name);
+    const std::string expected = fmt::format("expected one of {}", fmt::join(names, ", "));
+    if (std::ranges::find(kPlanned, word) != kPlanned.end()) {
+        fmt::print(stderr, "mynah {}: this version does not have it; {}\n", word, expected);
+    } else {
+        fmt::print(stderr, "mynah: '{}': unknown command{}; {}\n", word,
+                   mynah::did_you_mean(word, names), expected);
     }
-    fmt::print(stderr, "mynah: '{}': unknown command{}; expected run, list, screenshot, help or version\n", word,
-               mynah::did_you_mean(word, kCommands));
     return mynah::kExitError;
 }
 
@@ -44,22 +85,13 @@ int unknown_command(std::string_view word) {
 int main(int argc, char** argv) {
     const std::vector<std::string_view> words(argv + 1, argv + argc);
     if (words.empty()) {
-        std::fputs(kUsage, stderr);
+        std::fputs(usage().c_str(), stderr);
         return mynah::kExitError;
     }
-    const std::string_view command = words.front();
-    const std::span rest = std::span(words).subspan(1);
-    if (command == "run") return mynah::run_command(rest);
-    if (command == "list") return mynah::list_command(rest);
-    if (command == "screenshot") return mynah::screenshot_command(rest);
-    if (command == "help" || command == "--help" || command == "-h") {
-        const bool of_run = !rest.empty() && rest.front() == "run";
-        std::fputs(of_run ? mynah::run_help().c_str() : kUsage, stdout);
-        return mynah::kExitOk;
-    }
-    if (command == "version" || command == "--version") {
-        std::puts(mynah::kVersionLine);
-        return mynah::kExitOk;
-    }
-    return unknown_command(command);
+    std::string_view name = words.front();
+    if (name == "--help" || name == "-h") name = "help";
+    if (name == "--version") name = "version";
+    const auto command = std::ranges::find(kCommands, name, &Command::name);
+    if (command == kCommands.end()) return unknown_command(name);
+    return command->run(std::span(words).subspan(1));
 }

@@ -1,8 +1,10 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "base/result.h"
+#include "machine/removable_media.h"
 
 namespace mynah {
 
@@ -14,6 +16,11 @@ class ControlledMachine {
     // The picture as it is now, as a PNG. Error: names the file and why, or that there is no
     // screen.
     virtual Result<void> screenshot(const std::string& path) = 0;
+    // The drives whose medium can be changed.
+    virtual std::vector<RemovableDrive> removable_drives() = 0;
+    // drive: empty for the only one; path: empty to take out only. Error: why it stays as it is.
+    virtual Result<void> change_medium(const std::string& drive, const std::string& path,
+                                       bool force) = 0;
     virtual void press_power_button() = 0;
     virtual void reset() = 0;
     // Ends it at once, whatever the guest is doing.

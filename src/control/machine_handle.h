@@ -11,6 +11,11 @@ class MachineHandle final : public ControlledMachine {
     explicit MachineHandle(Machine& machine) : machine_(machine) {}
     std::string name() const override { return machine_.name(); }
     Result<void> screenshot(const std::string& path) override { return machine_.screenshot(path); }
+    std::vector<RemovableDrive> removable_drives() override { return machine_.removable_drives(); }
+    Result<void> change_medium(const std::string& drive, const std::string& path,
+                               bool force) override {
+        return machine_.change_medium(drive, path, force);
+    }
     void press_power_button() override { machine_.press_power_button(); }
     void reset() override { machine_.request_reset(); }
     void quit() override { machine_.stop(StopReason::kQuit); }

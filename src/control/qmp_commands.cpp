@@ -40,6 +40,41 @@ Result<json> screendump(ControlledMachine& machine, const json& arguments) {
     return json::object();
 }
 
+Result<json> query_block(ControlledMachine& machine, const json&) {
+    json drives = json::array();
+    for (const RemovableDrive& drive : machine.removable_drives()) {
+        json entry{{"device", drive.name},         {"qdev", drive.name},
+                   {"removable", true},            {"locked", drive.locked},
+                   {"tray_open", drive.tray_open}, {"type", "unknown"}};
+        if (!drive.path.empty()) {
+            entry["inserted"] = {{"file", drive.path}, {"ro", true}, {"drv", "raw"}};
+        }
+        drives.push_back(std::move(entry));
+    }
+    return drives;
+}
+
+// Old clients say `device`, newer ones `id`; without either it is the only drive there is.
+Result<json> change_medium(ControlledMachine& machine, const json& arguments, std::string path) {
+    const std::string drive = arguments.value("id", arguments.value("device", ""));
+    if (path.find('\0') != std::string::npos || drive.find('\0') != std::string::npos)
+        return Error("a name with a zero byte in it");
+    TRY(machine.change_medium(drive, path, arguments.value("force", false)));
+    return json::object();
+}
+
+Result<json> eject(ControlledMachine& machine, const json& arguments) {
+    return change_medium(machine, arguments, "");
+}
+
+Result<json> blockdev_change_medium(ControlledMachine& machine, const json& arguments) {
+    const std::string path = arguments["filename"];
+    if (path.empty()) return Error("filename: expected the path of an image");
+    if (arguments.value("format", "raw") != "raw")
+        return Error("format: a CD image is 'raw'");
+    return change_medium(machine, arguments, path);
+}
+
 Result<json> system_powerdown(ControlledMachine& machine, const json&) {
     machine.press_power_button();
     return json::object();
@@ -55,7 +90,19 @@ Result<json> quit(ControlledMachine& machine, const json&) {
     return json::object();
 }
 
+constexpr auto kBoolean = QmpCommand::Type::kBoolean;
 constexpr std::array kCommands{
+    QmpCommand{"blockdev-change-medium",
+               {{{"id", false},
+                 {"device", false},
+                 {"filename", true},
+                 {"format", false},
+                 {"force", false, kBoolean}}},
+               blockdev_change_medium},
+    QmpCommand{"eject",
+               {{{"id", false}, {"device", false}, {"force", false, kBoolean}}},
+               eject},
+    QmpCommand{"query-block", {}, query_block},
     QmpCommand{"query-commands", {}, query_commands},
     QmpCommand{"query-name", {}, query_name},
     QmpCommand{"query-status", {}, query_status},
@@ -80,8 +127,10 @@ Result<void> check_qmp_arguments(const QmpCommand& command, const json& argument
         const auto known = std::ranges::find(command.arguments, name, &QmpCommand::Argument::name);
         if (name.empty() || known == command.arguments.end())
             return Error(fmt::format("Parameter '{}' is unexpected", name));
-        if (!value.is_string()) {
-            return Error(fmt::format("Invalid parameter type for '{}', expected: string", name));
+        const bool text = known->type == QmpCommand::Type::kString;
+        if (text ? !value.is_string() : !value.is_boolean()) {
+            return Error(fmt::format("Invalid parameter type for '{}', expected: {}", name,
+                                     text ? "string" : "boolean"));
         }
     }
     for (const QmpCommand::Argument& argument : command.arguments) {

@@ -3,6 +3,7 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include <array>
+#include <cstdint>
 #include <span>
 #include <string_view>
 
@@ -13,13 +14,15 @@ namespace mynah {
 
 // A command of QMP: what may be executed once capabilities are negotiated.
 struct QmpCommand {
+    enum class Type : uint8_t { kString, kBoolean };
     struct Argument {
-        std::string_view name;  // its value is a string
+        std::string_view name;
         bool needed;
+        Type type = Type::kString;
     };
     std::string_view name;
-    std::array<Argument, 2> arguments;  // an empty name: none
-    // arguments: an object with strings under these names, and no others.
+    std::array<Argument, 5> arguments;  // an empty name: none
+    // arguments: an object with values of these types under these names, and no others.
     Result<nlohmann::json> (*execute)(ControlledMachine& machine, const nlohmann::json& arguments);
 };
 

@@ -77,6 +77,29 @@ TEST_F(QmpSessionTest, ActsOnTheMachine) {
     EXPECT_THAT(machine_.notes(), ElementsAre("power button", "reset", "quit"));
 }
 
+TEST_F(QmpSessionTest, ChangesMedia) {
+    negotiate();
+    const json drives = ask(R"({"execute":"query-block"})")["return"];
+    ASSERT_EQ(drives.size(), 2u);
+    EXPECT_EQ(drives[0]["device"], "cd0");
+    EXPECT_EQ(drives[0]["inserted"]["file"], "/images/a.iso");
+    EXPECT_TRUE(drives[0]["locked"].get<bool>() && drives[1]["tray_open"].get<bool>());
+    EXPECT_FALSE(drives[1].contains("inserted"));
+    ask(R"({"execute":"eject","arguments":{"device":"cd0"}})");
+    ask(R"({"execute":"eject","arguments":{"id":"cd1","force":true}})");
+    ask(R"({"execute":"blockdev-change-medium","arguments":{"id":"cd0","filename":"/b.iso"}})");
+    EXPECT_THAT(machine_.notes(), ElementsAre("change cd0 to ''", "change cd1 to '' by force",
+                                              "change cd0 to '/b.iso'"));
+    EXPECT_THAT(failure(R"({"execute":"eject","arguments":{"force":"yes"}})"),
+                HasSubstr("'force', expected: boolean"));
+    EXPECT_THAT(failure(R"({"execute":"blockdev-change-medium","arguments":{"id":"cd0"}})"),
+                HasSubstr("'filename' is missing"));
+    EXPECT_THAT(
+        failure(
+            R"({"execute":"blockdev-change-medium","arguments":{"id":"a","filename":"refused"}})"),
+        HasSubstr("no medium"));
+}
+
 TEST_F(QmpSessionTest, TakesScreenshots) {
     negotiate();
     const auto shot = [](const json& arguments) {

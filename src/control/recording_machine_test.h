@@ -17,6 +17,15 @@ class RecordingMachine final : public ControlledMachine {
         if (path == "refused") return Error("refused: no picture");
         return {};
     }
+    std::vector<RemovableDrive> removable_drives() override {
+        return {{"cd0", "/images/a.iso", false, true}, {"cd1", "", true, false}};
+    }
+    Result<void> change_medium(const std::string& drive, const std::string& path,
+                               bool force) override {
+        note("change " + drive + " to '" + path + "'" + (force ? " by force" : ""));
+        if (path == "refused") return Error("refused: no medium");
+        return {};
+    }
     void press_power_button() override { note("power button"); }
     void reset() override { note("reset"); }
     void quit() override { note("quit"); }

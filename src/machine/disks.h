@@ -10,6 +10,9 @@
 
 namespace mynah {
 
+// Opens the host side of a disk; null for a drive without a CD.
+Result<std::unique_ptr<BlockBackend>> open_disk(const DiskConfig& config, Executor& slow_work);
+
 // Opens the host sides of a machine's disks. Error: names option and path.
 Result<std::vector<std::unique_ptr<BlockBackend>>> open_disks(
     const std::vector<DiskConfig>& configs, Executor& slow_work);

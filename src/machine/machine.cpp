@@ -105,6 +105,8 @@ Result<void> Machine::build() {
         return Error("--vcpus: so many sockets, cores and threads need APIC ids above 254");
     }
     disks_ = TRY(open_disks(config_.disks, slow_work_));
+    media_.emplace(config_.disks, disks_,
+                   [this](const DiskConfig& disk) { return open_disk(disk, slow_work_); });
     networks_ = TRY(open_networks(config_.networks));
     memory_ =
         TRY(is_pc() ? GuestMemory::create(pc::ram_ranges(config_.memory_bytes), pc::kBlockBytes)

@@ -24,6 +24,7 @@
 #include "machine/machine_config.h"
 #include "machine/machine_summary.h"
 #include "machine/processor.h"
+#include "machine/removable_media.h"
 #include "machine/run_control.h"
 
 namespace mynah {
@@ -50,6 +51,11 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
     const std::string& name() const { return config_.name; }
     void press_power_button() { board_->press_power_button(); }
     void request_reset() { reset(); }
+    // The CD drives, and what is put into them; see RemovableMedia.
+    std::vector<RemovableDrive> removable_drives() const { return media_->drives(*board_); }
+    Result<void> change_medium(const std::string& drive, const std::string& path, bool force) {
+        return media_->change(*board_, drive, path, force);
+    }
     // The screen as it is now, as a PNG. Error: there is none, or the file and why.
     Result<void> screenshot(const std::string& path);
 
@@ -92,6 +98,7 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
     RunControl control_;
     WorkerExecutor slow_work_;
     std::vector<std::unique_ptr<BlockBackend>> disks_;
+    std::optional<RemovableMedia> media_;
     std::vector<std::unique_ptr<NetworkBackend>> networks_;
     HostEntropy entropy_;
     std::optional<PcFirmware> firmware_;

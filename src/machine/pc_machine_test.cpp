@@ -201,6 +201,20 @@ TEST_F(PcMachineTest, BadFirmwareIsNamed) {
     EXPECT_THAT(creation_failure(), testing::HasSubstr("no variable store"));
 }
 
+TEST_F(PcMachineTest, MoreDisksThanPlacesAreAnError) {
+    set_firmware(power_off());
+    write("disk", Code(0x1000));
+    DiskConfig disk;
+    disk.path = directory_ / "disk";
+    disk.format_given = disk.read_only = true;
+    disk.bus = DiskBus::kNvme;
+    config_.disks.assign(26, disk);
+    EXPECT_THAT(creation_failure(), testing::HasSubstr("22 slots for cards"));
+    disk.bus = DiskBus::kUsb;
+    config_.disks.assign(9, disk);
+    EXPECT_THAT(creation_failure(), testing::HasSubstr("no free USB port"));
+}
+
 TEST_F(PcMachineTest, BadVariableStoresAreNamed) {
     write("CODE.fd", Code(kRom));
     write("VARS.fd", Code(0x2000));

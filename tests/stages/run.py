@@ -7,8 +7,10 @@ import shutil
 import sys
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "fuzz")]
 
+import corpus  # noqa: E402
 import tally  # noqa: E402
 from stage import CORES, LOGS, ROOT, Runner, StageError  # noqa: E402
 
@@ -137,11 +139,10 @@ def fuzz_one(runner, name, program):
     scratch = LOGS / "fuzz" / name
     shutil.rmtree(scratch, ignore_errors=True)
     (scratch / "found").mkdir(parents=True)
-    kept = ROOT / "tests" / "fuzz" / name
-    corpora = [scratch / "found"] + ([kept] if kept.is_dir() else [])
+    corpus.unpack(name, scratch / "kept")
     status, output = runner.run(program, f"-max_total_time={FUZZ_SECONDS}", "-timeout=10",
                                 "-rss_limit_mb=2048", f"-artifact_prefix={scratch}/",
-                                "-print_final_stats=1", *corpora)
+                                "-print_final_stats=1", scratch / "found", scratch / "kept")
     if status == 0:
         return None
     tail = "\n".join("  | " + line for line in output.splitlines()[-40:])

@@ -65,6 +65,10 @@ void PciFunction::on_config_write(std::function<void(unsigned, unsigned)> told) 
     told_ = std::move(told);
 }
 
+void PciFunction::on_config_read(std::function<void(unsigned, unsigned)> asked) {
+    asked_ = std::move(asked);
+}
+
 unsigned PciFunction::add_capability(uint8_t id, std::vector<uint8_t> body,
                                      std::vector<uint8_t> writable) {
     CHECK(body.size() == writable.size());
@@ -114,6 +118,7 @@ uint32_t PciFunction::config_read(unsigned offset, unsigned size) {
     const uint32_t nobody = size >= 4 ? ~0u : (1u << (8 * size)) - 1;
     if (offset + size > pci::kExpressBytes) return nobody;
     if (offset >= pci::kConventionalBytes && express_ == 0) return nobody;
+    if (asked_) asked_(offset, size);
     MutexLock lock(mutex_);
     return state_->config.read(offset, size);
 }
@@ -163,6 +168,11 @@ void PciFunction::reset() {
 uint16_t PciFunction::command() const {
     MutexLock lock(mutex_);
     return state_->config.word(pci::kCommand);
+}
+
+uint32_t PciFunction::peek_config(unsigned offset, unsigned size) const {
+    MutexLock lock(mutex_);
+    return state_->config.read(offset, size);
 }
 
 // What follows from the registers besides the places of the BARs.

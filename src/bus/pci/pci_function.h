@@ -45,7 +45,8 @@ struct PciIdentity {
 // One PCI or PCI Express function: its configuration space, its BARs and how it interrupts and
 // reaches memory [PCI 3.0 6; PCIe 3.0 7]. A device owns one and hands it the handlers of its
 // register windows. Everything is laid out before the machine runs; after that any function may be
-// called from any thread, and none of them calls a device back but for on_config_write.
+// called from any thread, and none of them calls a device back but for on_config_write and
+// on_config_read.
 //
 // A BAR answers where the guest put it as soon as the command register says so; one at address 0,
 // or beyond the address space, does not. Left out: the windows of bridges between a function and
@@ -89,6 +90,9 @@ class PciFunction {
     void set_config_clearable(unsigned offset, unsigned size, uint32_t clearable);
     // Told after the guest wrote to [offset, offset+size), with no lock held.
     void on_config_write(std::function<void(unsigned offset, unsigned size)> told);
+    // Asked before the guest reads [offset, offset+size), with no lock held, so that store_config()
+    // can put there what only a read makes.
+    void on_config_read(std::function<void(unsigned offset, unsigned size)> asked);
 
     // --- interrupts and memory, while the machine runs; the caller holds no device lock ---
     // Level of the INTx pin; nothing comes out while the guest has disabled it or MSI is on.
@@ -111,6 +115,8 @@ class PciFunction {
     void reset() EXCLUDES(mutex_);
     // As firmware would see it: the current value without the guest's side effects.
     uint16_t command() const EXCLUDES(mutex_);
+    // Registers as they stand; on_config_read is not asked.
+    uint32_t peek_config(unsigned offset, unsigned size) const EXCLUDES(mutex_);
     // The device changes registers of its own while the machine runs (a status, say); masks do not
     // apply, and on_config_write is not told.
     void store_config(unsigned offset, unsigned size, uint32_t value) EXCLUDES(mutex_);
@@ -155,7 +161,7 @@ class PciFunction {
     unsigned msi_ = 0, msi_vectors_ = 0;    // offset of the capability; 0: none
     unsigned msix_ = 0, msix_vectors_ = 0;  // likewise
     unsigned express_ = 0, last_capability_ = 0;
-    std::function<void(unsigned, unsigned)> told_;
+    std::function<void(unsigned, unsigned)> told_, asked_;
     SerialUpdate moves_;
     mutable Mutex mutex_;
     std::unique_ptr<State> state_ GUARDED_BY(mutex_);

@@ -120,6 +120,12 @@ bool AhciController::insert(unsigned port, BlockBackend& medium) {
     return true;
 }
 
+CdDriveState AhciController::cd_state(unsigned port) {
+    MutexLock hold(lock_);
+    if (port >= Ahci::kPortCount || drives_[port] == nullptr) return {true, false};
+    return drives_[port]->state();
+}
+
 bool AhciController::eject(unsigned port, bool force) {
     MutexLock hold(lock_);
     if (port >= Ahci::kPortCount || drives_[port] == nullptr) return false;

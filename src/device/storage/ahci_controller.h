@@ -42,6 +42,9 @@ class AhciController final : private MediumJobOwner {
     // medium any more.
     bool eject(unsigned port, bool force) EXCLUDES(lock_);
 
+    // Of the CD drive at a port; open and not locked where there is none.
+    CdDriveState cd_state(unsigned port) EXCLUDES(lock_);
+
     // The board's reset; not from within a completion of a back end. Waits until nothing is with
     // the back ends.
     void reset() EXCLUDES(lock_);

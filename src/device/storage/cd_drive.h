@@ -16,6 +16,11 @@ struct CdDriveOptions {
     std::string serial;               // cut to 32 characters
 };
 
+// A drive as one sees it from outside.
+struct CdDriveState {
+    bool tray_open, locked;
+};
+
 // A DVD-ROM drive with the command set of [MMC-6], whatever carries its command packets; the chip,
 // so one thread at a time. The medium is a backend of 2048-byte blocks of data, one track in one
 // session.
@@ -43,6 +48,7 @@ class CdDrive {
     bool eject(bool force);
     BlockBackend* medium() const { return medium_; }
     bool tray_open() const { return tray_open_; }
+    CdDriveState state() const { return {tray_open_, locked_}; }
 
   private:
     using Cdb = std::span<const uint8_t>;

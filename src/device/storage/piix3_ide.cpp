@@ -176,6 +176,13 @@ bool Piix3Ide::insert(unsigned channel, unsigned device, BlockBackend& medium) {
     return true;
 }
 
+CdDriveState Piix3Ide::cd_state(unsigned channel, unsigned device) {
+    MutexLock hold(lock_);
+    const Slot* place = slot(channel, device);
+    if (place == nullptr || place->drive == nullptr) return {true, false};
+    return place->drive->state();
+}
+
 bool Piix3Ide::eject(unsigned channel, unsigned device, bool force) {
     MutexLock hold(lock_);
     Slot* place = slot(channel, device);

@@ -42,6 +42,7 @@ class Piix3Ide final : private MediumJobOwner {
     // As AhciController's.
     bool insert(unsigned channel, unsigned device, BlockBackend& medium) EXCLUDES(lock_);
     bool eject(unsigned channel, unsigned device, bool force) EXCLUDES(lock_);
+    CdDriveState cd_state(unsigned channel, unsigned device) EXCLUDES(lock_);
 
     // The board's reset; not from within a completion of a back end. Waits until nothing is with
     // the back ends.

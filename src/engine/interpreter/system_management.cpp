@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstring>
+#include <optional>
 
 #include "engine/interpreter/operand.h"
 #include "engine/interpreter/system.h"
@@ -113,39 +114,82 @@ void begin(CpuState& s) {
     s.interrupt_shadow = s.debug_shadow = false;
 }
 
-// False: the area holds what no processor can be in, which shuts it down [AMD APM2 10.4].
-bool restore(Core& core, const SaveArea& area) {
-    CpuState& s = core.s;
-    const uint64_t new_cr0 = (area.get<uint64_t>(smm::kCr0) & 0xe005003f) | cr0::kEt;
-    const uint64_t new_cr4 = area.get<uint64_t>(smm::kCr4);
-    uint64_t new_efer = area.get<uint64_t>(smm::kEfer) & ~efer::kLma;
-    const bool paging = (new_cr0 & cr0::kPg) != 0;
-    if (paging && (new_cr0 & cr0::kPe) == 0) return false;
-    if ((new_cr0 & (cr0::kNw | cr0::kCd)) == cr0::kNw) return false;
-    if ((new_cr4 & ~core.shared.cpuid.valid_cr4()) != 0) return false;
-    if ((new_efer & ~core.shared.cpuid.valid_efer()) != 0) return false;
-    const bool long_mode = paging && (new_efer & efer::kLme) != 0;
-    if (long_mode) new_efer |= efer::kLma;
-    if (long_mode && (new_cr4 & x86::cr4::kPae) == 0) return false;
-    if (!long_mode && (new_cr4 & x86::cr4::kPcide) != 0) return false;
+// What the area says of the processor's mode.
+struct Mode {
+    uint64_t cr0, cr4, efer, flags;
+    bool long_mode;
+};
 
-    s.cr0 = new_cr0;
-    s.cr4 = new_cr4;
-    s.efer = new_efer;
-    s.cr3 = area.get<uint64_t>(smm::kCr3) & low_mask(core.mmu.physical_bits());
-    for (uint32_t i = 0; i < x86::kSegmentCount; ++i)
-        s.segments[i] = get_segment(area, smm::kSegments + 16 * i);
+// Nothing: no processor can be in such a mode, which shuts it down [AMD APM2 10.4].
+std::optional<Mode> get_mode(const Core& core, const SaveArea& area) {
+    Mode mode{.cr0 = area.get<uint64_t>(smm::kCr0),
+              .cr4 = area.get<uint64_t>(smm::kCr4),
+              .efer = area.get<uint64_t>(smm::kEfer) & ~efer::kLma,
+              .flags = area.get<uint64_t>(smm::kRflags) & 0x3f7fd7,
+              .long_mode = false};
+    if (mode.cr0 >> 32 != 0) return std::nullopt;
+    mode.cr0 = (mode.cr0 & 0xe005003f) | cr0::kEt;
+    const bool paging = (mode.cr0 & cr0::kPg) != 0, protection = (mode.cr0 & cr0::kPe) != 0;
+    mode.long_mode = paging && (mode.efer & efer::kLme) != 0;
+    if (mode.long_mode) mode.efer |= efer::kLma;
+    const bool possible =
+        (!paging || protection) && (mode.cr0 & (cr0::kNw | cr0::kCd)) != cr0::kNw &&
+        (mode.cr4 & ~core.shared.cpuid.valid_cr4()) == 0 &&
+        (mode.efer & ~core.shared.cpuid.valid_efer()) == 0 &&
+        (mode.cr4 & (mode.long_mode ? x86::cr4::kPae : x86::cr4::kPcide)) ==
+            (mode.long_mode ? x86::cr4::kPae : 0) &&
+        ((mode.flags & x86::rflags::kVm) == 0 || (protection && !mode.long_mode));
+    return possible ? std::optional(mode) : std::nullopt;
+}
+
+// Segments that fit the mode: the privilege level is that of SS, and no level at all in real mode;
+// bases are those that loading could have put there.
+bool get_segments(const SaveArea& area, const Mode& mode, CpuState& s) {
+    for (uint32_t i = 0; i < x86::kSegmentCount; ++i) {
+        SegmentRegister& segment = s.segments[i];
+        segment = get_segment(area, smm::kSegments + 16 * i);
+        segment.base = mode.long_mode ? sign_extend(segment.base, 48) : segment.base & 0xffffffff;
+    }
+    SegmentRegister& cs = s.segment(x86::Segment::kCs);
+    SegmentRegister& ss = s.segment(x86::Segment::kSs);
+    if (!mode.long_mode) cs.attributes &= ~attr::kLong;
+    if (cs.long_mode() && cs.default_big()) return false;
+    const auto set_level = [](SegmentRegister& segment, uint32_t level) {
+        segment.attributes = (segment.attributes & ~attr::kDpl) | level << attr::kDplShift;
+    };
+    if ((mode.cr0 & cr0::kPe) == 0) {
+        for (SegmentRegister& segment : s.segments) set_level(segment, 0);
+    } else if ((mode.flags & x86::rflags::kVm) != 0) {
+        for (SegmentRegister& segment : s.segments) set_level(segment, 3);
+    } else if (cs.long_mode()) {
+        // Code of one privilege level with a stack of another is in no mode.
+        if ((cs.attributes & attr::kConformingOrExpandDown) == 0 && cs.dpl() != ss.dpl()) return false;
+        if ((cs.selector & 3) != ss.dpl()) return false;
+    }
     s.ldtr = get_segment(area, smm::kLdtr);
     s.tr = get_segment(area, smm::kTr);
+    return true;
+}
+
+// False: the processor shuts down. The state may have changed in part.
+bool restore(Core& core, const SaveArea& area) {
+    CpuState& s = core.s;
+    const std::optional<Mode> mode = get_mode(core, area);
+    if (!mode || !get_segments(area, *mode, s)) return false;
+    s.cr0 = mode->cr0;
+    s.cr4 = mode->cr4;
+    s.efer = mode->efer;
+    s.cr3 = area.get<uint64_t>(smm::kCr3) & low_mask(core.mmu.physical_bits());
     s.gdtr = {.base = area.get<uint64_t>(smm::kGdtr + smm::kBase),
               .limit = static_cast<uint16_t>(area.get<uint32_t>(smm::kGdtr + smm::kLimit))};
     s.idtr = {.base = area.get<uint64_t>(smm::kIdtr + smm::kBase),
               .limit = static_cast<uint16_t>(area.get<uint32_t>(smm::kIdtr + smm::kLimit))};
     s.dr7 = (area.get<uint64_t>(smm::kDr7) & 0xffff23ff) | x86::dr7::kReset;
     s.dr6 = (area.get<uint64_t>(smm::kDr6) & 0xe00f) | x86::dr6::kReset;
-    s.flags.set(area.get<uint64_t>(smm::kRflags) & 0x3f7fd7);
+    s.flags.set(mode->flags);
     s.rip = area.get<uint64_t>(smm::kRip);
     if (!s.code64()) s.rip &= 0xffffffff;
+    if (!Core::canonical(s.rip)) return false;
     for (uint32_t i = 0; i < 16; ++i) s.gpr[i] = area.get<uint64_t>(smm::kRax - 8 * i);
     s.smbase = area.get<uint32_t>(smm::kSmbase);
     return true;

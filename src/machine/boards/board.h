@@ -13,6 +13,7 @@
 
 namespace mynah {
 
+class BlockBackend;
 class InputSink;
 class Screen;
 
@@ -39,6 +40,16 @@ class Board {
     virtual void reset() = 0;
     // Any thread.
     virtual void press_power_button() = 0;
+    // The medium of the CD drive that is the so-manieth of the configured disks. The backend must
+    // stay until it was taken out. Any thread.
+    virtual void insert_medium(size_t, BlockBackend&) {}
+    // False: the guest has locked the tray; it is asked to release it. When it returns nothing uses
+    // the medium any more.
+    virtual bool eject_medium(size_t, bool /*force*/) { return false; }
+    struct Tray {
+        bool open = false, locked = false;
+    };
+    virtual Tray tray(size_t) { return {}; }
     // The display, and where a person's input goes; null: there is none. They live with the board.
     virtual Screen* screen() { return nullptr; }
     virtual InputSink* input() { return nullptr; }

@@ -81,7 +81,10 @@ PcBoard::PcBoard(const BoardContext& context, const PcBoardParts& parts, const t
     power_management_.on_smi(parts.smi);
 }
 
-PcBoard::~PcBoard() = default;
+// A controller goes before what is plugged into it, and unplugs it.
+PcBoard::~PcBoard() {
+    for (Device& each : devices_) each.device.reset();
+}
 
 void PcBoard::make_chipset() {
     if (parts_.firmware != nullptr) {
@@ -174,9 +177,14 @@ PciAttachment PcBoard::attachment(PciSlot slot, unsigned pin) {
     return {at_.ports, at_.memory_space, at_.memory, line, at_.apic_bus};
 }
 
-PciSlot PcBoard::take_card_slot() {
-    CHECK(next_card_ <= pc::kLastCard);
-    return {static_cast<uint8_t>(next_card_++), 0};
+Result<PciSlot> PcBoard::take_card_slot() {
+    if (next_card_ == pc::kXhci.device) ++next_card_;
+    if (next_card_ > pc::kLastCard) {
+        return Error(fmt::format("the PC has {} slots for cards (virtio and NVMe disks, networks), "
+                                 "and all are taken",
+                                 pc::kLastCard - pc::kFirstCard.device));
+    }
+    return PciSlot{static_cast<uint8_t>(next_card_++), 0};
 }
 
 void PcBoard::add_boot_path(BootConfig::Device kind, std::string path) {

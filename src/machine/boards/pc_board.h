@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -76,6 +77,9 @@ class PcBoard final : public Board {
     Result<void> prepare(std::span<const uint32_t> apic_ids) override;
     void reset() override;
     void press_power_button() override { acpi_.press_power_button(); }
+    void insert_medium(size_t disk, BlockBackend& medium) override;
+    bool eject_medium(size_t disk, bool force) override;
+    Tray tray(size_t disk) override;
     Screen* screen() override { return &*screen_; }
     InputSink* input() override { return &input_; }
 
@@ -92,8 +96,8 @@ class PcBoard final : public Board {
             {std::shared_ptr<void>(std::move(device)), [&reference, reset] { reset(reference); }});
         return reference;
     }
-    // The next free slot for a card.
-    PciSlot take_card_slot();
+    // The next free slot for a card. Error: there is none.
+    Result<PciSlot> take_card_slot();
     // Tells firmware what can be booted: its path in Open Firmware's words [fw_cfg bootorder].
     void add_boot_path(BootConfig::Device kind, std::string path);
 
@@ -182,6 +186,11 @@ class PcBoard final : public Board {
     unsigned sata_ports_ = 0;
     Piix3Ide* ide_ = nullptr;
     unsigned ide_places_ = 0;
+    struct CdPlace {
+        DiskBus bus;
+        unsigned place;  // the SATA port, or twice the channel plus the device
+    };
+    std::map<size_t, CdPlace> cd_places_;  // by the number of the disk
     XhciController* usb_ = nullptr;
     bool has_display_ = false;
     std::vector<uint32_t> apic_ids_;

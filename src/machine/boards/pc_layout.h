@@ -58,8 +58,8 @@ inline constexpr ComPort kComPorts[] = {{0x3f8, 4}, {0x2f8, 3}, {0x3e8, 5}, {0x2
 // Slots on bus 0. Devices 25 to 31 are the ICH9's; the rest is free for cards.
 inline constexpr PciSlot kHostBridge{0, 0};
 inline constexpr PciSlot kDisplay{1, 0};
-inline constexpr PciSlot kFirstCard{2, 0};  // cards in the order of the command line, to 24
-inline constexpr unsigned kLastCard = 24;
+inline constexpr PciSlot kFirstCard{2, 0};  // cards in the order of the command line
+inline constexpr unsigned kLastCard = 24;  // without that of kXhci
 inline constexpr PciSlot kUsb{29, 0};  // UHCI in functions 0 to 2, EHCI in 7
 inline constexpr PciSlot kXhci{20, 0};
 inline constexpr unsigned kRootPortDevice = 28;  // functions 0 to 5

@@ -44,7 +44,7 @@ Result<void> PcBoard::add_network_card(size_t index) {
     // Without firmware nobody would run it.
     const std::vector<std::byte> rom =
         parts_.firmware != nullptr ? network_boot_rom(model) : std::vector<std::byte>();
-    const PciSlot slot = take_card_slot();
+    const PciSlot slot = TRY(take_card_slot());
     const PciAttachment place = attachment(slot);
     if (model == Model::kE1000) {
         auto& card = own<E1000>(std::make_unique<E1000>(place, at_.clock, backend, address, rom),

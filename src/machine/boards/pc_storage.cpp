@@ -67,7 +67,8 @@ Result<void> PcBoard::add_sata_disk(size_t index) {
     const unsigned port = sata_ports_++;
     if (config.cdrom) {
         sata_->attach_cdrom(port, {.serial = disk_serial(index)});
-        if (parts_.disks[index] != nullptr) sata_->insert(port, *parts_.disks[index]);
+        cd_places_[index] = {DiskBus::kSata, port};
+        if (parts_.disks[index] != nullptr) insert_medium(index, *parts_.disks[index]);
     } else {
         sata_->attach_disk(port, *parts_.disks[index], {.serial = disk_serial(index)});
     }
@@ -93,7 +94,8 @@ Result<void> PcBoard::add_ide_disk(size_t index) {
     ++ide_places_;
     if (config.cdrom) {
         ide_->attach_cdrom(channel, device, {.serial = disk_serial(index)});
-        if (parts_.disks[index] != nullptr) ide_->insert(channel, device, *parts_.disks[index]);
+        cd_places_[index] = {DiskBus::kIde, 2 * channel + device};
+        if (parts_.disks[index] != nullptr) insert_medium(index, *parts_.disks[index]);
     } else {
         ide_->attach_disk(channel, device, *parts_.disks[index], {.serial = disk_serial(index)});
     }
@@ -102,8 +104,31 @@ Result<void> PcBoard::add_ide_disk(size_t index) {
     return {};
 }
 
+void PcBoard::insert_medium(size_t disk, BlockBackend& medium) {
+    const CdPlace at = cd_places_.at(disk);
+    if (at.bus == DiskBus::kSata) {
+        sata_->insert(at.place, medium);
+    } else {
+        ide_->insert(at.place / 2, at.place % 2, medium);
+    }
+}
+
+bool PcBoard::eject_medium(size_t disk, bool force) {
+    const CdPlace at = cd_places_.at(disk);
+    return at.bus == DiskBus::kSata ? sata_->eject(at.place, force)
+                                    : ide_->eject(at.place / 2, at.place % 2, force);
+}
+
+Board::Tray PcBoard::tray(size_t disk) {
+    const CdPlace at = cd_places_.at(disk);
+    const CdDriveState state = at.bus == DiskBus::kSata
+                                   ? sata_->cd_state(at.place)
+                                   : ide_->cd_state(at.place / 2, at.place % 2);
+    return {state.tray_open, state.locked};
+}
+
 Result<void> PcBoard::add_nvme_disk(size_t index) {
-    const PciSlot slot = take_card_slot();
+    const PciSlot slot = TRY(take_card_slot());
     auto& card = own<NvmeController>(
         std::make_unique<NvmeController>(attachment(slot), *parts_.disks[index],
                                          NvmeOptions{.serial = disk_serial(index)}),
@@ -136,7 +161,7 @@ Result<void> PcBoard::add_virtio_disk(size_t index) {
         std::min<size_t>(parts_.config.topology.vcpus(), VirtioBlock::kMaxQueues));
     options.id = disk_serial(index);
     options.writeback = config.cache != CacheMode::kWritethrough;
-    const PciSlot slot = take_card_slot();
+    const PciSlot slot = TRY(take_card_slot());
     auto& card = own<VirtioCard>(
         std::make_unique<VirtioCard>(std::make_unique<VirtioBlock>(*parts_.disks[index], options),
                                      attachment(slot), kMassStorage),

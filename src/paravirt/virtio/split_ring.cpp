@@ -6,12 +6,6 @@
 
 namespace mynah {
 
-namespace {
-
-constexpr uint64_t kMaxChainBytes = uint64_t{1} << 32;  // [virtio-1.2 2.7.5]
-
-}  // namespace
-
 // Where in which table the walk along a chain is.
 struct SplitRing::Walk {
     GuestPhys table;
@@ -22,17 +16,12 @@ struct SplitRing::Walk {
     uint64_t bytes = 0;
 };
 
-bool SplitRing::fail(RingError error) {
-    if (error_ == RingError::kNone) error_ = error;
-    return false;
-}
-
 bool SplitRing::start(const RingLayout& layout, Features features) {
     layout_ = layout;
     features_ = features;
     error_ = RingError::kNone;
-    next_available_ = 0;
-    next_used_ = 0;
+    next_available_ = features.next_available;
+    next_used_ = features.next_used;
     const uint32_t size = layout.size;
     if (!std::has_single_bit(size) || size > virtio::kMaxQueueSize)
         return fail(RingError::kBadSize);
@@ -91,19 +80,25 @@ uint16_t SplitRing::arm_notification() {
 }
 
 bool SplitRing::take(DescriptorChain& chain) {
-    chain.readable.clear();
-    chain.writable.clear();
     if (error_ != RingError::kNone) return false;
     const auto slot = static_cast<uint16_t>(next_available_ & (layout_.size - 1));
     const auto head = memory_.load<uint16_t>(layout_.available + virtio::avail_entry(slot));
     if (!head) return fail(RingError::kNotMemory);
     if (*head >= layout_.size) return fail(RingError::kBadHead);
     ++next_available_;
-    chain.head = *head;
+    return retake(*head, chain);
+}
+
+bool SplitRing::retake(uint16_t head, DescriptorChain& chain) {
+    chain.readable.clear();
+    chain.writable.clear();
+    if (error_ != RingError::kNone) return false;
+    if (head >= layout_.size) return fail(RingError::kBadHead);
+    chain.head = head;
     Walk along;
     along.table = layout_.descriptors;
     along.table_size = layout_.size;
-    along.index = *head;
+    along.index = head;
     return walk(along, chain);
 }
 
@@ -119,24 +114,14 @@ bool SplitRing::walk(Walk& walk, DescriptorChain& chain) {
         // A loop shows as a chain that does not end.
         if (++walk.seen > std::max(layout_.size, features_.max_chain))
             return fail(RingError::kLoop);
-        if (!append_buffer(walk, *descriptor, chain)) return false;
+        if (!append_buffer(GuestPhys{descriptor->address}, descriptor->length,
+                           (descriptor->flags & virtio::kDescWrite) != 0, walk.bytes, chain)) {
+            return false;
+        }
         if ((descriptor->flags & virtio::kDescNext) == 0) return true;
         if (descriptor->next >= walk.table_size) return fail(RingError::kBadNext);
         walk.index = descriptor->next;
     }
-}
-
-bool SplitRing::append_buffer(Walk& walk, const virtio::Descriptor& descriptor,
-                              DescriptorChain& chain) {
-    const bool writable = (descriptor.flags & virtio::kDescWrite) != 0;
-    if (!writable && !chain.writable.empty()) return fail(RingError::kBadOrder);
-    walk.bytes += descriptor.length;
-    if (walk.bytes > kMaxChainBytes) return fail(RingError::kTooLong);
-    SliceList& list = writable ? chain.writable : chain.readable;
-    if (!memory_.slices(GuestPhys{descriptor.address}, descriptor.length, list)) {
-        return fail(RingError::kNotMemory);
-    }
-    return true;
 }
 
 bool SplitRing::enter_indirect(Walk& walk, const virtio::Descriptor& descriptor) {
@@ -153,11 +138,6 @@ bool SplitRing::enter_indirect(Walk& walk, const virtio::Descriptor& descriptor)
     walk.index = 0;
     walk.indirect = true;
     return true;
-}
-
-bool SplitRing::give_back(uint16_t head, uint32_t written) {
-    const virtio::UsedElement element{head, written};
-    return give_back_all({&element, 1});
 }
 
 bool SplitRing::give_back_all(std::span<const virtio::UsedElement> chains) {
@@ -185,35 +165,6 @@ bool SplitRing::wants_interrupt(uint16_t old_used) {
     }
     const auto flags = memory_.load_acquire<uint16_t>(layout_.available + virtio::kAvailFlags);
     return flags && (*flags & virtio::kAvailNoInterrupt) == 0;
-}
-
-const char* ring_error_name(SplitRing::RingError error) {
-    using Ring = SplitRing::RingError;
-    switch (error) {
-        case Ring::kNone:
-            return "no error";
-        case Ring::kNotMemory:
-            return "a ring or buffer is misaligned or not wholly in RAM";
-        case Ring::kIndexJump:
-            return "the available index jumped by more than the queue's size";
-        case Ring::kBadHead:
-            return "an available entry names no descriptor";
-        case Ring::kBadNext:
-            return "a chain goes on beyond its table";
-        case Ring::kLoop:
-            return "a chain is longer than the queue";
-        case Ring::kBadIndirect:
-            return "a misused indirect descriptor";
-        case Ring::kBadOrder:
-            return "a readable buffer after a writable one";
-        case Ring::kTooLong:
-            return "a chain of more than 4 GiB";
-        case Ring::kRejected:
-            return "a request without room for its answer";
-        case Ring::kBadSize:
-            return "the queue's size is not a power of two it can have";
-    }
-    return "unknown";
 }
 
 }  // namespace mynah

@@ -3,9 +3,9 @@
 #include <cstdint>
 
 #include "base/log.h"
-#include "base/mutex.h"
 #include "bus/io_handler.h"
 #include "paravirt/virtio/interrupt_status.h"
+#include "paravirt/virtio/virtio_registers.h"
 #include "paravirt/virtio/virtio_session.h"
 
 namespace mynah {
@@ -20,7 +20,8 @@ class VirtioMmio final : public IoHandler, private VirtioInterrupts {
   public:
     // All must outlive the transport. Work that reaches the device by its bell is done on the
     // processor that rang it.
-    VirtioMmio(VirtioDevice& device, const DmaView& memory, InterruptLine& line);
+    VirtioMmio(VirtioDevice& device, const DmaView& memory, InterruptLine& line,
+               VirtioRings rings = {});
 
     uint64_t read(uint64_t offset, unsigned size) override;
     void write(uint64_t offset, unsigned size, uint64_t value) override;
@@ -32,21 +33,12 @@ class VirtioMmio final : public IoHandler, private VirtioInterrupts {
 
     uint32_t read_register(uint64_t offset);
     void write_register(uint64_t offset, uint32_t value);
-    void write_status(uint32_t value);
-    void write_driver_features(uint32_t value);
-    void write_queue_layout(uint64_t offset, uint32_t value);
     uint64_t read_config(uint64_t offset, unsigned size);
     void write_config(uint64_t offset, unsigned size, uint64_t value);
-    static uint16_t queue_number_of(uint32_t value);
-    uint32_t selected_queue() const;
-    uint16_t queue_number() const;
 
     InterruptStatus interrupt_;
-    mutable Mutex lock_;  // of the selectors; not held while queues are started, stopped or served
-    uint32_t device_features_sel_ GUARDED_BY(lock_) = 0;
-    uint32_t driver_features_sel_ GUARDED_BY(lock_) = 0;
-    uint32_t queue_sel_ GUARDED_BY(lock_) = 0;
     VirtioSession session_;  // last: its queues stop before the interrupt goes away
+    VirtioRegisters registers_;
     LogLimit complaints_;
 };
 

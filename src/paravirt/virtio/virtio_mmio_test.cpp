@@ -101,7 +101,8 @@ TEST_F(VirtioMmioTest, DeviceFeaturesAreReadInHalves) {
     driver_.write(kDeviceFeaturesSel, 0);
     EXPECT_EQ(driver_.read(kDeviceFeatures), (1u << 0) | (1u << 3) | (1u << 28) | (1u << 29));
     driver_.write(kDeviceFeaturesSel, 1);
-    EXPECT_EQ(driver_.read(kDeviceFeatures), (1u << 0) | (1u << 8));  // VERSION_1, RING_RESET
+    EXPECT_EQ(driver_.read(kDeviceFeatures),
+              (1u << 0) | (1u << 6) | (1u << 8));  // VERSION_1, NOTIFICATION_DATA, RING_RESET
     driver_.write(kDeviceFeaturesSel, 2);
     EXPECT_EQ(driver_.read(kDeviceFeatures), 0u);
     driver_.write(kDeviceFeaturesSel, ~0u);

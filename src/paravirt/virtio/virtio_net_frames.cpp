@@ -82,7 +82,8 @@ void VirtioNet::transmit_ready() {
 
 bool VirtioNet::take_receive_chain(VirtioQueue::Batch& batch, DescriptorChain& chain) {
     VirtioQueue& queue = *receive_queue_;
-    if (batch.left == 0) batch = queue.open_quiet_batch();
+    if (queue.take(batch, chain)) return true;
+    batch = queue.open_quiet_batch();
     if (batch.left == 0) batch = queue.open_batch();  // none: a bell, please
     return queue.take(batch, chain);
 }

@@ -20,15 +20,7 @@ constexpr uint32_t kNotifyStride = 4;  // bytes from one queue's bell to the nex
 constexpr unsigned kMostVectors = 64;
 constexpr uint32_t kMsixTable = 0, kMsixPending = 0x800, kMsixBarSize = 0x1000;
 
-uint32_t low_half(uint64_t value) { return static_cast<uint32_t>(value); }
-uint32_t high_half(uint64_t value) { return static_cast<uint32_t>(value >> 32); }
-
-GuestPhys with_low(GuestPhys address, uint32_t value) {
-    return GuestPhys{(address.value & ~low_mask(32)) | value};
-}
-GuestPhys with_high(GuestPhys address, uint32_t value) {
-    return GuestPhys{(address.value & low_mask(32)) | uint64_t{value} << 32};
-}
+using Name = VirtioRegisters::Name;
 
 PciIdentity identity_of(const VirtioDevice& device, uint32_t class_code) {
     return {.vendor = kVendor,
@@ -60,6 +52,48 @@ unsigned common_width(uint64_t offset) {
     }
 }
 
+// Which of the registers of every transport lies here; kNone: it is the transport's own, or none.
+Name common_name(uint64_t offset) {
+    switch (offset) {
+        case kDeviceFeatureSelect:
+            return Name::kDeviceFeatureSelect;
+        case kDeviceFeature:
+            return Name::kDeviceFeature;
+        case kDriverFeatureSelect:
+            return Name::kDriverFeatureSelect;
+        case kDriverFeature:
+            return Name::kDriverFeature;
+        case kNumQueues:
+            return Name::kQueueCount;
+        case kDeviceStatus:
+            return Name::kStatus;
+        case kConfigGeneration:
+            return Name::kConfigGeneration;
+        case kQueueSelect:
+            return Name::kQueueSelect;
+        case kQueueSize:
+            return Name::kQueueSize;
+        case kQueueEnable:
+            return Name::kQueueEnable;
+        case kQueueDescLow:
+            return Name::kDescriptorsLow;
+        case kQueueDescHigh:
+            return Name::kDescriptorsHigh;
+        case kQueueDriverLow:
+            return Name::kDriverAreaLow;
+        case kQueueDriverHigh:
+            return Name::kDriverAreaHigh;
+        case kQueueDeviceLow:
+            return Name::kDeviceAreaLow;
+        case kQueueDeviceHigh:
+            return Name::kDeviceAreaHigh;
+        case kQueueReset:
+            return Name::kQueueReset;
+        default:
+            return Name::kNone;
+    }
+}
+
 // What the BAR with the MSI-X table has besides: nothing.
 class Nothing final : public IoHandler {
     uint64_t read(uint64_t, unsigned) override { return 0; }
@@ -69,14 +103,16 @@ Nothing nothing;
 
 }  // namespace
 
-VirtioPci::VirtioPci(VirtioDevice& device, const PciAttachment& attachment, uint32_t class_code)
+VirtioPci::VirtioPci(VirtioDevice& device, const PciAttachment& attachment, uint32_t class_code,
+                     VirtioRings rings)
     : function_(attachment, identity_of(device, class_code)),
       line_(function_),
       isr_(line_),
       vectors_(std::min<unsigned>(device.queue_count() + 1u, kMostVectors)),
       config_vector_(kNoVector),
       queue_vectors_(device.queue_count()),
-      session_(device, function_.dma(), *this) {
+      session_(device, function_.dma(), *this, rings),
+      registers_(session_) {
     for (auto& vector : queue_vectors_) vector = kNoVector;
     lay_out();
 }
@@ -90,10 +126,12 @@ void VirtioPci::lay_out() {
     add_structure(CapabilityType::kIsr, kIsrAt, 1);
     add_structure(CapabilityType::kDevice, kDeviceAt, kPage);
     add_structure(CapabilityType::kNotify, kNotifyAt, kPage);
-    add_structure(CapabilityType::kPciConfig, 0, 0);
+    window_ = add_structure(CapabilityType::kPciConfig, 0, 0);
+    function_.on_config_read([this](unsigned at, unsigned size) { read_window(at, size); });
+    function_.on_config_write([this](unsigned at, unsigned size) { write_window(at, size); });
 }
 
-void VirtioPci::add_structure(CapabilityType type, uint32_t offset, uint32_t size) {
+unsigned VirtioPci::add_structure(CapabilityType type, uint32_t offset, uint32_t size) {
     const bool notify = type == CapabilityType::kNotify;
     const bool window = type == CapabilityType::kPciConfig;
     // struct virtio_pci_cap from cap_len on [virtio-1.2 4.1.4].
@@ -111,7 +149,41 @@ void VirtioPci::add_structure(CapabilityType type, uint32_t offset, uint32_t siz
         std::fill(writable.begin() + 6, writable.end(), uint8_t{0xff});
     }
     constexpr uint8_t kVendorSpecific = 9;
-    function_.add_capability(kVendorSpecific, std::move(body), std::move(writable));
+    return function_.add_capability(kVendorSpecific, std::move(body), std::move(writable));
+}
+
+// --- Access through configuration space [virtio-1.2 4.1.4.9]: the driver writes BAR, offset and
+// length into the capability, and each access to its data field is one to that place.
+
+namespace {
+constexpr unsigned kWindowBar = 4, kWindowOffset = 8, kWindowLength = 12, kWindowData = 16;
+}
+
+// If these bytes of configuration space touch the data field: where the access goes in BAR 4.
+std::optional<VirtioPci::WindowAccess> VirtioPci::window_access(unsigned offset,
+                                                                unsigned size) const {
+    const unsigned data = window_ + kWindowData;
+    if (offset + size <= data || offset >= data + 4) return std::nullopt;
+    const uint32_t length = function_.peek_config(window_ + kWindowLength, 4);
+    const uint32_t place = function_.peek_config(window_ + kWindowOffset, 4);
+    if (function_.peek_config(window_ + kWindowBar, 1) != kBar) return std::nullopt;
+    // [virtio-1.2 4.1.4.9.1]: 1, 2 or 4 bytes, aligned, within the structure.
+    if (length != 1 && length != 2 && length != 4) return std::nullopt;
+    if (place % length != 0 || place > kBarSize - length) return std::nullopt;
+    return WindowAccess{place, length};
+}
+
+void VirtioPci::read_window(unsigned offset, unsigned size) {
+    const auto to = window_access(offset, size);
+    if (!to) return;
+    const auto value = static_cast<uint32_t>(read(to->place, to->length));
+    function_.store_config(window_ + kWindowData, 4, value);
+}
+
+void VirtioPci::write_window(unsigned offset, unsigned size) {
+    const auto to = window_access(offset, size);
+    if (!to) return;
+    write(to->place, to->length, function_.peek_config(window_ + kWindowData, to->length));
 }
 
 void VirtioPci::reset() {
@@ -146,8 +218,8 @@ void VirtioPci::write(uint64_t offset, unsigned size, uint64_t value) {
         case kCommonAt:
             // 64-bit fields may be written whole.
             if (size == 8 && within >= kQueueDescLow && within <= kQueueDeviceLow) {
-                write(offset, 4, low_half(value));
-                write(offset + 4, 4, high_half(value));
+                write(offset, 4, static_cast<uint32_t>(value));
+                write(offset + 4, 4, value >> 32);
             } else if (common_width(within) == size) {
                 write_common(within, static_cast<uint32_t>(value));
             } else if (complaints_.allow()) {
@@ -169,115 +241,41 @@ void VirtioPci::write(uint64_t offset, unsigned size, uint64_t value) {
     }
 }
 
-uint16_t VirtioPci::selected_queue() const {
-    MutexLock hold(lock_);
-    return queue_select_;
-}
-
 uint64_t VirtioPci::read_common(uint64_t offset) {
-    if (offset >= kQueueSize) return read_queue(offset, selected_queue());
-    MutexLock hold(lock_);
-    const auto half = [](uint64_t bits, uint32_t which) -> uint32_t {
-        return which == 0 ? low_half(bits) : which == 1 ? high_half(bits) : 0;
-    };
+    const uint16_t queue = registers_.selected_queue();
     switch (offset) {
-        case kDeviceFeatureSelect:
-            return device_feature_select_;
-        case kDeviceFeature:
-            return half(session_.offered_features(), device_feature_select_);
-        case kDriverFeatureSelect:
-            return driver_feature_select_;
-        case kDriverFeature:
-            return half(session_.driver_features(), driver_feature_select_);
         case kConfigMsixVector:
             return config_vector_;
-        case kNumQueues:
-            return session_.queue_count();
-        case kDeviceStatus:
-            return session_.status();
-        case kQueueSelect:
-            return queue_select_;
-        case kConfigGeneration:
-            return session_.config_generation() & 0xff;
-        default:
-            return 0;
-    }
-}
-
-uint64_t VirtioPci::read_queue(uint64_t offset, uint16_t queue) {
-    const RingLayout layout = session_.queue_layout(queue);
-    switch (offset) {
-        case kQueueSize:
-            // The largest until the driver chooses [virtio-1.2 4.1.4.3]; 0: there is no such queue.
-            return layout.size != 0 ? layout.size : session_.queue_size_max(queue);
         case kQueueMsixVector:
             return queue < queue_vectors_.size() ? queue_vectors_[queue].load() : kNoVector;
-        case kQueueEnable:
-            return session_.queue_ready(queue) ? 1 : 0;
         case kQueueNotifyOff:
             return queue;
-        case kQueueDescLow:
-            return low_half(layout.descriptors.value);
-        case kQueueDescHigh:
-            return high_half(layout.descriptors.value);
-        case kQueueDriverLow:
-            return low_half(layout.available.value);
-        case kQueueDriverHigh:
-            return high_half(layout.available.value);
-        case kQueueDeviceLow:
-            return low_half(layout.used.value);
-        case kQueueDeviceHigh:
-            return high_half(layout.used.value);
         default:
-            return 0;  // a reset is over when the write that asked for it returns
+            return registers_.read(common_name(offset));
     }
 }
 
 void VirtioPci::write_common(uint64_t offset, uint32_t value) {
     switch (offset) {
-        case kDeviceFeatureSelect: {
-            MutexLock hold(lock_);
-            device_feature_select_ = value;
-            return;
-        }
-        case kDriverFeatureSelect: {
-            MutexLock hold(lock_);
-            driver_feature_select_ = value;
-            return;
-        }
-        case kDriverFeature:
-            write_driver_feature(value);
-            return;
         case kConfigMsixVector:
             set_vector(config_vector_, value);
             return;
         case kDeviceStatus:
             write_status(value);
             return;
-        case kQueueSelect: {
-            MutexLock hold(lock_);
-            queue_select_ = static_cast<uint16_t>(value);
-            return;
-        }
         case kQueueMsixVector:
-            if (const uint16_t queue = selected_queue(); queue < queue_vectors_.size())
+            if (const uint16_t queue = registers_.selected_queue(); queue < queue_vectors_.size())
                 set_vector(queue_vectors_[queue], value);
             return;
         case kQueueEnable:
-            // The driver never writes 0 [virtio-1.2 4.1.4.3.2].
-            if (value != 0) {
-                const uint16_t queue = selected_queue();
-                RingLayout layout = session_.queue_layout(queue);
-                if (layout.size == 0) layout.size = session_.queue_size_max(queue);
-                session_.set_queue_layout(queue, layout);
-                session_.set_queue_ready(queue, true);
-            }
-            return;
-        case kQueueReset:
-            if (value == 1) session_.reset_queue(selected_queue());
+            // The driver never writes 0 [virtio-1.2 4.1.4.3.2]. A size it did not write is the one
+            // it read.
+            if (value == 0) return;
+            registers_.write(Name::kQueueSize, registers_.read(Name::kQueueSize));
+            registers_.write(Name::kQueueEnable, 1);
             return;
         default:
-            write_queue_layout(offset, value);
+            registers_.write(common_name(offset), value);
             return;
     }
 }
@@ -288,54 +286,10 @@ void VirtioPci::set_vector(std::atomic<uint16_t>& vector, uint32_t value) {
 }
 
 void VirtioPci::write_status(uint32_t value) {
-    session_.write_status(value & 0xff);
-    if (value != 0) return;
+    registers_.write(Name::kStatus, value);
+    if ((value & 0xff) != 0) return;
     config_vector_ = kNoVector;
     for (auto& vector : queue_vectors_) vector = kNoVector;
-    MutexLock hold(lock_);
-    device_feature_select_ = 0;
-    driver_feature_select_ = 0;
-    queue_select_ = 0;
-}
-
-void VirtioPci::write_driver_feature(uint32_t value) {
-    MutexLock hold(lock_);
-    if (driver_feature_select_ > 1) return;  // there are no features beyond 64
-    const uint64_t bits = session_.driver_features();
-    session_.set_driver_features(driver_feature_select_ == 0
-                                     ? (bits & ~low_mask(32)) | value
-                                     : (bits & low_mask(32)) | uint64_t{value} << 32);
-}
-
-void VirtioPci::write_queue_layout(uint64_t offset, uint32_t value) {
-    MutexLock hold(lock_);
-    RingLayout layout = session_.queue_layout(queue_select_);
-    switch (offset) {
-        case kQueueSize:
-            layout.size = value;
-            break;
-        case kQueueDescLow:
-            layout.descriptors = with_low(layout.descriptors, value);
-            break;
-        case kQueueDescHigh:
-            layout.descriptors = with_high(layout.descriptors, value);
-            break;
-        case kQueueDriverLow:
-            layout.available = with_low(layout.available, value);
-            break;
-        case kQueueDriverHigh:
-            layout.available = with_high(layout.available, value);
-            break;
-        case kQueueDeviceLow:
-            layout.used = with_low(layout.used, value);
-            break;
-        case kQueueDeviceHigh:
-            layout.used = with_high(layout.used, value);
-            break;
-        default:
-            return;  // read-only or reserved
-    }
-    session_.set_queue_layout(queue_select_, layout);
 }
 
 // With MSI-X enabled the ISR stays as it is [virtio-1.2 4.1.4.5.1].

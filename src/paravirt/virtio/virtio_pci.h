@@ -2,14 +2,14 @@
 
 #include <atomic>
 #include <cstdint>
-#include <memory>
+#include <optional>
 #include <vector>
 
 #include "base/log.h"
-#include "base/mutex.h"
 #include "bus/io_handler.h"
 #include "bus/pci/pci_function.h"
 #include "paravirt/virtio/interrupt_status.h"
+#include "paravirt/virtio/virtio_registers.h"
 #include "paravirt/virtio/virtio_session.h"
 #include "spec/virtio/pci_registers.h"
 
@@ -19,14 +19,16 @@ namespace mynah {
 // VirtioSession; MSI-X, one vector for each queue and one for the configuration, in BAR 1; INTx
 // where the driver does not enable it.
 //
-// Left out: the legacy interface of transitional devices, access through configuration space
-// (VIRTIO_PCI_CAP_PCI_CFG is there but reads zeroes), shared memory regions, notification data.
+// The structures can also be reached through configuration space [4.1.4.9].
+//
+// Left out: the legacy interface of transitional devices, shared memory regions.
 // Accesses that do not match a field's offset and width read 0 and are dropped.
 class VirtioPci final : private IoHandler, private VirtioInterrupts {
   public:
     // class_code: PCI class of the device, 24 bits. All must outlive the transport. Work that
     // reaches the device by its bell is done on the processor that rang it.
-    VirtioPci(VirtioDevice& device, const PciAttachment& attachment, uint32_t class_code);
+    VirtioPci(VirtioDevice& device, const PciAttachment& attachment, uint32_t class_code,
+              VirtioRings rings = {});
 
     PciFunction& function() { return function_; }
     void reset();
@@ -49,28 +51,28 @@ class VirtioPci final : private IoHandler, private VirtioInterrupts {
     void forget() override;
 
     void lay_out();
-    void add_structure(virtio::pci::CapabilityType type, uint32_t offset, uint32_t size);
+    unsigned add_structure(virtio::pci::CapabilityType type, uint32_t offset, uint32_t size);
+    struct WindowAccess {
+        uint32_t place, length;
+    };
+    std::optional<WindowAccess> window_access(unsigned offset, unsigned size) const;
+    void read_window(unsigned offset, unsigned size);
+    void write_window(unsigned offset, unsigned size);
     uint64_t read_common(uint64_t offset);
     void write_common(uint64_t offset, uint32_t value);
     void write_status(uint32_t value);
-    void write_driver_feature(uint32_t value);
-    uint64_t read_queue(uint64_t offset, uint16_t queue);
-    void write_queue_layout(uint64_t offset, uint32_t value);
     void set_vector(std::atomic<uint16_t>& vector, uint32_t value);
-    uint16_t selected_queue() const;
     void tell(uint8_t isr, uint16_t vector);
 
     PciFunction function_;
     Line line_;
     InterruptStatus isr_;
     const unsigned vectors_;
+    unsigned window_ = 0;  // the capability for access through configuration space
     std::atomic<uint16_t> config_vector_;
     std::vector<std::atomic<uint16_t>> queue_vectors_;
-    mutable Mutex lock_;  // of the selectors; not held while queues are started, stopped or served
-    uint32_t device_feature_select_ GUARDED_BY(lock_) = 0;
-    uint32_t driver_feature_select_ GUARDED_BY(lock_) = 0;
-    uint16_t queue_select_ GUARDED_BY(lock_) = 0;
     VirtioSession session_;  // last: its queues stop before the interrupt goes away
+    VirtioRegisters registers_;
     LogLimit complaints_;
 };
 

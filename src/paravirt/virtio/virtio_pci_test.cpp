@@ -177,6 +177,36 @@ TEST_F(VirtioPciTest, ReachesNoMemoryWithoutBusMastering) {
     EXPECT_FALSE(queue.take_used());
 }
 
+TEST_F(VirtioPciTest, ConfigurationSpaceLeadsToTheStructures) {
+    PciFunction& function = device_.function();
+    const uint32_t window = structures_.at(static_cast<uint8_t>(CapabilityType::kPciConfig));
+    const auto aim = [&](uint64_t field, uint32_t length) {
+        function.config_write(window + 4, 1, 4);
+        function.config_write(
+            window + 8, 4, static_cast<uint32_t>(place(CapabilityType::kCommon) - kBarAt + field));
+        function.config_write(window + 12, 4, length);
+    };
+    aim(kDeviceStatus, 1);
+    function.config_write(window + 16, 1, 3);
+    EXPECT_EQ(get(kDeviceStatus, 1), 3u);
+    EXPECT_EQ(function.config_read(window + 16, 1), 3u);
+    aim(kDeviceFeature, 4);
+    EXPECT_EQ(function.config_read(window + 16, 4), get(kDeviceFeature, 4));
+    aim(kQueueDescLow, 4);
+    function.config_write(window + 16, 4, 0x12345670);
+    EXPECT_EQ(get(kQueueDescLow, 4), 0x12345670u);
+    // Nothing happens at a place that is not there, or with an odd length.
+    aim(0x10000, 4);
+    function.config_write(window + 16, 4, 1);
+    aim(kDeviceStatus, 3);
+    function.config_write(window + 16, 4, 0);
+    function.config_write(window + 4, 1, 1);
+    aim(kDeviceStatus, 1);
+    function.config_write(window + 4, 1, 1);
+    function.config_write(window + 16, 1, 0);
+    EXPECT_EQ(get(kDeviceStatus, 1), 3u);
+}
+
 TEST_F(VirtioPciTest, OddAccessesAreHarmless) {
     for (unsigned size : {1u, 2u, 4u, 8u}) {
         for (uint64_t offset = 0; offset + size <= 0x4000; offset += 1) {

@@ -2,10 +2,13 @@
 
 #include <condition_variable>
 #include <cstdint>
+#include <deque>
+#include <memory>
 #include <span>
+#include <vector>
 
 #include "base/mutex.h"
-#include "paravirt/virtio/split_ring.h"
+#include "paravirt/virtio/ring.h"
 
 namespace mynah {
 
@@ -16,7 +19,18 @@ class QueueEvents {
     // The driver wants to hear that buffers of this queue were used.
     virtual void queue_used(uint16_t index) = 0;
     // The driver broke a rule of the ring; the queue has stopped.
-    virtual void queue_broken(uint16_t index, SplitRing::RingError error) = 0;
+    virtual void queue_broken(uint16_t index, Ring::RingError error) = 0;
+};
+
+// Keeps book of the chains that are out where whoever runs the ring next will find it. Called with
+// the queue's lock held.
+class ChainLog {
+  public:
+    virtual ~ChainLog() = default;
+    virtual void taken(uint16_t head) = 0;
+    // Before and after the driver sees that these are used.
+    virtual void returning(std::span<const virtio::UsedElement> chains) = 0;
+    virtual void returned(std::span<const virtio::UsedElement> chains) = 0;
 };
 
 // One virtqueue as a device uses it: a ring, its lock, and the count of chains that are out.
@@ -60,8 +74,13 @@ class VirtioQueue {
 
     // --- for the session ---
 
-    // False: the layout breaks a rule of [virtio-1.2 2.7].
-    [[nodiscard]] bool start(const RingLayout& layout, SplitRing::Features features);
+    // False: the layout breaks a rule of [virtio-1.2 2.7, 2.8].
+    [[nodiscard]] bool start(const RingLayout& layout, Ring::Features features);
+    // For a ring that somebody ran before, before start(): heads of the chains that were out then,
+    // to be taken first; and the book to keep, null for none, which must outlive the run.
+    void resume(std::vector<uint16_t> heads, ChainLog* log);
+    // Where in a split ring take() goes on.
+    uint16_t position() const;
     // No chain is handed out from now on.
     void halt();
     // The same; waits until all that are out are back.
@@ -69,15 +88,29 @@ class VirtioQueue {
 
   private:
     // The error of a ring that has just broken, which stops the queue; else kNone.
-    SplitRing::RingError note_broken() REQUIRES(lock_);
+    Ring::RingError note_broken() REQUIRES(lock_);
+    bool take_one(DescriptorChain& chain) REQUIRES(lock_);
     void chain_is_back() REQUIRES(lock_) { chains_are_back(1); }
     void chains_are_back(uint32_t count) REQUIRES(lock_);
+    std::span<const virtio::UsedElement> put_in_order(std::span<const virtio::UsedElement> chains)
+        REQUIRES(lock_);
 
     const DmaView memory_;
     const uint16_t index_;
     QueueEvents& events_;
     mutable Mutex lock_;
-    SplitRing ring_ GUARDED_BY(lock_);
+    std::unique_ptr<Ring> ring_ GUARDED_BY(lock_);  // null until the queue first starts
+    // With IN_ORDER, what is out in the order it was taken [virtio-1.2 2.7.9, 2.8.12]: what comes
+    // back early waits here for those before it.
+    struct Due {
+        virtio::UsedElement used;
+        bool back = false;
+    };
+    bool in_order_ GUARDED_BY(lock_) = false;
+    std::deque<Due> due_ GUARDED_BY(lock_);
+    std::vector<virtio::UsedElement> ready_ GUARDED_BY(lock_);
+    std::vector<uint16_t> again_ GUARDED_BY(lock_);  // to be taken first, the last one first
+    ChainLog* log_ GUARDED_BY(lock_) = nullptr;
     bool running_ GUARDED_BY(lock_) = false;
     uint32_t chains_out_ GUARDED_BY(lock_) = 0;
     std::condition_variable_any all_back_;

@@ -3,6 +3,7 @@
 #include <random>
 #include <vector>
 
+#include "paravirt/virtio/packed_ring_fuzz.h"
 #include "paravirt/virtio/virtio_block_fuzz.h"
 #include "paravirt/virtio/virtio_mmio_fuzz.h"
 #include "paravirt/virtio/virtio_net_fuzz.h"
@@ -30,6 +31,14 @@ TEST_F(VirtioReplay, AGuestThatDoesAnything) {
         const std::vector<uint8_t> bytes = input(seed);
         testing::ByteFeed feed(bytes.data(), bytes.size());
         VirtioMmioFuzzBoard().run(feed);
+    }
+}
+
+TEST_F(VirtioReplay, APackedRingWithAnythingInIt) {
+    for (uint32_t seed = 0; seed < 3000; ++seed) {
+        const std::vector<uint8_t> bytes = input(seed);
+        testing::ByteFeed feed(bytes.data(), bytes.size());
+        PackedRingFuzzBoard().run(feed);
     }
 }
 

@@ -1,12 +1,14 @@
 #include "paravirt/virtio/virtio_session.h"
 
+#include <utility>
+
 namespace mynah {
 
 using namespace virtio;
 
 VirtioSession::VirtioSession(VirtioDevice& device, const DmaView& memory,
-                             VirtioInterrupts& interrupts)
-    : device_(device), interrupts_(interrupts) {
+                             VirtioInterrupts& interrupts, VirtioRings rings)
+    : device_(device), owner_(device.ring_owner()), interrupts_(interrupts), rings_(rings) {
     QueueEvents& events = *this;
     for (uint16_t i = 0; i < device.queue_count(); ++i) {
         QueueSlot slot;
@@ -18,14 +20,21 @@ VirtioSession::VirtioSession(VirtioDevice& device, const DmaView& memory,
 }
 
 VirtioSession::~VirtioSession() {
-    for (QueueSlot& slot : queues_) stop_queue(slot);
+    {
+        MutexLock hold(lock_);
+        for (QueueSlot& slot : queues_) stop_queue(slot);
+    }
     device_.reset();
     device_.connect(nullptr);
 }
 
 uint64_t VirtioSession::offered_features() const {
-    return device_.features() | kFeatureVersion1 | kFeatureIndirectDesc | kFeatureEventIdx |
-           kFeatureRingReset;
+    if (owner_ != nullptr) return device_.features() | kFeatureVersion1;
+    uint64_t bits = device_.features() | kFeatureVersion1 | kFeatureIndirectDesc |
+                    kFeatureEventIdx | kFeatureNotificationData | kFeatureRingReset;
+    if (rings_.packed) bits |= kFeatureRingPacked;
+    if (rings_.in_order) bits |= kFeatureInOrder;
+    return bits;
 }
 
 uint64_t VirtioSession::driver_features() const {
@@ -72,13 +81,12 @@ void VirtioSession::write_status(uint32_t value) {
     }
     if (broken) needs_reset();
     // A driver should not have rung before DRIVER_OK, but may have added buffers.
-    for (VirtioQueue* queue : started) device_.serve(*queue);
+    for (VirtioQueue* queue : started) serve(*queue);
 }
 
 bool VirtioSession::accept_features() {
     // [virtio-1.2 2.2.2]: a set that the device cannot work with is refused by not setting the
     // bit; without VERSION_1 the driver would be a legacy one [6.1].
-    const uint64_t device_bits = device_.features();
     if ((driver_features_ & ~offered_features()) != 0 ||
         (driver_features_ & kFeatureVersion1) == 0) {
         if (complaints_.allow()) {
@@ -87,14 +95,41 @@ bool VirtioSession::accept_features() {
         }
         return false;
     }
-    device_.negotiated(driver_features_ & device_bits);
+    has_notification_data_ = (driver_features_ & kFeatureNotificationData) != 0;
+    device_.negotiated(driver_features_ & device_.features());
     return true;
 }
 
+void VirtioSession::serve(VirtioQueue& queue) {
+    if (owner_ != nullptr)
+        owner_->bell(queue.index());
+    else
+        device_.serve(queue);
+}
+
+void VirtioSession::stop_queue(QueueSlot& slot) {
+    if (owner_ == nullptr) {
+        slot.queue->halt();
+        device_.stopping(*slot.queue);
+        slot.queue->stop();
+    } else if (std::exchange(slot.owner_runs, false)) {
+        owner_->stop_ring(slot.queue->index());
+    }
+}
+
 bool VirtioSession::start_queue(QueueSlot& slot) {
-    SplitRing::Features features;
+    if (owner_ != nullptr) {
+        const uint16_t index = slot.queue->index();
+        slot.owner_runs = slot.layout.size <= device_.queue_size_max(index) &&
+                          owner_->start_ring(index, slot.layout, driver_features_);
+        if (!slot.owner_runs) slot.ready = false;
+        return slot.owner_runs;
+    }
+    Ring::Features features;
     features.indirect = (driver_features_ & kFeatureIndirectDesc) != 0;
     features.event_index = (driver_features_ & kFeatureEventIdx) != 0;
+    features.packed = (driver_features_ & kFeatureRingPacked) != 0;
+    features.in_order = (driver_features_ & kFeatureInOrder) != 0;
     // Drivers take limits such as seg_max at their word even where they chose a smaller queue.
     features.max_chain = device_.queue_size_max(slot.queue->index());
     if (slot.layout.size <= device_.queue_size_max(slot.queue->index()) &&
@@ -111,12 +146,6 @@ bool VirtioSession::start_queue(QueueSlot& slot) {
     return false;
 }
 
-void VirtioSession::stop_queue(QueueSlot& slot) {
-    slot.queue->halt();
-    device_.stopping(*slot.queue);
-    slot.queue->stop();
-}
-
 void VirtioSession::reset() {
     {
         MutexLock hold(lock_);
@@ -128,6 +157,7 @@ void VirtioSession::reset() {
             slot.ready = false;
         }
         driver_features_ = 0;
+        has_notification_data_ = false;
         device_.reset();
         status_.store(0, std::memory_order_release);
     }
@@ -176,7 +206,7 @@ void VirtioSession::set_queue_ready(uint16_t queue, bool ready) {
         }
     }
     if (broken) needs_reset();
-    if (started != nullptr) device_.serve(*started);
+    if (started != nullptr) serve(*started);
 }
 
 void VirtioSession::reset_queue(uint16_t queue) {
@@ -193,15 +223,23 @@ bool VirtioSession::serving() const {
     return (status() & (kStatusDriverOk | kStatusNeedsReset)) == kStatusDriverOk;
 }
 
+void VirtioSession::notify_with_data(uint32_t value) {
+    // [virtio-1.2 2.9, 4.2.3.3]: with NOTIFICATION_DATA the upper half says how far the driver got,
+    // which the ring says as well; without it the upper half belongs to the number.
+    const bool data = has_notification_data_.load(std::memory_order_relaxed);
+    if (!data && value > 0xffff) return;
+    notify(static_cast<uint16_t>(value));
+}
+
 void VirtioSession::notify(uint16_t queue) {
     if (queue >= queue_count() || !serving()) return;
     // No lock: the list of queues is constant, and a queue that does not run has nothing to serve.
-    device_.serve(*queues_[queue].queue);
+    serve(*queues_[queue].queue);
 }
 
 void VirtioSession::queue_used(uint16_t index) { interrupts_.used_buffers(index); }
 
-void VirtioSession::queue_broken(uint16_t index, SplitRing::RingError error) {
+void VirtioSession::queue_broken(uint16_t index, Ring::RingError error) {
     if (complaints_.allow()) {
         log(LogLevel::kWarning, "virtio device {}: queue {} stopped: {}", device_.device_id(),
             index, ring_error_name(error));

@@ -22,6 +22,12 @@ class VirtioInterrupts {
     virtual void forget() = 0;
 };
 
+// What a device's rings are offered with, beside what all are.
+struct VirtioRings {
+    bool packed = false;    // the driver may choose the packed layout [virtio-1.2 2.8]
+    bool in_order = false;  // it may ask for its buffers back in order [virtio-1.2 2.7.9, 2.8.12]
+};
+
 // What driver and device have agreed on since the last reset: status, features, queues
 // [virtio-1.2 2.1, 2.2, 3.1]. The part of a virtio device that is the same under every
 // transport; a transport turns its registers into these calls. Every function from any thread.
@@ -30,7 +36,8 @@ class VirtioInterrupts {
 // that the driver did not mean sets DEVICE_NEEDS_RESET, after which only a reset helps.
 class VirtioSession final : private QueueEvents, private VirtioDeviceEvents {
   public:
-    VirtioSession(VirtioDevice& device, const DmaView& memory, VirtioInterrupts& interrupts);
+    VirtioSession(VirtioDevice& device, const DmaView& memory, VirtioInterrupts& interrupts,
+                  VirtioRings rings = {});
     // Stops the queues.
     ~VirtioSession() override;
     VirtioSession(const VirtioSession&) = delete;
@@ -65,32 +72,39 @@ class VirtioSession final : private QueueEvents, private VirtioDeviceEvents {
 
     // The bell: the calling thread serves the queue.
     void notify(uint16_t queue);
+    // The same by what the driver wrote: a queue's number, and perhaps how far it got.
+    void notify_with_data(uint32_t value);
 
   private:
     struct QueueSlot {
         std::unique_ptr<VirtioQueue> queue;
         RingLayout layout;
         bool ready = false;
+        bool owner_runs = false;  // between the owner's start_ring() and stop_ring()
     };
 
     void queue_used(uint16_t index) override;
-    void queue_broken(uint16_t index, SplitRing::RingError error) override;
+    void queue_broken(uint16_t index, Ring::RingError error) override;
     void configuration_changed() override;
 
     void reset();
     bool accept_features() REQUIRES(lock_);
     bool start_queue(QueueSlot& slot) REQUIRES(lock_);
-    void stop_queue(QueueSlot& slot);
+    void stop_queue(QueueSlot& slot) REQUIRES(lock_);
+    void serve(VirtioQueue& queue);
     void needs_reset();
     bool serving() const;  // DRIVER_OK is set and nothing is broken
 
     VirtioDevice& device_;
+    RingOwner* const owner_;  // null: the queues here run the rings
     VirtioInterrupts& interrupts_;
+    const VirtioRings rings_;
     // Held over whole driver actions, so that two processors cannot interleave a reset with a
     // set-up. Never taken by completions or by notify().
     mutable Mutex lock_;
     std::atomic<uint32_t> status_{0};
     std::atomic<uint32_t> config_generation_{0};
+    std::atomic<bool> has_notification_data_{false};
     uint64_t driver_features_ GUARDED_BY(lock_) = 0;
     std::vector<QueueSlot> queues_;
     LogLimit complaints_;

@@ -25,6 +25,10 @@ inline constexpr uint32_t kStatusFailed = 128;
 inline constexpr uint64_t kFeatureIndirectDesc = bit(28);
 inline constexpr uint64_t kFeatureEventIdx = bit(29);
 inline constexpr uint64_t kFeatureVersion1 = bit(32);
+inline constexpr uint64_t kFeatureAccessPlatform = bit(33);
+inline constexpr uint64_t kFeatureRingPacked = bit(34);
+inline constexpr uint64_t kFeatureInOrder = bit(35);
+inline constexpr uint64_t kFeatureNotificationData = bit(38);
 inline constexpr uint64_t kFeatureRingReset = bit(40);
 
 }  // namespace mynah::virtio

@@ -1,5 +1,6 @@
 """Media that foreign programs boot from: FAT disks, CD images, single boot sectors; no mounting."""
 import pathlib
+import re
 import subprocess
 
 from . import cache, packages
@@ -69,6 +70,15 @@ def installer():
     """The folder of the Debian installer's kernel and initrd: linux and initrd.gz."""
     found = _package("debian-installer-12-netboot-amd64")
     return next(found.glob("usr/lib/debian-installer/images/*/amd64/text/debian-installer/amd64"))
+
+
+def installer_parts():
+    """Names of the parts that the installer's initrd holds already."""
+    packed = subprocess.run(["gzip", "-dc", str(installer() / "initrd.gz")], check=True,
+                            stdout=subprocess.PIPE)
+    status = subprocess.run(["cpio", "-i", "--quiet", "--to-stdout", "*var/lib/dpkg/status"],
+                            input=packed.stdout, check=True, stdout=subprocess.PIPE)
+    return set(re.findall(r"^Package: (\S+)", status.stdout.decode(), re.MULTILINE))
 
 
 def _package(name):

@@ -123,3 +123,20 @@ def debian_source():
         if origin == "Debian" and codename.isalpha():
             return address, codename
     raise PackageError("this machine's package sources hold no Debian release")
+
+
+def all_stanzas(arch="amd64"):
+    """The index entries of all packages, candidates only."""
+    refresh_index(arch)
+    return _run("apt-cache", *_options(arch), "dumpavail").stdout
+
+
+def with_dependencies(names, arch="amd64"):
+    """(name, address) of these packages and of all that they depend on."""
+    refresh_index(arch)
+    answer = _run("apt-get", *_options(arch), "-q", "--yes", "--no-install-recommends",
+                  "--print-uris", "--ignore-missing", "install", *names)
+    found = re.findall(r"^'(\S+)' ([^_ ]+)_\S+ ", answer.stdout, re.MULTILINE)
+    if answer.returncode != 0 or not found:
+        raise PackageError(f"packages {' '.join(names)}: {answer.stderr.strip()}")
+    return [(name, address) for address, name in found]

@@ -1,0 +1,34 @@
+"""Kept inputs of fuzz targets: one text file a target, one input a line, in base64.
+
+Inputs that each reach code which no other reaches; scripts/fuzz finds them, scripts/test replays
+them and fuzzes on from them.
+"""
+import base64
+import hashlib
+import pathlib
+
+FOLDER = pathlib.Path(__file__).resolve().parent
+
+
+def unpack(target, directory):
+    """Writes the inputs of `target` into a new directory, a file each; how many there were."""
+    directory.mkdir(parents=True)
+    source = FOLDER / f"{target}.txt"
+    lines = source.read_text().split() if source.exists() else []
+    for line in lines:
+        data = base64.b64decode(line, validate=True)
+        (directory / hashlib.sha256(data).hexdigest()[:16]).write_bytes(data)
+    return len(lines)
+
+
+def keep(target, directory, most_inputs, most_bytes):
+    """Keeps the smallest inputs of a directory, in a stable order; how many."""
+    inputs = sorted((path.read_bytes() for path in directory.iterdir()), key=lambda x: (len(x), x))
+    kept, size = [], 0
+    for data in inputs[:most_inputs]:
+        size += len(data)
+        if size > most_bytes:
+            break
+        kept.append(base64.b64encode(data).decode())
+    (FOLDER / f"{target}.txt").write_text("\n".join(kept) + "\n")
+    return len(kept)
