@@ -6,6 +6,7 @@
 
 #include "cli/nearest_name.h"
 #include "cli/option_value.h"
+#include "cli/vhost_option.h"
 
 namespace mynah {
 namespace {
@@ -71,6 +72,7 @@ Result<void> apply_part(DiskConfig& disk, const ValuePart& part) {
 
 Result<void> apply_disk_option(RunOptions& options, std::string_view value) {
     std::vector<ValuePart> parts = split_value(value);
+    if (parts.front().key == "vhost-user") return apply_vhost_disk(options, parts);
     // The path may stand first without its key.
     if (parts.front().key.empty()) parts.front().key = "path";
     DiskConfig disk;

@@ -8,6 +8,7 @@
 
 #include "cli/nearest_name.h"
 #include "cli/option_value.h"
+#include "cli/vhost_option.h"
 
 namespace mynah {
 namespace {
@@ -166,6 +167,7 @@ Result<void> apply_part(NetworkConfig& network, const ValuePart& part) {
 Result<void> apply_network_option(RunOptions& options, std::string_view value) {
     const std::vector<ValuePart> parts = split_value(value);
     if (parts.size() == 1 && parts[0].key.empty() && parts[0].value == "none") return {};
+    if (parts.front().key == "vhost-user") return apply_vhost_network(options, parts);
     NetworkConfig network;
     TRY(apply_kind(network, parts.front()));
     for (size_t i = 1; i < parts.size(); ++i) {

@@ -12,6 +12,7 @@
 #include "cli/network_option.h"
 #include "cli/option_value.h"
 #include "cli/serial_option.h"
+#include "cli/vhost_option.h"
 
 namespace mynah {
 namespace {
@@ -132,6 +133,11 @@ Result<void> apply_cpu(RunOptions& options, Value value) {
     options.machine.cpu = value;
     return {};
 }
+Result<void> apply_filesystem(RunOptions& options, Value value) {
+    const std::vector<ValuePart> parts = split_value(value);
+    if (parts.front().key != "socket") return Error("expected socket=PATH,TAG");
+    return apply_vhost_filesystem(options, parts);
+}
 Result<void> apply_hypervisor(RunOptions&, Value value) {
     return expect_word(value, "none", "kvm|hyperv|xen");
 }
@@ -205,8 +211,8 @@ constexpr std::array kOptions{
            "keep the unpacked kernel in the user's cache directory for the next time (on)", false,
            apply_kernel_cache},
     Option{"--disk", "", "path=FILE[,bus=BUS][,format=raw][,readonly=on][,cache=MODE]",
-           "disk; bus: virtio, sata, ide, nvme, usb; cache: writeback, writethrough, unsafe. "
-           "Repeatable",
+           "disk, or vhost-user=PATH[,queues=N] for one that another process serves; bus: virtio,\n"
+           "        sata, ide, nvme, usb; cache: writeback, writethrough, unsafe. Repeatable",
            true, apply_disk_option},
     Option{"--cdrom", "", "FILE", "a CD drive with this image. Repeatable", true,
            apply_cdrom_option},
@@ -220,12 +226,18 @@ constexpr std::array kOptions{
     Option{"--controller", "", "usb,model=xhci|ehci|none",
            "the USB controller of a pc (xhci); ehci: with UHCI companions, for older systems", false,
            apply_controller_option},
-    Option{"--network", "", "user|tap=NAME|stream=PATH|dgram=PATH|none[,KEY=VALUE]...",
+    Option{"--network", "", "user|tap=NAME|stream=PATH|dgram=PATH|vhost-user=PATH|none[,KEY=VALUE]...",
            "a network card: behind the host's sockets (user), or with a cable to an interface, to\n        "
            "another machine or to QEMU. All: model=virtio, mac=ADDRESS, mtu=BYTES, pcap=FILE.\n"
            "        user: restrict=on, hostfwd=tcp:[ADDRESS]:PORT-:PORT, tftp=FOLDER, "
-           "bootfile=NAME.\n        stream: server=on. dgram: peer=PATH. Repeatable",
+           "bootfile=NAME.\n        stream: server=on. dgram: peer=PATH. vhost-user: queues=PAIRS. Repeatable",
            true, apply_network_option},
+    Option{"--filesystem", "", "socket=PATH,TAG[,queues=N]",
+           "a file system that virtiofsd serves at a socket: mount -t virtiofs TAG. Repeatable", true,
+           apply_filesystem},
+    Option{"--device", "", "vhost-user,type=N,socket=PATH[,queues=N][,queue-size=N]",
+           "any virtio device whose requests another process carries out. Repeatable", true,
+           apply_device_option},
     Option{"--hypervisor", "", "none", "paravirtual identity the guest sees", false,
            apply_hypervisor},
     Option{"--no-reboot", "--noreboot", "", "a guest's reset ends the machine", false,
@@ -247,7 +259,6 @@ constexpr std::array kMissing{
     MissingOption{"--location", "expected --kernel FILE"},
     MissingOption{"--import", "expected --kernel FILE"},
     MissingOption{"--pxe", "expected --kernel FILE"},
-    MissingOption{"--filesystem", ""},
     MissingOption{"--controller", ""},
     MissingOption{"--input", ""},
     MissingOption{"--sound", ""},

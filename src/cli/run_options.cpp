@@ -74,7 +74,9 @@ Result<void> choose_board(RunOptions& options) {
     MachineConfig& machine = options.machine;
     const BootConfig& boot = machine.boot;
     const bool wants_firmware = !machine.firmware.empty() || boot.wants_firmware();
-    const bool bootable = wants_firmware || !machine.disks.empty();
+    bool bootable = wants_firmware || !machine.disks.empty();
+    for (const VhostUserConfig& device : machine.vhost_devices)
+        bootable |= device.kind == VhostUserConfig::Kind::kDisk;
     const std::string_view hardware = only_on_pc(options);
     const bool pc = !hardware.empty() || (machine.kernel.empty() ? bootable : wants_firmware);
     machine.board = options.board.value_or(pc ? BoardKind::kPc : BoardKind::kMicro);

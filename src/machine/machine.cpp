@@ -17,6 +17,7 @@
 #include "machine/networks.h"
 #include "machine/register_dump.h"
 #include "machine/serial_backends.h"
+#include "machine/vhost_devices.h"
 #include "paravirt/virtio/virtio_block.h"
 #include "paravirt/virtio/virtio_entropy.h"
 #include "paravirt/virtio/virtio_net.h"
@@ -191,6 +192,8 @@ Result<std::unique_ptr<Board>> Machine::make_micro_board(
         const VirtioNetOptions options{card_address(network, config_.name, i), network.mtu};
         devices.push_back(std::make_unique<VirtioNet>(*networks_[i], options));
     }
+    for (VhostPlug& plug : TRY(open_vhost_devices(config_, *memory_)))
+        devices.push_back(std::move(plug.device));
     return std::unique_ptr<Board>(TRY(MicroBoard::create(context, serial, std::move(devices))));
 }
 
@@ -200,12 +203,14 @@ Result<std::unique_ptr<Board>> Machine::make_pc_board(const BoardContext& contex
     for (const auto& disk : disks_) disks.push_back(disk.get());
     std::vector<NetworkBackend*> networks;
     for (const auto& network : networks_) networks.push_back(network.get());
+    std::vector<VhostPlug> vhost = TRY(open_vhost_devices(config_, *memory_));
     PcBoardParts parts{.config = config_,
                        .firmware = firmware_ ? &*firmware_ : nullptr,
                        .kernel = firmware_kernel_ ? &*firmware_kernel_ : nullptr,
                        .disks = disks,
                        .networks = networks,
                        .serial = serial,
+                       .vhost = &vhost,
                        .cpuid = *cpuid_,
                        .smi = [this] { raise_smi(); },
                        .in_management_mode = [this] { return in_management_mode(); },

@@ -9,6 +9,7 @@
 #include "cpu/cpuid_policy.h"
 #include "engine/engine.h"
 #include "machine/network_config.h"
+#include "machine/vhost_config.h"
 
 namespace mynah {
 
@@ -88,6 +89,7 @@ struct MachineConfig {
     UsbModel usb = UsbModel::kXhci;
     GraphicsConfig graphics;
     std::vector<NetworkConfig> networks;
+    std::vector<VhostUserConfig> vhost_devices;
     std::vector<SerialConfig> serial_ports;  // COM1 first
 
     bool reboot = true;  // a guest's reset starts it anew; false: it ends the machine

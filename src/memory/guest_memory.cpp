@@ -1,6 +1,8 @@
 #include "memory/guest_memory.h"
 
+#include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -48,10 +50,17 @@ Result<std::unique_ptr<GuestMemory>> GuestMemory::create(std::span<const Range> 
         return Error("cannot reserve " + std::to_string(size >> 20) +
                      " MiB of guest memory: " + call + ": " + std::strerror(errno));
     };
-    const int fd = memfd_create("guest-memory", MFD_CLOEXEC);
+    const int fd = memfd_create("guest-memory", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (fd < 0) return failed("memfd_create");
     if (ftruncate(fd, static_cast<off_t>(file_size)) != 0) {
         Error error = failed("ftruncate");
+        close(fd);
+        return error;
+    }
+    // A back end in another process that is given the descriptor cannot take memory away under a
+    // running processor. Holes can still be punched.
+    if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
+        Error error = failed("F_ADD_SEALS");
         close(fd);
         return error;
     }
@@ -70,6 +79,63 @@ Result<std::unique_ptr<GuestMemory>> GuestMemory::create(std::span<const Range> 
                         static_cast<std::byte*>(base)));
 }
 
+namespace {
+
+Result<void> check_foreign(const GuestMemory::Foreign& region, GuestPhys previous_end) {
+    constexpr uint64_t kMost = uint64_t{1} << 46;  // bytes: less than an address space
+    const uint64_t start = region.start.value;
+    if (region.size == 0 || (start | region.size | region.fd_offset) % kPageSize != 0)
+        return Error("a region of memory that is not whole pages");
+    if (region.size > kMost || start > ~uint64_t{0} - region.size || region.fd_offset > kMost)
+        return Error("a region of memory that is larger than any");
+    if (region.start < previous_end) return Error("regions of memory that overlap");
+    struct stat status {};
+    if (fstat(region.fd, &status) != 0) return Error("a region of memory without a file");
+    if (S_ISREG(status.st_mode) &&
+        static_cast<uint64_t>(status.st_size) < region.fd_offset + region.size) {
+        return Error("a region of memory beyond the end of its file");
+    }
+    return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<GuestMemory>> GuestMemory::adopt(std::vector<Foreign> regions) {
+    std::sort(regions.begin(), regions.end(),
+              [](const Foreign& a, const Foreign& b) { return a.start < b.start; });
+    std::vector<Range> ranges;
+    std::vector<MemoryMap::Ram> ram;
+    uint64_t size = 0;
+    GuestPhys previous_end{0};
+    for (const Foreign& region : regions) {
+        TRY(check_foreign(region, previous_end));
+        previous_end = region.start + region.size;
+        ranges.push_back({region.start, region.size});
+        ram.push_back({region.start, region.size, size});
+        size += region.size;
+    }
+    const auto failed = [&] {
+        return Error(std::string("cannot map the guest's memory: ") + std::strerror(errno));
+    };
+    if (size == 0) return Error("no memory");
+    void* const base = mmap(nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                            -1, 0);
+    if (base == MAP_FAILED) return failed();
+    auto* const bytes = static_cast<std::byte*>(base);
+    std::unique_ptr<GuestMemory> memory(
+        new GuestMemory(std::move(ranges), ram, size, size, -1, bytes));
+    for (size_t i = 0; i < regions.size(); ++i) {
+        if (mmap(bytes + ram[i].offset, regions[i].size, PROT_READ | PROT_WRITE,
+                 MAP_SHARED | MAP_NORESERVE | MAP_FIXED, regions[i].fd,
+                 static_cast<off_t>(regions[i].fd_offset)) == MAP_FAILED) {
+            return failed();
+        }
+    }
+    madvise(base, size, MADV_DONTDUMP);
+    tell_thread_sanitizer(bytes, size);
+    return memory;
+}
+
 GuestMemory::GuestMemory(std::vector<Range> ranges, std::span<const MemoryMap::Ram> ram,
                          uint64_t size, uint64_t file_size, int fd, std::byte* base)
     : ranges_(std::move(ranges)),
@@ -83,7 +149,7 @@ GuestMemory::GuestMemory(std::vector<Range> ranges, std::span<const MemoryMap::R
 
 GuestMemory::~GuestMemory() {
     munmap(base_, file_size_);
-    close(fd_);
+    if (fd_ >= 0) close(fd_);
 }
 
 GuestMemory::Block GuestMemory::take_block(uint64_t size) {

@@ -34,6 +34,19 @@ class GuestMemory {
     // take_block(). Error: the host refuses the mapping.
     static Result<std::unique_ptr<GuestMemory>> create(std::span<const Range> ranges,
                                                        uint64_t block_bytes = 0);
+
+    // Memory of another process's guest, which that process gave by descriptors.
+    struct Foreign {
+        GuestPhys start;
+        uint64_t size;
+        int fd;  // stays the caller's
+        uint64_t fd_offset;
+    };
+    // What another process says about its memory is checked. fd() is -1, and there are no blocks.
+    // Error: a clause that says what is wrong (not whole pages, overlapping, beyond the end of the
+    // file), or the host refuses.
+    static Result<std::unique_ptr<GuestMemory>> adopt(std::vector<Foreign> regions);
+
     ~GuestMemory();
     GuestMemory(const GuestMemory&) = delete;
     GuestMemory& operator=(const GuestMemory&) = delete;
@@ -97,6 +110,7 @@ class GuestMemory {
     // The backing file, and where in it a byte of guest memory lies (for mapping pages a second
     // time).
     int fd() const { return fd_; }
+    uint64_t file_size() const { return file_size_; }  // bytes of RAM and blocks in all
     uint64_t file_offset(const std::byte* host) const {
         return static_cast<uint64_t>(host - base_);
     }

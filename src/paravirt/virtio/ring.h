@@ -54,6 +54,8 @@ class Ring {
         uint32_t max_chain = 0;
         bool packed = false;    // which layout; for VirtioQueue
         bool in_order = false;  // chains are returned as they were taken; for VirtioQueue
+        // Split rings: where to go on in a ring that somebody ran before.
+        uint16_t next_available = 0, next_used = 0;
     };
 
     explicit Ring(const DmaView& memory) : memory_(memory) {}
@@ -84,6 +86,14 @@ class Ring {
     }
     // Hands several chains back, which the driver sees all at once.
     [[nodiscard]] virtual bool give_back_all(std::span<const virtio::UsedElement> chains) = 0;
+    // Takes a chain that was taken before and not returned, by whoever ran the ring then. False: the
+    // ring is broken now.
+    // Split rings only.
+    [[nodiscard]] virtual bool retake(uint16_t, DescriptorChain&) {
+        return fail(RingError::kBadHead);
+    }
+    // Where take() goes on; split rings only.
+    virtual uint16_t position() const { return 0; }
     // Makes the last `count` chains taken, none of which was given back, available again.
     virtual void untake(uint16_t count) = 0;
 

@@ -20,8 +20,8 @@ bool SplitRing::start(const RingLayout& layout, Features features) {
     layout_ = layout;
     features_ = features;
     error_ = RingError::kNone;
-    next_available_ = 0;
-    next_used_ = 0;
+    next_available_ = features.next_available;
+    next_used_ = features.next_used;
     const uint32_t size = layout.size;
     if (!std::has_single_bit(size) || size > virtio::kMaxQueueSize)
         return fail(RingError::kBadSize);
@@ -80,19 +80,25 @@ uint16_t SplitRing::arm_notification() {
 }
 
 bool SplitRing::take(DescriptorChain& chain) {
-    chain.readable.clear();
-    chain.writable.clear();
     if (error_ != RingError::kNone) return false;
     const auto slot = static_cast<uint16_t>(next_available_ & (layout_.size - 1));
     const auto head = memory_.load<uint16_t>(layout_.available + virtio::avail_entry(slot));
     if (!head) return fail(RingError::kNotMemory);
     if (*head >= layout_.size) return fail(RingError::kBadHead);
     ++next_available_;
-    chain.head = *head;
+    return retake(*head, chain);
+}
+
+bool SplitRing::retake(uint16_t head, DescriptorChain& chain) {
+    chain.readable.clear();
+    chain.writable.clear();
+    if (error_ != RingError::kNone) return false;
+    if (head >= layout_.size) return fail(RingError::kBadHead);
+    chain.head = head;
     Walk along;
     along.table = layout_.descriptors;
     along.table_size = layout_.size;
-    along.index = *head;
+    along.index = head;
     return walk(along, chain);
 }
 

@@ -19,6 +19,8 @@ class SplitRing final : public Ring {
     uint16_t arm_notification() override;
     [[nodiscard]] bool take(DescriptorChain& chain) override;
     [[nodiscard]] bool give_back_all(std::span<const virtio::UsedElement> chains) override;
+    [[nodiscard]] bool retake(uint16_t head, DescriptorChain& chain) override;
+    uint16_t position() const override { return next_available_; }
     void untake(uint16_t count) override {
         next_available_ = static_cast<uint16_t>(next_available_ - count);
     }

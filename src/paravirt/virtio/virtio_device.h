@@ -56,6 +56,10 @@ class VirtioDevice {
     virtual void negotiated(uint64_t features) = 0;
     // The driver rang the bell of a queue, or it was started with buffers in it.
     virtual void serve(VirtioQueue& queue) = 0;
+    // The queue is about to stop and gives out nothing any more; the session waits afterwards until
+    // all chains are back. Devices that keep chains until something happens hand them back here
+    // (VirtioQueue::abandon). Within a driver's action, never two at once for a device.
+    virtual void stopping(VirtioQueue&) {}
     // Back to the state after power-on. No queue runs and no chain is out.
     virtual void reset() = 0;
     // Whom to tell, from the making of the session to its end; null: nobody any more, and no queue

@@ -52,7 +52,7 @@ VirtioQueue::Batch VirtioQueue::open_batch() {
     {
         MutexLock hold(lock_);
         if (!running_) return batch;
-        batch.left = ring_->arm_notification();
+        batch.left = static_cast<uint16_t>(ring_->arm_notification() + again_.size());
         error = note_broken();
     }
     if (error != RingError::kNone) events_.queue_broken(index_, error);
@@ -67,7 +67,7 @@ bool VirtioQueue::take(Batch& batch, DescriptorChain& chain) {
         MutexLock hold(lock_);
         if (!running_) return false;
         // Somebody else may have served a part of what this batch saw.
-        if (ring_->has_available() && ring_->take(chain)) {
+        if (take_one(chain)) {
             taken = true;
             ++chains_out_;
             --batch.left;
@@ -79,6 +79,30 @@ bool VirtioQueue::take(Batch& batch, DescriptorChain& chain) {
     }
     if (error != RingError::kNone) events_.queue_broken(index_, error);
     return taken;
+}
+
+bool VirtioQueue::take_one(DescriptorChain& chain) {
+    if (again_.empty()) {
+        if (!ring_->has_available() || !ring_->take(chain)) return false;
+    } else {
+        const uint16_t head = again_.back();
+        again_.pop_back();
+        if (!ring_->retake(head, chain)) return false;
+    }
+    if (log_ != nullptr) log_->taken(chain.head);
+    return true;
+}
+
+void VirtioQueue::resume(std::vector<uint16_t> heads, ChainLog* log) {
+    MutexLock hold(lock_);
+    CHECK(!running_ && chains_out_ == 0);
+    again_.assign(heads.rbegin(), heads.rend());
+    log_ = log;
+}
+
+uint16_t VirtioQueue::position() const {
+    MutexLock hold(lock_);
+    return ring_ ? ring_->position() : uint16_t{0};
 }
 
 void VirtioQueue::give_back(uint16_t head, uint32_t written) {
@@ -93,7 +117,9 @@ void VirtioQueue::give_back_all(std::span<const virtio::UsedElement> chains) {
     bool interrupt = false;
     {
         MutexLock hold(lock_);
+        if (log_ != nullptr) log_->returning(chains);
         interrupt = ring_->give_back_all(in_order_ ? put_in_order(chains) : chains);
+        if (log_ != nullptr) log_->returned(chains);
         error = note_broken();
         // A reset may be waiting for this chain; it must not be over before the interrupt is
         // raised.
@@ -148,6 +174,22 @@ bool VirtioQueue::start(const RingLayout& layout, Ring::Features features) {
     due_.clear();
     running_ = ring_->start(layout, features);
     return running_;
+}
+
+void VirtioQueue::abandon(uint32_t chains) {
+    if (chains == 0) return;
+    MutexLock hold(lock_);
+    chains_are_back(chains);
+}
+
+bool VirtioQueue::running() const {
+    MutexLock hold(lock_);
+    return running_;
+}
+
+void VirtioQueue::halt() {
+    MutexLock hold(lock_);
+    running_ = false;
 }
 
 void VirtioQueue::stop() {

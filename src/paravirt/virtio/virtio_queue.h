@@ -22,6 +22,17 @@ class QueueEvents {
     virtual void queue_broken(uint16_t index, Ring::RingError error) = 0;
 };
 
+// Keeps book of the chains that are out where whoever runs the ring next will find it. Called with
+// the queue's lock held.
+class ChainLog {
+  public:
+    virtual ~ChainLog() = default;
+    virtual void taken(uint16_t head) = 0;
+    // Before and after the driver sees that these are used.
+    virtual void returning(std::span<const virtio::UsedElement> chains) = 0;
+    virtual void returned(std::span<const virtio::UsedElement> chains) = 0;
+};
+
 // One virtqueue as a device uses it: a ring, its lock, and the count of chains that are out.
 // Every function from any thread. Several threads may take from one queue at once.
 class VirtioQueue {
@@ -56,17 +67,29 @@ class VirtioQueue {
     // The device found the chain itself to break its rules: the driver must reset the device.
     // The chain counts as given back.
     void reject();
+    // Drops chains of a queue that is stopping: the driver gets them back with the queue, so
+    // nothing is said in the ring.
+    void abandon(uint32_t chains);
+    bool running() const;
 
     // --- for the session ---
 
     // False: the layout breaks a rule of [virtio-1.2 2.7, 2.8].
     [[nodiscard]] bool start(const RingLayout& layout, Ring::Features features);
-    // No chain is handed out from now on; waits until all that are out are back.
+    // For a ring that somebody ran before, before start(): heads of the chains that were out then,
+    // to be taken first; and the book to keep, null for none, which must outlive the run.
+    void resume(std::vector<uint16_t> heads, ChainLog* log);
+    // Where in a split ring take() goes on.
+    uint16_t position() const;
+    // No chain is handed out from now on.
+    void halt();
+    // The same; waits until all that are out are back.
     void stop();
 
   private:
     // The error of a ring that has just broken, which stops the queue; else kNone.
     Ring::RingError note_broken() REQUIRES(lock_);
+    bool take_one(DescriptorChain& chain) REQUIRES(lock_);
     void chain_is_back() REQUIRES(lock_) { chains_are_back(1); }
     void chains_are_back(uint32_t count) REQUIRES(lock_);
     std::span<const virtio::UsedElement> put_in_order(std::span<const virtio::UsedElement> chains)
@@ -86,6 +109,8 @@ class VirtioQueue {
     bool in_order_ GUARDED_BY(lock_) = false;
     std::deque<Due> due_ GUARDED_BY(lock_);
     std::vector<virtio::UsedElement> ready_ GUARDED_BY(lock_);
+    std::vector<uint16_t> again_ GUARDED_BY(lock_);  // to be taken first, the last one first
+    ChainLog* log_ GUARDED_BY(lock_) = nullptr;
     bool running_ GUARDED_BY(lock_) = false;
     uint32_t chains_out_ GUARDED_BY(lock_) = 0;
     std::condition_variable_any all_back_;

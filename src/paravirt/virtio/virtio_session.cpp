@@ -109,6 +109,8 @@ void VirtioSession::serve(VirtioQueue& queue) {
 
 void VirtioSession::stop_queue(QueueSlot& slot) {
     if (owner_ == nullptr) {
+        slot.queue->halt();
+        device_.stopping(*slot.queue);
         slot.queue->stop();
     } else if (std::exchange(slot.owner_runs, false)) {
         owner_->stop_ring(slot.queue->index());

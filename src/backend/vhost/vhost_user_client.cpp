@@ -1,0 +1,159 @@
+#include "backend/vhost/vhost_user_client.h"
+
+#include <fmt/core.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "backend/network/unix_address.h"
+
+namespace mynah {
+
+using namespace vhost_user;
+
+Result<std::unique_ptr<VhostUserClient>> VhostUserClient::connect(const std::string& path,
+                                                                  uint64_t wanted) {
+    // The clause that comes back begins with the path.
+    Fd socket = TRY(connect_unix_socket(path, SOCK_STREAM, "vhost-user"));
+    std::unique_ptr<VhostUserClient> client(new VhostUserClient(std::move(socket)));
+    const auto agreed = client->agree(wanted);
+    if (!agreed) {
+        return Error(
+            fmt::format("{}: no vhost-user back end: {}", path, agreed.error().message()));
+    }
+    return client;
+}
+
+void VhostUserClient::shut() { ::shutdown(socket_.get(), SHUT_RDWR); }
+
+Result<void> VhostUserClient::agree(uint64_t wanted) {
+    features_ = TRY(ask_value(Request::kGetFeatures));
+    if ((features_ & kFeatureProtocol) != 0) {
+        const uint64_t offered = TRY(ask_value(Request::kGetProtocolFeatures));
+        // Acknowledgements from the next message on.
+        const uint64_t agreed = offered & (wanted | kProtocolReplyAck);
+        TRY(tell_value(Request::kSetProtocolFeatures, agreed));
+        protocol_ = agreed;
+    }
+    if (has(kProtocolMq)) queue_limit_ = TRY(ask_value(Request::kGetQueueNum));
+    return tell(Request::kSetOwner, {});
+}
+
+Result<void> VhostUserClient::tell(Request request, std::span<const std::byte> payload,
+                                   std::span<const int> fds) {
+    const bool acknowledged = has(kProtocolReplyAck);
+    TRY(send_vhost_user(socket_.get(), static_cast<uint32_t>(request),
+                        acknowledged ? kFlagNeedReply : 0, payload, fds, kPatienceMs));
+    if (!acknowledged) return {};
+    TRY(receive_vhost_user(socket_.get(), reply_, kPatienceMs));
+    const auto status = reply_.as<uint64_t>();
+    if (reply_.request != static_cast<uint32_t>(request) || !status)
+        return Error(fmt::format("request {} was answered by something else",
+                                 static_cast<uint32_t>(request)));
+    if (*status != 0) {
+        return Error(fmt::format("the back end refused request {} (status {})",
+                                 static_cast<uint32_t>(request), *status));
+    }
+    return {};
+}
+
+Result<void> VhostUserClient::ask(Request request, std::span<const std::byte> payload) {
+    TRY(send_vhost_user(socket_.get(), static_cast<uint32_t>(request), 0, payload, {},
+                        kPatienceMs));
+    TRY(receive_vhost_user(socket_.get(), reply_, kPatienceMs));
+    if (reply_.request != static_cast<uint32_t>(request) || (reply_.flags & kFlagReply) == 0) {
+        return Error(fmt::format("request {} was answered by something else",
+                                 static_cast<uint32_t>(request)));
+    }
+    return {};
+}
+
+Result<uint64_t> VhostUserClient::ask_value(Request request) {
+    TRY(ask(request, {}));
+    const auto value = reply_.as<uint64_t>();
+    if (!value)
+        return Error(fmt::format("the answer to request {} has {} bytes; expected 8",
+                                 static_cast<uint32_t>(request), reply_.size));
+    return *value;
+}
+
+Result<void> VhostUserClient::set_backend_socket(int socket) {
+    return tell(Request::kSetBackendReqFd, {}, {&socket, 1});
+}
+
+Result<void> VhostUserClient::get_config(std::span<std::byte> to) {
+    std::array<std::byte, sizeof(ConfigHeader) + kMaxConfig> bytes{};
+    const auto size = static_cast<uint32_t>(std::min<size_t>(to.size(), kMaxConfig));
+    const ConfigHeader header{0, size, 0};
+    std::memcpy(bytes.data(), &header, sizeof header);
+    TRY(ask(Request::kGetConfig, std::span(bytes).first(sizeof header + size)));
+    // A back end that has no such configuration answers with no payload.
+    const auto answered = reply_.front<ConfigHeader>();
+    if (!answered || reply_.size != sizeof header + size)
+        return Error("the back end has no configuration of this size");
+    std::memcpy(to.data(), reply_.payload.data() + sizeof header, size);
+    return {};
+}
+
+Result<void> VhostUserClient::set_config(uint32_t offset, std::span<const std::byte> from) {
+    std::array<std::byte, sizeof(ConfigHeader) + kMaxConfig> bytes{};
+    if (from.size() > kMaxConfig) return Error("configuration too long");
+    const ConfigHeader header{offset, static_cast<uint32_t>(from.size()), 0};
+    std::memcpy(bytes.data(), &header, sizeof header);
+    std::memcpy(bytes.data() + sizeof header, from.data(), from.size());
+    return tell(Request::kSetConfig, std::span(bytes).first(sizeof header + from.size()));
+}
+
+Result<void> VhostUserClient::set_features(uint64_t bits) {
+    return tell_value(Request::kSetFeatures, bits | (features_ & kFeatureProtocol));
+}
+
+Result<void> VhostUserClient::set_memory(std::span<const VhostUserRegion> regions) {
+    MemoryTable table{};
+    std::array<int, kMaxTableRegions> fds{};
+    if (regions.size() > kMaxTableRegions) return Error("too many regions of memory");
+    for (size_t i = 0; i < regions.size(); ++i) {
+        const VhostUserRegion& region = regions[i];
+        table.regions[i] = {region.address, region.size,
+                            reinterpret_cast<uint64_t>(region.host), region.fd_offset};
+        fds[i] = region.fd;
+    }
+    table.count = static_cast<uint32_t>(regions.size());
+    const size_t size = kMemoryTableHeader + regions.size() * sizeof(MemoryRegion);
+    return tell(Request::kSetMemTable, std::as_bytes(std::span(&table, 1)).first(size),
+                std::span(fds).first(regions.size()));
+}
+
+Result<void> VhostUserClient::set_mtu(uint16_t mtu) {
+    return tell_value(Request::kNetSetMtu, uint64_t{mtu});
+}
+
+Result<void> VhostUserClient::start_ring(uint16_t queue, const VhostUserRing& ring) {
+    const auto address = [](const std::byte* at) { return reinterpret_cast<uint64_t>(at); };
+    TRY(tell_value(Request::kSetVringNum, VringState{queue, ring.size}));
+    TRY(tell_value(Request::kSetVringBase, VringState{queue, ring.base}));
+    TRY(tell_value(Request::kSetVringAddr,
+                   VringAddress{queue, 0, address(ring.descriptors), address(ring.used),
+                                address(ring.available), 0}));
+    // The bell comes last: a back end that has it may begin.
+    TRY(tell_value(Request::kSetVringCall, uint64_t{queue}, {&ring.call, 1}));
+    TRY(tell_value(Request::kSetVringKick, uint64_t{queue}, {&ring.kick, 1}));
+    return {};
+}
+
+Result<void> VhostUserClient::enable_ring(uint16_t queue, bool on) {
+    // Without protocol features rings are enabled when they are started ["Ring states"].
+    if ((features_ & kFeatureProtocol) == 0) return {};
+    return tell_value(Request::kSetVringEnable, VringState{queue, on ? 1u : 0u});
+}
+
+Result<void> VhostUserClient::stop_ring(uint16_t queue) {
+    const VringState state{queue, 0};
+    return ask(Request::kGetVringBase, std::as_bytes(std::span(&state, 1)));
+}
+
+Result<void> VhostUserClient::reset_device() { return tell(Request::kResetDevice, {}); }
+
+}  // namespace mynah

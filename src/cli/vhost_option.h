@@ -1,0 +1,21 @@
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "cli/option_value.h"
+#include "cli/run_options.h"
+
+// Options for devices whose requests another process carries out, over vhost-user.
+namespace mynah {
+
+// --disk vhost-user=PATH[,queues=N]
+Result<void> apply_vhost_disk(RunOptions& options, const std::vector<ValuePart>& parts);
+// --network vhost-user=PATH[,queues=PAIRS][,mac=ADDRESS][,mtu=BYTES][,model=virtio]
+Result<void> apply_vhost_network(RunOptions& options, const std::vector<ValuePart>& parts);
+// --filesystem socket=PATH,TAG[,queues=N] (TAG also as tag=TAG)
+Result<void> apply_vhost_filesystem(RunOptions& options, const std::vector<ValuePart>& parts);
+// --device vhost-user,type=N,socket=PATH[,queues=N][,queue-size=N]
+Result<void> apply_device_option(RunOptions& options, std::string_view value);
+
+}  // namespace mynah

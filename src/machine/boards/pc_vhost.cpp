@@ -1,0 +1,25 @@
+#include <fmt/core.h>
+
+#include "machine/boards/pc_board.h"
+#include "machine/boards/pc_layout.h"
+#include "machine/boards/virtio_card.h"
+
+// Devices whose requests other processes carry out: a virtio card each.
+namespace mynah {
+
+Result<void> PcBoard::add_vhost_devices() {
+    for (VhostPlug& plug : *parts_.vhost) {
+        const PciSlot slot = TRY(take_card_slot());
+        auto& card = own<VirtioCard>(
+            std::make_unique<VirtioCard>(std::move(plug.device), attachment(slot), plug.pci_class),
+            [](VirtioCard& each) { each.transport.reset(); });
+        root_bus_.add(slot, card.transport.function());
+        if (plug.disk) {
+            add_boot_path(BootConfig::Device::kDisk,
+                          fmt::format("/pci@i0cf8/scsi@{:x}/disk@0,0", slot.device));
+        }
+    }
+    return {};
+}
+
+}  // namespace mynah

@@ -1,0 +1,80 @@
+#include "machine/vhost_devices.h"
+
+#include "paravirt/vhost/vhost_user_block.h"
+#include "paravirt/vhost/vhost_user_filesystem.h"
+#include "paravirt/vhost/vhost_user_generic.h"
+#include "paravirt/vhost/vhost_user_net.h"
+
+namespace mynah {
+namespace {
+
+static_assert(VhostUserConfig::kMaxDiskQueues == VhostUserBlock::kMaxQueues &&
+              VhostUserConfig::kMaxPairs == VhostUserNet::kMaxPairs &&
+              VhostUserConfig::kMaxFilesystemQueues == VhostUserFilesystem::kMaxQueues &&
+              VhostUserConfig::kMaxTag == VhostUserFilesystem::kMaxTag &&
+              VhostUserConfig::kMaxGenericQueues == VhostUserGeneric::kMaxQueues &&
+              VhostUserConfig::kMaxQueueSize == VhostUserGeneric::kMaxQueueSize);
+
+// PCI class codes.
+constexpr uint32_t kMassStorage = 0x010000, kOtherStorage = 0x018000, kEthernet = 0x020000,
+                   kUnclassified = 0x00ff00;
+
+Result<VhostPlug> open_disk(const VhostUserConfig& config, const MachineConfig& machine,
+                            GuestMemory& memory) {
+    const VhostUserBlockOptions options{config.path, config.queues, machine.topology.vcpus()};
+    return VhostPlug{TRY(VhostUserBlock::open(options, memory)), kMassStorage, true};
+}
+
+Result<VhostPlug> open_network(const VhostUserConfig& config, const MachineConfig& machine,
+                               unsigned card, GuestMemory& memory) {
+    VhostUserNetOptions options;
+    options.path = config.path;
+    if (config.queues != 0) options.pairs = config.queues;
+    options.mtu = config.mtu;
+    // Numbered behind the cards whose networks are ours.
+    options.address =
+        config.address.value_or(MacAddress::for_card(machine.name, NetworkConfig::kMaxCards + card));
+    return VhostPlug{TRY(VhostUserNet::open(options, memory)), kEthernet};
+}
+
+Result<VhostPlug> open_filesystem(const VhostUserConfig& config, GuestMemory& memory) {
+    VhostUserFilesystemOptions options{config.path, config.tag};
+    if (config.queues != 0) options.queues = config.queues;
+    return VhostPlug{TRY(VhostUserFilesystem::open(options, memory)), kOtherStorage};
+}
+
+Result<VhostPlug> open_generic(const VhostUserConfig& config, GuestMemory& memory) {
+    VhostUserGenericOptions options;
+    options.path = config.path;
+    options.type = config.type;
+    if (config.queues != 0) options.queues = config.queues;
+    options.queue_size = config.queue_size;
+    return VhostPlug{TRY(VhostUserGeneric::open(options, memory)), kUnclassified};
+}
+
+}  // namespace
+
+Result<std::vector<VhostPlug>> open_vhost_devices(const MachineConfig& config,
+                                                  GuestMemory& memory) {
+    std::vector<VhostPlug> plugs;
+    unsigned cards = 0;
+    for (const VhostUserConfig& device : config.vhost_devices) {
+        switch (device.kind) {
+            case VhostUserConfig::Kind::kDisk:
+                plugs.push_back(TRY(open_disk(device, config, memory)));
+                break;
+            case VhostUserConfig::Kind::kNetwork:
+                plugs.push_back(TRY(open_network(device, config, cards++, memory)));
+                break;
+            case VhostUserConfig::Kind::kFilesystem:
+                plugs.push_back(TRY(open_filesystem(device, memory)));
+                break;
+            case VhostUserConfig::Kind::kGeneric:
+                plugs.push_back(TRY(open_generic(device, memory)));
+                break;
+        }
+    }
+    return plugs;
+}
+
+}  // namespace mynah

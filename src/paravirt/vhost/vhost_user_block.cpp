@@ -1,0 +1,104 @@
+#include "paravirt/vhost/vhost_user_block.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "base/bits.h"
+#include "paravirt/vhost/config_bytes.h"
+#include "spec/virtio/block.h"
+#include "spec/virtio/device.h"
+
+namespace mynah {
+
+using namespace virtio::block;
+
+namespace {
+
+constexpr uint64_t kFeatureGeometry = bit(4), kFeatureLifetime = bit(15);
+constexpr uint64_t kKnown = kFeatureSizeMax | kFeatureSegMax | kFeatureGeometry |
+                            kFeatureReadOnly | kFeatureBlkSize | kFeatureFlush | kFeatureTopology |
+                            kFeatureConfigWce | kFeatureMq | kFeatureDiscard |
+                            kFeatureWriteZeroes | kFeatureLifetime;
+constexpr const char* kOrigin = "--disk vhost-user=";
+constexpr size_t kNumQueuesAt = offsetof(virtio::block::Config, num_queues);
+constexpr size_t kWritebackAt = offsetof(virtio::block::Config, writeback);
+
+}  // namespace
+
+Result<std::unique_ptr<VhostUserBlock>> VhostUserBlock::open(const VhostUserBlockOptions& options,
+                                                             GuestMemory& memory) {
+    const auto failed = [&](const std::string& why) {
+        return Error(fmt::format("{}{}: {}", kOrigin, options.path, why));
+    };
+    auto link = TRY(VhostUserLink::open(options.path, kOrigin, kMaxQueues,
+                                        vhost_user::kProtocolMq | vhost_user::kProtocolConfig |
+                                            vhost_user::kProtocolBackendReq |
+                                            vhost_user::kProtocolResetDevice));
+    VhostUserClient& client = link->first_client();
+    if (!client.has(vhost_user::kProtocolConfig))
+        return failed("the back end tells no configuration; expected one of a disk");
+    VhostUserBlock::Config config;
+    const auto got = client.get_config(config);
+    if (!got) return failed(got.error().message());
+    uint64_t most = 1;
+    if ((client.features() & kFeatureMq) != 0) {
+        most = load_unaligned<uint16_t>(config.data() + kNumQueuesAt);
+        if (client.queue_limit() != 0) most = std::min(most, client.queue_limit());
+        most = std::clamp<uint64_t>(most, 1, kMaxQueues);
+    }
+    if (options.queues > most)
+        return failed(fmt::format("queues={}: the back end has {}", options.queues, most));
+    const uint64_t queues =
+        options.queues != 0 ? options.queues : std::min<uint64_t>(most, options.processors);
+    std::unique_ptr<VhostUserBlock> disk(
+        new VhostUserBlock(std::move(link), memory, static_cast<uint16_t>(queues)));
+    {
+        MutexLock hold(disk->mutex_);
+        disk->config_ = config;
+    }
+    TRY(disk->begin());
+    return disk;
+}
+
+VhostUserBlock::VhostUserBlock(std::unique_ptr<VhostUserLink> link, GuestMemory& memory,
+                               uint16_t queues)
+    : VhostUserDevice(std::move(link), memory,
+                      {.device_id = virtio::kDeviceBlock,
+                       .rings = queues,
+                       .queue_size = kQueueSize,
+                       .completes_soon = true}),
+      queues_(queues) {}
+
+uint64_t VhostUserBlock::features() const { return backend_features() & kKnown; }
+
+Result<void> VhostUserBlock::load_config(VhostUserClient& client) {
+    Config config;
+    TRY(client.get_config(config));
+    MutexLock hold(mutex_);
+    config_ = config;
+    return {};
+}
+
+void VhostUserBlock::read_config(uint64_t offset, std::span<std::byte> to) const {
+    Config config;
+    {
+        MutexLock hold(mutex_);
+        config = config_;
+    }
+    store_unaligned(config.data() + kNumQueuesAt, queues_);
+    read_config_bytes(config, offset, to);
+}
+
+// Only the cache's mode can be written [virtio-1.2 5.2.5].
+void VhostUserBlock::write_config(uint64_t offset, std::span<const std::byte> from) {
+    if (offset != kWritebackAt || from.size() != 1 ||
+        (negotiated_features() & kFeatureConfigWce) == 0) {
+        return;
+    }
+    send_config(kWritebackAt, from);
+    MutexLock hold(mutex_);
+    config_[kWritebackAt] = from[0];
+}
+
+}  // namespace mynah

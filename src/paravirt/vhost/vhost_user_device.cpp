@@ -1,0 +1,406 @@
+#include "paravirt/vhost/vhost_user_device.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+
+#include "base/bits.h"
+#include "spec/virtio/device.h"
+
+namespace mynah {
+
+namespace {
+
+// A piece is at most so long, as a descriptor counts in 32 bits.
+constexpr uint64_t kLongestPiece = uint64_t{1} << 31;
+// How long chains may take that come back soon.
+constexpr auto kDrain = std::chrono::seconds(5);
+
+}  // namespace
+
+VhostUserDevice::VhostUserDevice(std::unique_ptr<VhostUserLink> link, GuestMemory& memory,
+                                 const Shape& shape)
+    : memory_(memory),
+      shape_(shape),
+      // Behind everything that a descriptor of the guest's can name.
+      rings_address_(align_up(memory.file_size(), uint64_t{1} << 30)),
+      link_(std::move(link)) {}
+
+VhostUserDevice::~VhostUserDevice() { end(); }
+
+Result<void> VhostUserDevice::begin() {
+    const uint64_t each = DriverRing::memory_size(shape_.queue_size);
+    auto memory = SharedMemory::create("vhost-user-rings", each * shape_.rings);
+    if (!memory)
+        return Error(fmt::format("{}{}", link_->origin(), memory.error().message()));
+    rings_memory_ = memory.take_value();
+    for (uint16_t i = 0; i < shape_.rings; ++i) {
+        auto ring = std::make_unique<Ring>();
+        MutexLock hold(ring->mutex);
+        ring->shared = std::make_unique<DriverRing>(rings_memory_->bytes().subspan(i * each, each),
+                                                    rings_address_ + i * each, shape_.queue_size);
+        ring->out.resize(shape_.queue_size);
+        rings_.push_back(std::move(ring));
+    }
+    {
+        MutexLock control(control_);
+        client_ = link_->take_client();
+        backend_features_ = client_->features();
+        connected_ = true;
+    }
+    VhostUserLinkEvents& events = *this;
+    link_->start(events);
+    return {};
+}
+
+void VhostUserDevice::end() {
+    if (link_) link_->stop();
+}
+
+void VhostUserDevice::tell_config_changed() {
+    if (VirtioDeviceEvents* const events = events_) events->configuration_changed();
+}
+
+// --- what the driver does ---
+
+void VhostUserDevice::negotiated(uint64_t features) {
+    MutexLock control(control_);
+    features_ = features;
+    introduced_ = false;
+}
+
+void VhostUserDevice::reset() {
+    MutexLock control(control_);
+    features_ = 0;
+    if (client_ && introduced_ && client_->has(vhost_user::kProtocolResetDevice)) {
+        const auto done = client_->reset_device();
+        if (!done) give_up(done.error());
+    }
+    introduced_ = false;
+}
+
+void VhostUserDevice::serve(VirtioQueue& queue) {
+    if (is_local(queue.index())) {
+        serve_local(queue);
+        return;
+    }
+    Ring& ring = *rings_[queue.index()];
+    if (!ring.started.load(std::memory_order_acquire)) start(queue, ring);
+    if (take_chains(queue, ring)) link_->kick(queue.index());
+}
+
+// The first bell of a queue, or the one that the session rings when it is started.
+void VhostUserDevice::start(VirtioQueue& queue, Ring& ring) {
+    MutexLock control(control_);
+    if (ring.started || !queue.running()) return;
+    {
+        MutexLock hold(ring.mutex);
+        ring.queue = &queue;
+    }
+    if (client_) {
+        Result<void> done = introduced_ ? Result<void>() : introduce(*client_);
+        if (done) done = start_in_backend(queue.index());
+        if (!done) give_up(done.error());
+    }
+    ring.started.store(true, std::memory_order_release);
+}
+
+// Tells a back end what was negotiated and where memory is.
+Result<void> VhostUserDevice::introduce(VhostUserClient& client) {
+    using namespace virtio;
+    const uint64_t device_bits = features_ & client.features();
+    TRY(client.set_features(device_bits | (client.features() & (kFeatureVersion1 |
+                                                                kFeatureIndirectDesc))));
+    const std::array regions{
+        VhostUserRegion{memory_.fd(), 0, 0, memory_.at_offset(0), memory_.file_size()},
+        VhostUserRegion{rings_memory_->fd(), 0, rings_address_, rings_memory_->bytes().data(),
+                        rings_memory_->bytes().size()},
+    };
+    TRY(client.set_memory(regions));
+    TRY(prepare(client));
+    introduced_ = true;
+    return {};
+}
+
+Result<void> VhostUserDevice::start_in_backend(uint16_t index) {
+    Ring& ring = *rings_[index];
+    VhostUserRing description;
+    {
+        MutexLock hold(ring.mutex);
+        ring.shared->restart((client_->features() & virtio::kFeatureIndirectDesc) != 0);
+        description = {.size = ring.shared->entries(),
+                       .base = 0,
+                       .descriptors = ring.shared->descriptors(),
+                       .available = ring.shared->available(),
+                       .used = ring.shared->used(),
+                       .kick = link_->kick_fd(index),
+                       .call = link_->call_fd(index)};
+    }
+    TRY(client_->start_ring(index, description));
+    TRY(client_->enable_ring(index, on_at_start(index)));
+    MutexLock hold(ring.mutex);
+    ring.live = true;
+    return {};
+}
+
+// The link's thread notices that the connection ended.
+void VhostUserDevice::give_up(const Error& why) {
+    if (complaints_.allow())
+        log(LogLevel::kWarning, "{}: {}", link_->origin(), why.message());
+    client_->shut();
+}
+
+void VhostUserDevice::enable_ring(uint16_t queue, bool on) {
+    MutexLock control(control_);
+    if (!client_ || !rings_[queue]->started) return;
+    const auto done = client_->enable_ring(queue, on);
+    if (!done) give_up(done.error());
+}
+
+void VhostUserDevice::send_config(uint32_t offset, std::span<const std::byte> from) {
+    MutexLock control(control_);
+    if (!client_ || !client_->has(vhost_user::kProtocolConfig)) return;
+    const auto done = client_->set_config(offset, from);
+    if (!done) give_up(done.error());
+}
+
+void VhostUserDevice::stopping(VirtioQueue& queue) {
+    if (is_local(queue.index())) return;
+    Ring& ring = *rings_[queue.index()];
+    if (!ring.started) return;
+    if (shape_.completes_soon) {
+        MutexLock hold(ring.mutex);
+        const auto until = std::chrono::steady_clock::now() + kDrain;
+        while (ring.live && ring.out_count + ring.waiting.size() > 0) {
+            if (ring.idle.wait_until(ring.mutex, until) == std::cv_status::timeout) break;
+        }
+    }
+    MutexLock control(control_);
+    bool live = false;
+    {
+        MutexLock hold(ring.mutex);
+        live = ring.live;
+    }
+    if (live && client_) {
+        const auto done = client_->stop_ring(queue.index());
+        if (!done) give_up(done.error());
+    }
+    Done done;
+    uint32_t left = 0;
+    {
+        MutexLock hold(ring.mutex);
+        ring.live = false;
+        collect(ring, done);
+        take_back(ring);
+        left = static_cast<uint32_t>(ring.waiting.size());
+        ring.waiting.clear();
+        ring.started = false;
+    }
+    hand_over(done);
+    queue.abandon(left);
+}
+
+// --- chains to the back end ---
+
+std::unique_ptr<VhostUserDevice::Chain> VhostUserDevice::new_chain(Ring& ring) {
+    if (ring.spares.empty()) return std::make_unique<Chain>();
+    std::unique_ptr<Chain> chain = std::move(ring.spares.back());
+    ring.spares.pop_back();
+    return chain;
+}
+
+// The chain as the back end is told of it; false: it has more pieces than any that a driver may
+// make.
+bool VhostUserDevice::describe(Chain& chain) const {
+    chain.pieces.clear();
+    const auto append = [&](const SliceList& list, bool writable) {
+        for (Slice slice : list.slices()) {
+            while (!slice.empty()) {
+                const size_t size = std::min<uint64_t>(slice.size(), kLongestPiece);
+                chain.pieces.push_back({memory_.file_offset(slice.data()),
+                                        static_cast<uint32_t>(size), writable});
+                slice = slice.subspan(size);
+            }
+        }
+    };
+    append(chain.buffers.readable, false);
+    append(chain.buffers.writable, true);
+    return !chain.pieces.empty() &&
+           chain.pieces.size() <= size_t{DriverRing::kPiecesPerEntry} * shape_.queue_size;
+}
+
+// True: the back end is to be rung.
+bool VhostUserDevice::take_chains(VirtioQueue& queue, Ring& ring) {
+    bool rejected = false, kick = false;
+    {
+        MutexLock hold(ring.mutex);
+        VirtioQueue::Batch batch = queue.open_batch();
+        std::unique_ptr<Chain> chain = new_chain(ring);
+        while (!rejected && queue.take(batch, chain->buffers)) {
+            rejected = !describe(*chain);
+            if (rejected) break;
+            chain->order = ring.next_order++;
+            ring.waiting.push_back(std::move(chain));
+            chain = new_chain(ring);
+        }
+        ring.spares.push_back(std::move(chain));
+        kick = pass_on(ring);
+    }
+    if (rejected) queue.reject();
+    return kick;
+}
+
+bool VhostUserDevice::pass_on(Ring& ring) {
+    bool added = false;
+    while (ring.live && !ring.waiting.empty()) {
+        std::unique_ptr<Chain>& chain = ring.waiting.front();
+        if (!ring.shared->fits(chain->pieces.size())) {
+            // Longer than the ring, for a back end without indirect descriptors: it never will.
+            if (!ring.shared->possible(chain->pieces.size()) && complaints_.allow())
+                log(LogLevel::kWarning, "{}: a request has too many pieces for the back end",
+                    link_->origin());
+            break;
+        }
+        const uint16_t head = ring.shared->add(chain->pieces);
+        ring.out[head] = std::move(chain);
+        ring.waiting.pop_front();
+        ++ring.out_count;
+        added = true;
+    }
+    return added && ring.shared->wants_kick();
+}
+
+// --- chains from the back end ---
+
+void VhostUserDevice::collect(Ring& ring, Done& done) {
+    done.queue = ring.queue;
+    done.used.clear();
+    while (const auto element = ring.shared->take_used()) {
+        std::unique_ptr<Chain> chain = std::move(ring.out[element->id]);
+        --ring.out_count;
+        const uint64_t room = chain->buffers.writable.size();
+        // All that it could write to, whatever it says it wrote.
+        if (room > 0) ring.queue->wrote(chain->buffers.writable);
+        done.used.push_back({chain->buffers.head,
+                             static_cast<uint32_t>(std::min<uint64_t>(element->length, room))});
+        ring.spares.push_back(std::move(chain));
+    }
+    done.broken = ring.shared->broken();
+}
+
+void VhostUserDevice::hand_over(Done& done) {
+    if (done.queue != nullptr && !done.used.empty()) done.queue->give_back_all(done.used);
+}
+
+// What is out waits again, in the order in which it came.
+void VhostUserDevice::take_back(Ring& ring) {
+    for (auto& chain : ring.out) {
+        if (chain) ring.waiting.push_back(std::move(chain));
+    }
+    ring.out_count = 0;
+    std::sort(ring.waiting.begin(), ring.waiting.end(),
+              [](const auto& a, const auto& b) { return a->order < b->order; });
+}
+
+void VhostUserDevice::called(uint16_t queue) {
+    Ring& ring = *rings_[queue];
+    bool kick = false;
+    {
+        MutexLock hold(ring.mutex);
+        if (!ring.live) return;
+        collect(ring, done_);
+        kick = pass_on(ring);
+        if (ring.out_count == 0) ring.idle.notify_all();
+    }
+    if (kick) link_->kick(queue);
+    hand_over(done_);
+    if (!done_.broken) return;
+    MutexLock control(control_);
+    if (client_) give_up(Error("the back end broke the rules of a ring"));
+}
+
+// --- the back end comes and goes ---
+
+void VhostUserDevice::config_changed() {
+    {
+        MutexLock control(control_);
+        if (!client_) return;
+        const auto loaded = load_config(*client_);
+        if (!loaded) {
+            give_up(loaded.error());
+            return;
+        }
+    }
+    tell_config_changed();
+}
+
+void VhostUserDevice::lost() {
+    {
+        MutexLock control(control_);
+        client_.reset();
+        introduced_ = false;
+        connected_ = false;
+    }
+    for (auto& ring : rings_) {
+        {
+            MutexLock hold(ring->mutex);
+            if (!ring->live) continue;
+            // What it had done before it went is done.
+            collect(*ring, done_);
+            take_back(*ring);
+            ring->live = false;
+            ring->idle.notify_all();
+        }
+        hand_over(done_);
+    }
+    connection_changed();
+}
+
+Result<void> VhostUserDevice::found(std::unique_ptr<VhostUserClient> client) {
+    {
+        MutexLock control(control_);
+        constexpr uint64_t kDeviceBits = low_mask(24) | ~low_mask(50);
+        const uint64_t missing = features_ & kDeviceBits & backend_features_ & ~client->features();
+        if (missing != 0) {
+            return Error(fmt::format("the new back end lacks features {:#x} that the guest uses",
+                                     missing));
+        }
+        TRY(load_config(*client));
+        client_ = std::move(client);
+        const auto resume = [&]() REQUIRES(control_) -> Result<void> {
+            for (uint16_t i = 0; i < rings_.size(); ++i) {
+                if (!rings_[i]->started) continue;
+                if (!introduced_) TRY(introduce(*client_));
+                TRY(start_in_backend(i));
+            }
+            return {};
+        };
+        const auto resumed = resume();
+        if (!resumed) {
+            client_.reset();
+            introduced_ = false;
+            for (auto& ring : rings_) {
+                MutexLock hold(ring->mutex);
+                ring->live = false;
+                take_back(*ring);
+            }
+            return resumed.error();
+        }
+        connected_ = true;
+    }
+    for (uint16_t i = 0; i < rings_.size(); ++i) {
+        bool kick = false;
+        {
+            MutexLock hold(rings_[i]->mutex);
+            kick = pass_on(*rings_[i]);
+        }
+        if (kick) link_->kick(i);
+    }
+    connection_changed();
+    tell_config_changed();
+    return {};
+}
+
+}  // namespace mynah

@@ -1,0 +1,258 @@
+"""vhost-user: other people's back ends behind our front end."""
+import contextlib
+import hashlib
+import pathlib
+import random
+import re
+import shutil
+import subprocess
+import time
+
+from case import Skipped, case, check, check_equal, run_tool
+from cases_network import network_initrd
+from guest import initrd, kernel
+
+STORAGE_DAEMON = "qemu-storage-daemon"
+VIRTIOFSD = "/usr/lib/qemu/virtiofsd"
+
+
+def sha256(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+def need(program):
+    found = shutil.which(program)
+    if found is None:
+        raise Skipped(f"{program} is not installed")
+    return found
+
+
+class BackEnd:
+    """A process that listens at a socket; it can be killed and started again."""
+
+    def __init__(self, words, socket, log):
+        self.words, self.socket, self.log = [str(word) for word in words], socket, log
+        self.process = None
+
+    def start(self):
+        self.socket.unlink(missing_ok=True)
+        with open(self.log, "ab") as out:
+            self.process = subprocess.Popen(self.words, stdin=subprocess.DEVNULL, stdout=out,
+                                            stderr=out)
+        for _ in range(600):
+            if self.socket.exists():
+                return
+            check(self.process.poll() is None, f"{self.words[0]} ended: {self.log.read_text()}")
+            time.sleep(0.05)
+        check(False, f"{self.words[0]} does not listen")
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.kill()
+
+
+def storage_daemon(context, image, socket, queues=1):
+    return BackEnd([need(STORAGE_DAEMON),
+                    "--blockdev", f"driver=file,node-name=file,filename={image}",
+                    "--blockdev", "driver=raw,node-name=disk,file=file",
+                    "--export", f"type=vhost-user-blk,id=export,addr.type=unix,addr.path={socket},"
+                                f"node-name=disk,writable=on,num-queues={queues}"],
+                   socket, context.directory / "back-end.log")
+
+
+def read_and_write(context, guest, image):
+    """What the host wrote the guest reads, and the other way round, to the byte."""
+    check_equal(guest.command("blockdev --getsize64 /dev/vda"), str(image.stat().st_size), "size")
+    got = guest.command("dd if=/dev/vda bs=64k 2>/dev/null | sha256sum").split()[0]
+    check_equal(got, sha256(image.read_bytes()), "sha256 of what the guest read")
+    guest.command("dd if=/dev/urandom of=/tmp/data bs=512 count=4095 2>/dev/null")
+    guest.command("dd if=/tmp/data of=/dev/vda bs=512 seek=17 conv=notrunc,fsync 2>/dev/null")
+    wanted = guest.command("sha256sum </tmp/data").split()[0]
+    context.power_off(guest)
+    check_equal(sha256(image.read_bytes()[17 * 512:][:4095 * 512]), wanted,
+                "sha256 of what the guest wrote")
+
+
+def disk(context, serve, **fields):
+    image = context.directory / "disk.img"
+    image.write_bytes(random.Random(1).randbytes(8 << 20))
+    socket = context.directory / "disk.sock"
+    with serve(context, image, socket):
+        more = ("--disk", f"vhost-user={socket}", *fields.pop("more", ()))
+        guest = context.boot_to_shell(more=more, **fields)
+        read_and_write(context, guest, image)
+
+
+@case("vhost-disk-storage-daemon", fast=True, own=True)
+def disk_storage_daemon(context):
+    """QEMU's storage daemon runs a disk of the micro board."""
+    disk(context, storage_daemon, flavour="cloud", vcpus=2)
+
+
+@case("vhost-disk-storage-daemon-pc", own=True)
+def disk_storage_daemon_pc(context):
+    """The same on the PC, with four queues."""
+    disk(context, lambda *where: storage_daemon(*where, queues=4), flavour="stock", vcpus=4,
+         more=("--machine", "pc"))
+
+
+def killed(context, serve, kills=3):
+    """The back end is killed and started again while the guest writes: the guest notices nothing,
+    and nothing is lost."""
+    image = context.ext4_disk(64)
+    socket = context.directory / "disk.sock"
+    with serve(context, image, socket) as back_end:
+        guest = context.boot_to_shell(flavour="cloud", vcpus=2,
+                                      cmdline="console=ttyS0 mount=/dev/vda",
+                                      more=("--disk", f"vhost-user={socket}"))
+        guest.send("i=0; while [ ! -e /tmp/stop ]; do i=$((i+1)); cp /bin/busybox /mnt/f$((i % 9)) "
+                   "|| echo @@failed; [ $((i % 3)) = 0 ] && sync; echo @@round-$i; "
+                   f"[ $i = {6 * kills + 12} ] && touch /tmp/stop; done; sync; echo @@over\n")
+        chance = random.Random(time.time())
+        for kill in range(kills):
+            guest.expect(rf"@@round-{6 * kill + 3}\b")
+            time.sleep(chance.uniform(0, 0.2))
+            back_end.kill()
+            time.sleep(chance.uniform(0, 0.5))
+            back_end.start()
+        text = guest.expect("@@over\r")
+        check("@@failed" not in str(text), "a copy failed in the guest")
+        guest.command("echo 3 >/proc/sys/vm/drop_caches")
+        check_equal(guest.command("cat /bin/busybox | sha256sum").split()[0],
+                    guest.command("cat /mnt/f4 | sha256sum").split()[0], "a file on the disk")
+        noise = guest.command("dmesg | grep -iE 'I/O error|EXT4-fs error' || true")
+        check_equal(noise, "", "complaints of the guest's kernel")
+        guest.command("umount /mnt")
+        context.power_off(guest)
+    run_tool("e2fsck", "-fn", image)
+
+
+@case("vhost-disk-killed", fast=True, own=True)
+def disk_killed(context):
+    killed(context, storage_daemon)
+
+
+def with_modules(context, flavour, modules):
+    """The usual initrd with a script that loads these modules."""
+    chosen = kernel.kernel(flavour)
+    order = chosen.module_order(modules)
+    files = {f"lib/more/{initrd.module_name(file)}": (kernel.read_module(file), 0o644)
+             for file in order}
+    load = "".join(f"insmod /lib/more/{initrd.module_name(file)} 2>/dev/null\n" for file in order)
+    files["etc/more"] = (f"#!/bin/sh\n{load}".encode(), 0o755)
+    path = context.directory / "initrd"
+    path.write_bytes(initrd.initrd(chosen).plain.read_bytes() + initrd.overlay(files))
+    return path
+
+
+def filesystem(context, serve, flavour, **fields):
+    folder = context.directory / "folder"
+    folder.mkdir()
+    content = random.Random(2).randbytes(3 << 20)
+    (folder / "from-host").write_bytes(content)
+    socket = context.directory / "fs.sock"
+    with serve(context, folder, socket):
+        more = ("--filesystem", f"socket={socket},shared", *fields.pop("more", ()))
+        guest = context.boot_to_shell(flavour=flavour, more=more, vcpus=2,
+                                      initrd=with_modules(context, flavour, ("virtiofs",)),
+                                      **fields)
+        guest.command("sh /etc/more; mount -t virtiofs shared /mnt")
+        check_equal(guest.command("sha256sum </mnt/from-host").split()[0], sha256(content),
+                    "sha256 of what the guest read")
+        guest.command("mkdir /mnt/new; cp /bin/busybox /mnt/new/copy; ln -s copy /mnt/new/link; "
+                      "mv /mnt/from-host /mnt/new/moved; chmod 640 /mnt/new/moved; sync")
+        wanted = guest.command("sha256sum </bin/busybox").split()[0]
+        for number in range(3):
+            guest.command(f"dd if=/dev/urandom of=/mnt/new/f{number} bs=4k count=100 2>/dev/null")
+        names = guest.command("ls /mnt/new").split()
+        check_equal(sorted(names), ["copy", "f0", "f1", "f2", "link", "moved"], "names")
+        guest.command("umount /mnt")
+        context.power_off(guest)
+    check_equal(sha256((folder / "new/copy").read_bytes()), wanted, "what the guest wrote")
+    check_equal((folder / "new/moved").read_bytes(), content, "what the guest moved")
+    check_equal((folder / "new/moved").stat().st_mode & 0o777, 0o640, "mode")
+    check_equal(str((folder / "new/link").readlink()), "copy", "where the link leads")
+
+
+def virtiofsd(context, folder, socket):
+    need(VIRTIOFSD)
+    return BackEnd([VIRTIOFSD, f"--socket-path={socket}", "-o", f"source={folder}", "-o",
+                    "sandbox=chroot", "-f"], socket, context.directory / "back-end.log")
+
+
+@case("vhost-filesystem-virtiofsd", fast=True, own=True)
+def filesystem_virtiofsd(context):
+    """QEMU's virtiofsd serves a folder to the micro board."""
+    filesystem(context, virtiofsd, "cloud")
+
+
+@case("vhost-filesystem-virtiofsd-pc", own=True)
+def filesystem_virtiofsd_pc(context):
+    filesystem(context, virtiofsd, "stock", more=("--machine", "pc"))
+
+
+def testpmd(context, sockets, queues=1):
+    """DPDK's test program as a wire between two vhost-user ports, which must run as root for its
+    memory."""
+    devices = [word for number, socket in enumerate(sockets)
+               for word in ("--vdev", f"net_vhost{number},iface={socket},queues={queues}")]
+    return BackEnd([need("dpdk-testpmd"), "--no-huge", "-m", "512", "--no-pci", "--no-telemetry",
+                    "-l", "0-1", "--file-prefix", context.directory.name, *devices, "--",
+                    "--total-num-mbufs=8192", f"--rxq={queues}", f"--txq={queues}", "--auto-start",
+                    "--forward-mode=io", "--stats-period", "3600"],
+                   sockets[-1], context.directory / "back-end.log")
+
+
+@case("vhost-net-testpmd", own=True)
+def net_testpmd(context):
+    """Two guests with DPDK's testpmd as the wire between them: a file each way, before and after
+    testpmd was killed."""
+    sockets = [context.directory / "net0.sock", context.directory / "net1.sock"]
+    image = network_initrd(context, "cloud", ("virtio_net",))
+    with testpmd(context, sockets) as wire:
+        guests = []
+        for number, socket in enumerate(sockets):
+            guest = context.boot_to_shell(flavour="cloud", initrd=image, memory="256M",
+                                          more=("--network", f"vhost-user={socket}"))
+            guest.command(f"sh /etc/net; ifconfig lo 127.0.0.1; ifconfig eth0 10.1.0.{number + 1}")
+            guests.append(guest)
+        one, two = guests
+        file_across(one, two, "10.1.0.2")
+        file_across(two, one, "10.1.0.1")
+        wire.kill()
+        for socket in sockets:
+            socket.unlink(missing_ok=True)
+        wire.start()
+        file_across(one, two, "10.1.0.2")
+        for guest in guests:
+            context.power_off(guest)
+
+
+def file_across(sender, receiver, address):
+    """A file by TCP from one guest to another."""
+    for _ in range(60):
+        if "1 packets received" in sender.command(f"ping -c 1 -w 1 {address}", status=None):
+            break
+    else:
+        check(False, f"{address} does not answer")
+    receiver.send("nc -l -p 9 >/tmp/got; echo @@got\n")
+    sender.command("dd if=/dev/urandom of=/tmp/sent bs=64k count=64 2>/dev/null")
+    wanted = sender.command("sha256sum </tmp/sent").split()[0]
+    for _ in range(30):
+        if sender.command(f"nc {address} 9 </tmp/sent && echo done", status=None).endswith("done"):
+            break
+        time.sleep(0.5)
+    receiver.expect("@@got")
+    check_equal(receiver.command("sha256sum </tmp/got").split()[0], wanted, "sha256 of the file")
