@@ -23,6 +23,7 @@ enum class VcpuExit {
 // Counters an engine keeps; read when it is not running.
 struct VcpuStatistics {
     uint64_t instructions = 0;  // retired
+    bool all_counted = true;    // false: only some of them were counted, for the sake of speed
     uint64_t exceptions = 0;
     uint64_t interrupts = 0;
     std::map<std::string, uint64_t> undefined;  // unimplemented instructions by mnemonic

@@ -328,7 +328,8 @@ MachineSummary Machine::summary() const {
     summary.reboots = reboots_;
     for (const auto& processor : processors_) {
         const VcpuStatistics statistics = processor->vcpu().statistics();
-        summary.instructions += statistics.instructions;
+        if (!statistics.all_counted) summary.instructions.reset();
+        if (summary.instructions) *summary.instructions += statistics.instructions;
         summary.exceptions += statistics.exceptions;
         summary.interrupts += statistics.interrupts;
         for (const auto& [name, count] : statistics.undefined) summary.undefined[name] += count;

@@ -5,12 +5,14 @@
 namespace mynah {
 
 std::string MachineSummary::text() const {
-    const double mips = seconds > 0 ? static_cast<double>(instructions) / seconds / 1e6 : 0;
-    std::string out = fmt::format(
-        "{:.3f} s, {} vCPUs, {} instructions ({:.1f} million a second), {} exceptions, {} "
-        "interrupts, {} "
-        "reboots\n",
-        seconds, vcpus, instructions, mips, exceptions, interrupts, reboots);
+    std::string done = "instructions not counted";
+    if (instructions) {
+        const double mips = seconds > 0 ? static_cast<double>(*instructions) / seconds / 1e6 : 0;
+        done = fmt::format("{} instructions ({:.1f} million a second)", *instructions, mips);
+    }
+    std::string out =
+        fmt::format("{:.3f} s, {} vCPUs, {}, {} exceptions, {} interrupts, {} reboots\n", seconds,
+                    vcpus, done, exceptions, interrupts, reboots);
     for (const auto& [name, count] : counters) out += fmt::format("{}: {}\n", name, count);
     if (undefined.empty()) out += "no unimplemented instruction was met\n";
     for (const auto& [mnemonic, count] : undefined) {

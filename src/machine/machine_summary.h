@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 
 namespace mynah {
@@ -9,7 +10,7 @@ namespace mynah {
 // What a machine did, for the operator.
 struct MachineSummary {
     double seconds = 0;  // since start()
-    uint64_t instructions = 0;
+    std::optional<uint64_t> instructions = 0;  // nothing: the engine did not count them
     uint64_t exceptions = 0;
     uint64_t interrupts = 0;
     unsigned vcpus = 0;

@@ -100,7 +100,9 @@ class MachineTest : public testing::Test {
 
 TEST_F(MachineTest, GuestPrintsAndPowersOff) {
     EXPECT_EQ(run(print('H') + print('i') + kPowerOff), StopReason::kPoweredOff);
-    EXPECT_GT(machine_->summary().instructions, 5u);
+    // The translator counts only where it must; the interpreter does always.
+    const std::optional<uint64_t> instructions = machine_->summary().instructions;
+    EXPECT_TRUE(!instructions || *instructions > 5);
     EXPECT_EQ(serial_output(), "Hi");
 }
 
@@ -164,7 +166,7 @@ TEST_F(MachineTest, KernelThatVanishesStillReboots) {
 TEST_F(MachineTest, LimitsEndASpinningGuest) {
     config_.instruction_limit = 100000;
     EXPECT_EQ(run(kSpin), StopReason::kInstructionLimit);
-    EXPECT_NEAR(static_cast<double>(machine_->summary().instructions), 100000, 1000);
+    EXPECT_NEAR(static_cast<double>(machine_->summary().instructions.value_or(0)), 100000, 1000);
     machine_.reset();
     config_.instruction_limit.reset();
     config_.time_limit_ns = 20'000'000;
