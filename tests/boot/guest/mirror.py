@@ -18,6 +18,7 @@ import subprocess
 import tempfile
 import threading
 import urllib.error
+import urllib.parse
 import urllib.request
 
 from . import cache, packages
@@ -168,7 +169,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self):  # noqa: N802: the name that the library calls
-        path = self.path.lstrip("/").removeprefix("debian/")
+        path = urllib.parse.unquote(self.path).lstrip("/").removeprefix("debian/")
         data = self.server.mirror.read(path)
         self.send_response(200 if data is not None else 404)
         self.send_header("Content-Length", str(len(data or b"")))
