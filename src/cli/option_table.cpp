@@ -111,7 +111,7 @@ Result<void> apply_code_cache(RunOptions& options, Value value) {
     const auto size = TRY(parse_memory_size(value));
     constexpr uint64_t kLeast = kMebibyte, kMost = 1024 * kMebibyte;
     if (size < kLeast || size > kMost) return Error("expected 1M to 1G");
-    options.machine.translator.code_cache = size;
+    options.machine.code_cache = size;
     return {};
 }
 Result<void> apply_perf_map(RunOptions& options, Value) {
@@ -185,7 +185,8 @@ constexpr std::array kOptions{
     Option{"--accel", "", "auto|jit|interpreter",
            "how guest code is run; auto is jit, the translator", false, apply_accel},
     Option{"--code-cache", "", "SIZE",
-           "host memory for translated code, in MiB or with suffix (20M)", false, apply_code_cache},
+           "host memory for translated code, in MiB or with suffix (micro: 20M, pc: 64M)", false,
+           apply_code_cache},
     Option{"--dump-code", "", "ADDRESS",
            "print guest code, analysis and host code of blocks that start at ADDRESS", false,
            apply_dump_code},

@@ -23,9 +23,14 @@ class Engine {
 // The reference engine. Memory and policy must outlive it.
 Result<std::unique_ptr<Engine>> make_interpreter(GuestMemory& memory, const CpuidPolicy& cpuid);
 
+// Of a machine that runs a service; of one that boots a whole system, whose start is new code.
+inline constexpr uint64_t kSmallCodeCache = uint64_t{20} << 20;
+inline constexpr uint64_t kLargeCodeCache = uint64_t{64} << 20;
+
 struct TranslatorOptions {
-    // Host memory for translated code, of all processors together, in bytes.
-    uint64_t code_cache = uint64_t{20} << 20;
+    // Host memory for translated code, of all processors together, in bytes; a quarter as much is
+    // for what the interpreter decodes because it runs a few times only.
+    uint64_t code_cache = kSmallCodeCache;
     // How often the interpreter runs a block before it is translated. 0: at once, for tests.
     uint8_t hot_after = 32;
     // How often in a few milliseconds a block is entered from afar to be made anew with more thought,

@@ -116,12 +116,18 @@ Result<void> Machine::build() {
     const bool interpreter = config_.accelerator == Accelerator::kInterpreter ||
                              (config_.accelerator == Accelerator::kAuto && !translator_usable());
     engine_ = interpreter ? TRY(make_interpreter(*memory_, *cpuid_))
-                          : TRY(make_translator(*memory_, *cpuid_, config_.translator));
+                          : TRY(make_translator(*memory_, *cpuid_, translator_options()));
     build_processors(tsc_hz);
     control_.set_kick([this] {
         for (auto& processor : processors_) processor->vcpu().signals().raise(CpuSignals::kKick);
     });
     return build_board();
+}
+
+TranslatorOptions Machine::translator_options() const {
+    TranslatorOptions options = config_.translator;
+    options.code_cache = config_.code_cache.value_or(is_pc() ? kLargeCodeCache : kSmallCodeCache);
+    return options;
 }
 
 void Machine::build_processors(uint64_t tsc_hz) {

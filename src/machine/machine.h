@@ -76,6 +76,7 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
                                                  std::span<CharacterBackend* const> serial);
     Result<void> build_graphics();
     bool is_pc() const { return config_.board == MachineConfig::BoardKind::kPc; }
+    TranslatorOptions translator_options() const;
     void build_processors(uint64_t tsc_hz);
     void raise_smi();
     bool in_management_mode() const;

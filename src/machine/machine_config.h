@@ -74,6 +74,7 @@ struct MachineConfig {
     std::string cpu = "max";  // MODEL[,+feature,-feature]
     Accelerator accelerator = Accelerator::kAuto;
     TranslatorOptions translator;
+    std::optional<uint64_t> code_cache;  // bytes; else as the board's guests need
 
     BoardKind board = BoardKind::kMicro;
     std::string firmware;  // path; empty: where packages put it

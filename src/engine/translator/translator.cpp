@@ -7,8 +7,8 @@ namespace mynah {
 namespace {
 
 constexpr uint64_t kLeastCache = uint64_t{1} << 20;
-// For what runs a few times only, decoded for the interpreter.
-constexpr size_t kColdCode = size_t{5} << 20;
+// Of the cache's size, for what runs a few times only, decoded for the interpreter.
+constexpr uint64_t kColdShare = 4;
 
 class TranslatorEngine final : public Engine {
   public:
@@ -24,7 +24,7 @@ class TranslatorEngine final : public Engine {
               .cpuid = cpuid,
               .vectors = *vectors_,
               .split_lock = split_lock_,
-              .code_budget = kColdCode} {}
+              .code_budget = options.code_cache / kColdShare} {}
 
     std::unique_ptr<Vcpu> create_vcpu(CpuPorts& ports, VcpuIndex index) override {
         CHECK(!caches_.empty());  // one for each processor of the topology
