@@ -7,18 +7,12 @@
 #include <string>
 
 #include "backend/block/block_backend.h"
+#include "backend/block/image/host_file.h"
 #include "base/executor.h"
 #include "base/mutex.h"
 #include "base/result.h"
 
 namespace mynah {
-
-// When the host's page cache is emptied onto the medium.
-enum class CacheMode : uint8_t {
-    kWriteback,     // when the guest flushes, as a disk with a volatile cache does
-    kWritethrough,  // at every write
-    kUnsafe,        // when the host likes; a power cut may ruin the disk. For throw-away machines
-};
 
 struct RawFileOptions {
     std::string path;
@@ -37,8 +31,8 @@ struct RawFileOptions {
 // Reads and writes run at once on the submitting thread (preadv, pwritev through the page cache).
 // Flushing, discarding and zeroing can take long and go to the executor. The size is what
 // the file has when it is opened, a whole number of blocks of 512 bytes; a file that shrinks
-// later gives I/O errors at its former end. While open, the file carries an advisory lock (open
-// file description lock over the whole file): writers exclude everyone, readers exclude writers.
+// later gives I/O errors at its former end. While open, the file carries advisory locks
+// (image/file_lock.h): writers exclude everyone, readers exclude writers.
 // Left out: O_DIRECT, growing while in use.
 class RawFile final : public BlockBackend {
   public:
