@@ -51,6 +51,9 @@ std::string reason(int error, bool read_only) {
             return "is in use by the host (mounted?); expected a disk nobody uses";
         case EISDIR:
             return "is a directory; expected a disk image or block device";
+        case EINVAL:
+            return "cannot be opened: its file system may have no direct input and output, which "
+                   "cache=none and directsync need";
         case ETXTBSY:
             return "is being run as a program or used as swap; expected a disk nobody uses";
         default:
@@ -95,7 +98,7 @@ Result<BlockGeometry> measure(const RawFileOptions& options, int fd, const struc
                                       "expected a raw disk, and not one cut short");
     }
     geometry.size = bytes;
-    geometry.can_discard = !options.read_only;
+    geometry.can_discard = !options.read_only && options.discard;
     geometry.can_write_zeroes = !options.read_only;
     geometry.max_discard_size = kMaxDiscard;
     geometry.max_write_zeroes_size = kMaxZeroes;
@@ -128,6 +131,7 @@ Result<std::unique_ptr<RawFile>> RawFile::open(const RawFileOptions& options, Ex
     TRY(check_kind(options, info));
 
     int flags = (options.read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+    if (bypasses_page_cache(options.cache)) flags |= O_DIRECT;
     // Without O_CREAT this means, for block devices: fail if the host has it mounted.
     if (S_ISBLK(info.st_mode) && !options.read_only) flags |= O_EXCL;
     OpenFile file{::open(options.path.c_str(), flags)};
@@ -142,7 +146,7 @@ Result<std::unique_ptr<RawFile>> RawFile::open(const RawFileOptions& options, Ex
     const BlockGeometry geometry = TRY(measure(options, file.fd, info));
     const int fd = std::exchange(file.fd, -1);
     return std::unique_ptr<RawFile>(
-        new RawFile(fd, geometry, S_ISBLK(info.st_mode), options.cache, slow_work));
+        new RawFile(fd, geometry, S_ISBLK(info.st_mode), options, slow_work));
 }
 
 }  // namespace mynah

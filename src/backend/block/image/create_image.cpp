@@ -4,12 +4,17 @@
 #include <unistd.h>
 
 #include <charconv>
+#include <cctype>
 #include <memory>
 
 #include "backend/block/image/host_file.h"
 #include "backend/block/image/open_image.h"
 #include "backend/block/image/probe.h"
 #include "backend/block/qcow2/qcow2_image.h"
+#include "backend/block/vdi/vdi_image.h"
+#include "backend/block/vhd/vhd_image.h"
+#include "backend/block/vhdx/vhdx_image.h"
+#include "backend/block/vmdk/vmdk_image.h"
 
 namespace mynah {
 namespace {
@@ -94,21 +99,93 @@ Result<void> create_qcow2(HostFile& file, const ImageCreateOptions& options) {
     return Qcow2Image::create(file, qcow2);
 }
 
-Result<void> create_in(HostFile& file, const ImageCreateOptions& options) {
-    const std::string_view format = canonical_format(options.format);
-    if (format == "raw") return create_raw(file, options);
-    if (format == "qcow2") return create_qcow2(file, options);
-    return Error(fmt::format("this version cannot make {} images", options.format));
-}
-
-// The size of what it is backed by, which must be there and be what it is said to be.
-Result<uint64_t> backing_size(const ImageCreateOptions& options) {
+// What a differencing image is made over: its size and the name of its content.
+Result<std::unique_ptr<DiskImage>> open_backing(const ImageCreateOptions& options) {
     ImageOpenOptions open;
     open.path = resolve_beside(options.path, options.backing->path);
     open.format = options.backing->format;
     open.read_only = true;
     open.lock = false;
-    return TRY(open_image(open))->size();
+    return open_image(open);
+}
+
+Result<bool> is_fixed(OptionReader& reader) {
+    const std::string subformat = reader.take("subformat").value_or("dynamic");
+    if (subformat == "dynamic" || subformat == "fixed") return subformat == "fixed";
+    return Error(fmt::format("subformat={}: expected dynamic or fixed", subformat));
+}
+
+Result<void> expect_same_format(const ImageCreateOptions& options) {
+    if (!options.backing ||
+        canonical_format(options.backing->format) == canonical_format(options.format))
+        return {};
+    return Error(fmt::format("a {0} image can only be backed by another {0} image", options.format));
+}
+
+Result<void> create_vhd_image(HostFile& file, const ImageCreateOptions& options) {
+    OptionReader reader(options.options);
+    VhdCreateOptions vhd;
+    vhd.size = options.size;
+    vhd.backing = options.backing;
+    vhd.fixed = TRY(is_fixed(reader));
+    reader.take("force_size");  // sizes are always exact here
+    TRY(reader.finish("vhd"));
+    TRY(expect_same_format(options));
+    if (options.backing) {
+        const std::string id = TRY(open_backing(options))->content_id();
+        for (size_t i = 0; i < vhd.parent_id.size() && i * 2 + 2 <= id.size(); ++i)
+            vhd.parent_id[i] = static_cast<std::byte>(std::stoul(id.substr(i * 2, 2), nullptr, 16));
+    }
+    return create_vhd(file, vhd);
+}
+
+Result<void> create_vhdx_image(HostFile& file, const ImageCreateOptions& options) {
+    OptionReader reader(options.options);
+    VhdxCreateOptions vhdx;
+    vhdx.size = options.size;
+    vhdx.backing = options.backing;
+    vhdx.block_size = TRY(reader.bytes("block_size", 0));
+    vhdx.fixed = TRY(is_fixed(reader));
+    TRY(reader.finish("vhdx"));
+    TRY(expect_same_format(options));
+    if (options.backing) vhdx.parent_linkage = TRY(open_backing(options))->content_id();
+    return VhdxImage::create(file, vhdx);
+}
+
+Result<void> create_vdi_image(HostFile& file, const ImageCreateOptions& options) {
+    OptionReader reader(options.options);
+    const bool fixed = TRY(reader.flag("static"));
+    TRY(reader.finish("vdi"));
+    if (options.backing) return Error("a VDI image cannot have a backing file");
+    return VdiImage::create(file, options.size, fixed);
+}
+
+Result<void> create_vmdk_image(HostFile& file, const ImageCreateOptions& options) {
+    OptionReader reader(options.options);
+    VmdkCreateOptions vmdk;
+    vmdk.size = options.size;
+    vmdk.name = options.path.substr(options.path.rfind('/') + 1);
+    vmdk.subformat = reader.take("subformat").value_or("monolithicSparse");
+    vmdk.adapter = reader.take("adapter_type").value_or("ide");
+    TRY(reader.finish("vmdk"));
+    if (options.backing) return Error("this version makes no VMDK images with a backing file");
+    return create_vmdk(file, vmdk, [&](const std::string& name) {
+        HostFileOptions extent;
+        extent.path = resolve_beside(options.path, name);
+        extent.create = true;
+        extent.overwrite = options.overwrite;
+        return HostFile::open(extent);
+    });
+}
+
+Result<void> create_in(HostFile& file, const ImageCreateOptions& options) {
+    const std::string_view format = canonical_format(options.format);
+    if (format == "raw") return create_raw(file, options);
+    if (format == "qcow2") return create_qcow2(file, options);
+    if (format == "vhd") return create_vhd_image(file, options);
+    if (format == "vhdx") return create_vhdx_image(file, options);
+    if (format == "vdi") return create_vdi_image(file, options);
+    return create_vmdk_image(file, options);
 }
 
 }  // namespace
@@ -136,7 +213,7 @@ Result<void> create_image(const ImageCreateOptions& wanted) {
     ImageCreateOptions options = wanted;
     if (canonical_format(options.format).empty())
         return Error(fmt::format("format '{}' is unknown; expected {}", options.format, kFormatNames));
-    if (options.backing && options.size == 0) options.size = TRY(backing_size(options));
+    if (options.backing && options.size == 0) options.size = TRY(open_backing(options))->size();
     options.size = (options.size + 511) / 512 * 512;
     HostFileOptions host;
     host.path = options.path;

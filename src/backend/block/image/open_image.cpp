@@ -8,6 +8,10 @@
 #include "backend/block/image/probe.h"
 #include "backend/block/qcow2/qcow2_image.h"
 #include "backend/block/raw/raw_image.h"
+#include "backend/block/vdi/vdi_image.h"
+#include "backend/block/vhd/vhd_image.h"
+#include "backend/block/vhdx/vhdx_image.h"
+#include "backend/block/vmdk/vmdk_image.h"
 
 namespace mynah {
 namespace {
@@ -65,7 +69,13 @@ Result<std::unique_ptr<DiskImage>> open_layer(const ImageOpenOptions& options,
         return std::unique_ptr<DiskImage>(std::make_unique<RawImage>(std::move(file)));
     }
     if (format == "qcow2") return open_qcow2(options, std::move(file));
-    return image_error(*file, fmt::format("this version cannot open {} images", format));
+    if (format == "vhd") return open_vhd(std::move(file));
+    if (format == "vhdx")
+        return std::unique_ptr<DiskImage>(TRY(VhdxImage::open(std::move(file))));
+    if (format == "vdi") return std::unique_ptr<DiskImage>(TRY(VdiImage::open(std::move(file))));
+    return open_vmdk(std::move(file), [&](const std::string& name) {
+        return open_file(options, resolve_beside(options.path, name));
+    });
 }
 
 Result<std::unique_ptr<DiskImage>> open_chain(const ImageOpenOptions& options, Chain& chain);

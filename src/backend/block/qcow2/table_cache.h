@@ -32,6 +32,13 @@ class TableCache {
     void forget(uint64_t offset);
     void forget_all();
     BlockStatus write_changed();
+    // What write_changed() would write.
+    template <typename Function>
+    BlockStatus for_each_changed(Function each) {
+        for (const Table& table : order_)
+            if (table.changed) TRY_BLOCK(each(table));
+        return BlockStatus::kOk;
+    }
     size_t changed() const { return changed_; }
     size_t capacity() const { return capacity_; }
 
