@@ -2,17 +2,13 @@
 
 #include <algorithm>
 #include <cstring>
-#include <functional>
 #include <random>
 #include <string>
 #include <vector>
 
-#include "backend/block/qcow2/qcow2_image.h"
-#include "backend/block/vdi/vdi_image.h"
-#include "backend/block/vhd/vhd_image.h"
-#include "backend/block/vhdx/vhdx_image.h"
-#include "backend/block/vmdk/vmdk_sparse.h"
+#include "base/log.h"
 #include "testing/crash_store.h"
+#include "testing/image_kinds.h"
 
 // Random work on an image whose power goes at a random write: afterwards the image opens, its check
 // finds no damage, and every sector holds what was flushed last or something written since.
@@ -20,76 +16,10 @@ namespace mynah {
 namespace {
 
 using testing::CrashStore;
+using testing::ImageKind;
+using testing::image_kinds;
 
 constexpr uint64_t kSector = 512;
-
-struct Kind {
-    const char* name;
-    std::function<Result<void>(ImageFile&, uint64_t size)> create;
-    std::function<Result<std::unique_ptr<DiskImage>>(std::unique_ptr<ImageFile>)> open;
-    bool discards = false;
-    bool snapshots = false;
-    bool resizes = false;
-};
-
-template <typename Image>
-Result<std::unique_ptr<DiskImage>> as_disk(Result<std::unique_ptr<Image>> image) {
-    if (!image) return Error(image.error());
-    return std::unique_ptr<DiskImage>(image.take_value());
-}
-
-Kind qcow2(const char* name, std::function<void(Qcow2CreateOptions&)> change) {
-    return {name,
-            [change](ImageFile& file, uint64_t size) {
-                Qcow2CreateOptions options;
-                options.size = size;
-                options.cluster_size = 4096;
-                change(options);
-                return Qcow2Image::create(file, options);
-            },
-            [](std::unique_ptr<ImageFile> file) {
-                return as_disk(Qcow2Image::open(std::move(file), {}));
-            },
-            true, false, false};
-}
-
-std::vector<Kind> kinds() {
-    std::vector<Kind> all;
-    all.push_back(qcow2("Qcow2", [](auto&) {}));
-    all.push_back(qcow2("Qcow2Version2", [](auto& options) { options.version = 2; }));
-    all.push_back(qcow2("Qcow2TinyClusters", [](auto& options) { options.cluster_size = 512; }));
-    all.push_back(qcow2("Qcow2NarrowCounts", [](auto& options) { options.refcount_bits = 1; }));
-    all.push_back(qcow2("Qcow2WideCounts", [](auto& options) {
-        options.cluster_size = 512;
-        options.refcount_bits = 64;
-    }));
-    all.push_back(qcow2("Qcow2Subclusters", [](auto& options) {
-        options.cluster_size = 16384;
-        options.extended_l2 = true;
-    }));
-    all.push_back(qcow2("Qcow2Snapshots", [](auto&) {}));
-    all.back().snapshots = true;
-    all.push_back(qcow2("Qcow2Resizes", [](auto& options) { options.cluster_size = 512; }));
-    all.back().resizes = true;
-    all.push_back({"Vdi", [](ImageFile& file, uint64_t size) { return VdiImage::create(file, size, false); },
-                   [](auto file) { return as_disk(VdiImage::open(std::move(file))); }});
-    all.push_back({"Vhd", [](ImageFile& file, uint64_t size) { return create_vhd(file, {size, false, {}, {}}); },
-                   [](auto file) { return open_vhd(std::move(file)); }});
-    all.push_back({"Vhdx",
-                   [](ImageFile& file, uint64_t size) {
-                       VhdxCreateOptions options;
-                       options.size = size;
-                       options.block_size = 1 << 20;
-                       return VhdxImage::create(file, options);
-                   },
-                   [](auto file) { return as_disk(VhdxImage::open(std::move(file))); }});
-    all.push_back({"Vmdk",
-                   [](ImageFile& file, uint64_t size) {
-                       return VmdkSparseExtent::create(file, {size, false, ""});
-                   },
-                   [](auto file) { return as_disk(VmdkSparseExtent::open(std::move(file))); }});
-    return all;
-}
 
 // What each sector may hold: one byte fills a sector.
 class Model {
@@ -115,7 +45,10 @@ class Model {
 
 class ImageCrash : public ::testing::TestWithParam<size_t> {
   protected:
-    const Kind kind_ = kinds()[GetParam()];
+    const ImageKind kind_ = image_kinds()[GetParam()];
+
+    void SetUp() override { set_log_level(LogLevel::kError); }  // repairs are warned of
+    void TearDown() override { set_log_level(LogLevel::kWarning); }
 
     // Until power goes, or `steps` are done.
     void work(DiskImage& image, Model& model, std::mt19937_64& random, int steps) {
@@ -207,10 +140,10 @@ TEST_P(ImageCrash, LosesNothingThatWasFlushed) {
 }
 
 std::string name_of(const ::testing::TestParamInfo<size_t>& info) {
-    return kinds()[info.param].name;
+    return image_kinds()[info.param].name;
 }
 
-INSTANTIATE_TEST_SUITE_P(Formats, ImageCrash, ::testing::Range<size_t>(0, kinds().size()), name_of);
+INSTANTIATE_TEST_SUITE_P(Formats, ImageCrash, ::testing::Range<size_t>(0, image_kinds().size()), name_of);
 
 }  // namespace
 }  // namespace mynah
