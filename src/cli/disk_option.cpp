@@ -4,6 +4,8 @@
 
 #include <array>
 
+#include "backend/block/image/create_image.h"
+#include "backend/block/image/probe.h"
 #include "cli/nearest_name.h"
 #include "cli/option_value.h"
 #include "cli/vhost_option.h"
@@ -11,8 +13,9 @@
 namespace mynah {
 namespace {
 
-constexpr std::array<std::string_view, 6> kKeys{"path",     "format", "bus",
-                                                "readonly", "cache",  "device"};
+constexpr std::array<std::string_view, 12> kKeys{
+    "path",     "format",  "bus",          "readonly", "cache", "device",   "size",
+    "snapshot", "discard", "copy_on_read", "iops",     "bps"};
 
 Result<DiskBus> parse_bus(std::string_view text) {
     if (text == "virtio") return DiskBus::kVirtio;
@@ -34,15 +37,73 @@ Result<CacheMode> parse_cache(std::string_view text) {
     if (text == "writeback" || text == "default") return CacheMode::kWriteback;
     if (text == "writethrough") return CacheMode::kWritethrough;
     if (text == "unsafe") return CacheMode::kUnsafe;
-    return Error(fmt::format("cache={}: expected writeback, writethrough or unsafe", text));
+    if (text == "none") return CacheMode::kNone;
+    if (text == "directsync") return CacheMode::kDirectSync;
+    return Error(fmt::format(
+        "cache={}: expected writeback, none, writethrough, directsync or unsafe", text));
+}
+
+Result<bool> parse_part_switch(const ValuePart& part) {
+    const auto value = parse_switch(part.value);
+    if (value) return value.value();
+    return Error(fmt::format("{}={}: {}", part.key, part.value, value.error().message()));
+}
+
+Result<std::string> parse_format(std::string_view text) {
+    const std::string_view known = canonical_format(text);
+    if (!known.empty()) return std::string(known);
+    return Error(fmt::format("format={}: expected {}", text, kFormatNames));
+}
+
+// GiB, as virt-install has it, unless there is a suffix.
+Result<uint64_t> parse_size(const std::string& text) {
+    const bool plain = !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
+    const auto bytes = parse_byte_count(plain ? text + "G" : text);
+    if (bytes && *bytes > 0) return *bytes;
+    return Error(fmt::format("size={}: expected a size in GiB, or with a suffix", text));
+}
+
+Result<bool> parse_discard(std::string_view text) {
+    if (text == "unmap" || text == "on") return true;
+    if (text == "ignore" || text == "off") return false;
+    return Error(fmt::format("discard={}: expected unmap or ignore", text));
+}
+
+Result<uint64_t> parse_rate(const ValuePart& part) {
+    const auto count = part.key == "bps" ? parse_byte_count(part.value) : std::nullopt;
+    if (count) return *count;
+    const auto value = parse_number(part.value);
+    if (value) return value.value();
+    return Error(fmt::format("{}={}: {}", part.key, part.value, value.error().message()));
+}
+
+// What changes how the disk's file is used; false: the key is none of these.
+Result<bool> apply_image_part(DiskConfig& disk, const ValuePart& part) {
+    if (part.key == "format")
+        disk.format = TRY(parse_format(part.value));
+    else if (part.key == "size")
+        disk.create_size = TRY(parse_size(part.value));
+    else if (part.key == "cache")
+        disk.cache = TRY(parse_cache(part.value));
+    else if (part.key == "snapshot")
+        disk.snapshot = TRY(parse_part_switch(part));
+    else if (part.key == "discard")
+        disk.discard = TRY(parse_discard(part.value));
+    else if (part.key == "copy_on_read")
+        disk.copy_on_read = TRY(parse_part_switch(part));
+    else if (part.key == "iops")
+        disk.iops = TRY(parse_rate(part));
+    else if (part.key == "bps")
+        disk.bytes_per_second = TRY(parse_rate(part));
+    else
+        return false;
+    return true;
 }
 
 Result<void> apply_part(DiskConfig& disk, const ValuePart& part) {
+    if (TRY(apply_image_part(disk, part))) return {};
     if (part.key == "path") {
         disk.path = part.value;
-    } else if (part.key == "format") {
-        TRY(expect_only(part, "raw"));
-        disk.format_given = true;
     } else if (part.key == "bus") {
         disk.bus = TRY(parse_bus(part.value));
     } else if (part.key == "device") {
@@ -52,17 +113,11 @@ Result<void> apply_part(DiskConfig& disk, const ValuePart& part) {
             return expect_only(part, "disk");
         }
     } else if (part.key == "readonly") {
-        const auto value = parse_switch(part.value);
-        if (!value)
-            return Error(fmt::format("readonly={}: {}", part.value, value.error().message()));
-        disk.read_only = value.value();
-    } else if (part.key == "cache") {
-        disk.cache = TRY(parse_cache(part.value));
-    } else if (part.key == "size") {
-        return Error("size=: this version does not create disks; make the file with truncate -s");
+        disk.read_only = TRY(parse_part_switch(part));
     } else {
         return Error(
-            fmt::format("unknown part '{}'{}; expected path=, format=, bus=, readonly= or cache=",
+            fmt::format("unknown part '{}'{}; expected path=, format=, size=, bus=, readonly=, "
+                        "cache=, snapshot=, discard=, copy_on_read=, iops= or bps=",
                         part.key.empty() ? part.value : part.key, did_you_mean(part.key, kKeys)));
     }
     return {};
@@ -79,6 +134,8 @@ Result<void> apply_disk_option(RunOptions& options, std::string_view value) {
     for (const ValuePart& part : parts) TRY(apply_part(disk, part));
     if (disk.path.empty() && !disk.cdrom)
         return Error("path= is missing; expected --disk path=FILE");
+    if (disk.create_size && disk.read_only)
+        return Error("size= and readonly=on: a new disk that cannot be written is of no use");
     options.machine.disks.push_back(disk);
     return {};
 }
@@ -87,7 +144,8 @@ Result<void> apply_cdrom_option(RunOptions& options, std::string_view value) {
     if (value.empty()) return Error("expected the path of a CD image");
     DiskConfig disk;
     disk.path = value;
-    disk.cdrom = disk.read_only = disk.format_given = true;
+    disk.cdrom = disk.read_only = true;
+    disk.format = "raw";
     options.machine.disks.push_back(disk);
     return {};
 }

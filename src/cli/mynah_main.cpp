@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cli/exit_status.h"
+#include "cli/image_command.h"
 #include "cli/machine_commands.h"
 #include "cli/nearest_name.h"
 #include "cli/run_command.h"
@@ -31,6 +32,7 @@ struct Command {
 constexpr std::array kCommands{
     Command{"run", mynah::run_command, "--kernel FILE [options]",
             "start a machine in the foreground"},
+    Command{"image", mynah::image_command, "COMMAND ...", "make, look at, change disk images"},
     Command{"list", mynah::list_command, "", "running machines that have a name"},
     Command{"screenshot", mynah::screenshot_command, "NAME FILE",
             "the screen of a running machine, as a PNG"},

@@ -211,9 +211,13 @@ constexpr std::array kOptions{
     Option{"--kernel-cache", "", "on|off",
            "keep the unpacked kernel in the user's cache directory for the next time (on)", false,
            apply_kernel_cache},
-    Option{"--disk", "", "path=FILE[,bus=BUS][,format=raw][,readonly=on][,cache=MODE]",
-           "disk, or vhost-user=PATH[,queues=N] for one that another process serves; bus: virtio,\n"
-           "        sata, ide, nvme, usb; cache: writeback, writethrough, unsafe. Repeatable",
+    Option{"--disk", "", "path=FILE[,KEY=VALUE]...",
+           "disk; vhost-user=PATH[,queues=N]: one that another process serves.\n        "
+           "format=raw, qcow2, vhdx, vhd, vmdk or vdi (by its first bytes, else raw); "
+           "size=GIB makes it\n        if it is not there; bus=virtio, sata, ide, nvme or usb; "
+           "readonly=on; snapshot=on forgets at the end what is\n        written; cache=writeback, "
+           "none, writethrough, directsync or unsafe; discard=unmap or ignore;\n        "
+           "copy_on_read=on; iops=N and bps=BYTES limit what it does in a second. Repeatable",
            true, apply_disk_option},
     Option{"--cdrom", "", "FILE", "a CD drive with this image. Repeatable", true,
            apply_cdrom_option},

@@ -80,7 +80,7 @@ TEST(RunOptions, VirtInstallsWords) {
     EXPECT_EQ(config.command_line, "console=ttyS0,115200 quiet");
     ASSERT_EQ(config.disks.size(), 1u);
     EXPECT_EQ(config.disks[0].path, "d.img");
-    EXPECT_TRUE(config.disks[0].format_given);
+    EXPECT_EQ(config.disks[0].format, "raw");
     EXPECT_EQ(config.serial_ports[0].kind, SerialConfig::Kind::kStdio);
 }
 
@@ -134,7 +134,8 @@ TEST(RunOptions, WrongDisksAreNamed) {
         {"path=a,bus=scsi", "expected virtio, sata, ide, nvme or usb"},
         {"path=a,readonly=perhaps", "expected on or off"},
         {"path=a,cache=none", "expected writeback"},
-        {"path=a,size=20", "does not create disks"},
+        {"path=a,size=0", "expected a size"},
+        {"path=a,iops=x", "expected a whole number"},
         {"path=a,redonly=on", "did you mean readonly?"},
         {"a,b", "unknown part 'b'"},
     };

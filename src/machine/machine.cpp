@@ -190,7 +190,7 @@ Result<std::unique_ptr<Board>> Machine::make_micro_board(
         options.queues =
             static_cast<uint16_t>(std::min<size_t>(processors_.size(), VirtioBlock::kMaxQueues));
         options.id = fmt::format("{}-disk{}", config_.name, i);
-        options.writeback = config_.disks[i].cache != CacheMode::kWritethrough;
+        options.writeback = config_.disks[i].guest_cache();
         devices.push_back(std::make_unique<VirtioBlock>(*disks_[i], options));
     }
     for (unsigned i = 0; i < networks_.size(); ++i) {

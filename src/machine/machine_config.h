@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "backend/block/raw_file.h"
+#include "backend/block/image/host_file.h"
 #include "cpu/cpuid_policy.h"
 #include "engine/engine.h"
 #include "machine/network_config.h"
@@ -23,8 +23,16 @@ struct DiskConfig {
     DiskBus bus = DiskBus::kDefault;
     bool cdrom = false;
     bool read_only = false;
-    bool format_given = false;  // the operator said format=raw
+    std::string format;            // empty: by its first bytes, else raw
+    std::optional<uint64_t> create_size;  // bytes; made if there is no such file
+    bool snapshot = false;         // writes go to a file that is gone at the end
+    bool discard = true;           // a guest's discards are handed on
+    bool copy_on_read = false;     // what was read from backing files is kept
+    uint64_t iops = 0;             // requests a second; 0: any number
+    uint64_t bytes_per_second = 0;
     CacheMode cache = CacheMode::kWriteback;
+    // The guest is told that there is a cache which it has to flush.
+    bool guest_cache() const { return !writes_through(cache); }
 };
 
 // The USB host controller of a PC. kEhci: with UHCI companions, for older systems.

@@ -222,7 +222,7 @@ TEST_F(MachineTest, AnUnusableConfigurationIsNamed) {
     config_.accelerator = MachineConfig::Accelerator::kInterpreter;
     EXPECT_THAT(creation_failure(), StartsWith("--lockstep: "));
     config_ = good;
-    config_.disks = {{.path = directory_ / "missing"}};
+    config_.disks.emplace_back().path = directory_ / "missing";
     EXPECT_THAT(creation_failure(), testing::HasSubstr("missing"));
     EXPECT_FALSE(std::filesystem::exists(directory_ / "serial"));  // nothing was written
 }

@@ -206,7 +206,8 @@ TEST_F(PcMachineTest, MoreDisksThanPlacesAreAnError) {
     write("disk", Code(0x1000));
     DiskConfig disk;
     disk.path = directory_ / "disk";
-    disk.format_given = disk.read_only = true;
+    disk.format = "raw";
+    disk.read_only = true;
     disk.bus = DiskBus::kNvme;
     config_.disks.assign(26, disk);
     EXPECT_THAT(creation_failure(), testing::HasSubstr("22 slots for cards"));

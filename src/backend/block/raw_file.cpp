@@ -10,9 +10,12 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <utility>
 
+#include "backend/block/image/probe.h"
+#include "backend/block/image/slice_cursor.h"
 #include "base/bits.h"
 #include "base/check.h"
 #include "base/log.h"
@@ -84,12 +87,14 @@ class VectorCursor {
 
 }  // namespace
 
-RawFile::RawFile(int fd, BlockGeometry geometry, bool block_device, CacheMode cache,
-                 Executor& slow_work)
+RawFile::RawFile(int fd, BlockGeometry geometry, bool block_device,
+                 const RawFileOptions& options, Executor& slow_work)
     : fd_(fd),
       geometry_(geometry),
       block_device_(block_device),
-      cache_(cache),
+      cache_(options.cache),
+      guards_start_(!options.format_given),
+      discard_(options.discard),
       slow_work_(slow_work) {}
 
 RawFile::~RawFile() {
@@ -112,12 +117,17 @@ void RawFile::submit(BlockRequest& request) {
         request.completion->block_done(request, BlockStatus::kIoError);
         return;
     }
+    if (guards_start_ && request.operation == BlockOperation::kWrite &&
+        request.offset < kSignatureBytes && request.size > 0) {
+        request.completion->block_done(request, write_start(request));
+        return;
+    }
     if (request.operation == BlockOperation::kRead || request.operation == BlockOperation::kWrite) {
         request.completion->block_done(request, transfer(request));
         return;
     }
     if (request.operation == BlockOperation::kFlush &&
-        (cache_ != CacheMode::kWriteback || geometry_.read_only)) {
+        (cache_ == CacheMode::kUnsafe || writes_through(cache_) || geometry_.read_only)) {
         request.completion->block_done(request, BlockStatus::kOk);
         return;
     }
@@ -134,10 +144,63 @@ void RawFile::submit(BlockRequest& request) {
 }
 
 bool RawFile::wants_durable(const BlockRequest& request) const {
-    return cache_ == CacheMode::kWritethrough || (request.durable && cache_ != CacheMode::kUnsafe);
+    return writes_through(cache_) || (request.durable && cache_ != CacheMode::kUnsafe);
+}
+
+// A write to the first block. A guest could choose its next start's disk format, and with it files
+// of the host to read; so the block is copied, for the guest may change its memory, and looked at.
+BlockStatus RawFile::write_start(const BlockRequest& request) {
+    alignas(512) std::array<std::byte, kSignatureBytes> start{};
+    SliceCursor cursor(request.slices);
+    const Slice first = Slice(start).first(std::min<uint64_t>(request.size, start.size()));
+    cursor.copy_out(first);
+    if (const char* format = signature_format(start); format != nullptr) {
+        static LogLimit limit;
+        if (limit.allow())
+            log(LogLevel::kWarning, "a guest's write that would make its raw disk look like a {} "
+                                    "image was refused; with format=raw it is allowed", format);
+        return BlockStatus::kIoError;
+    }
+    std::vector<Slice> slices{first};
+    const auto rest = cursor.take(request.size - first.size());
+    slices.insert(slices.end(), rest.begin(), rest.end());
+    BlockRequest copy = request;
+    copy.slices = slices;
+    return transfer(copy);
+}
+
+// O_DIRECT wants memory at whole blocks, which guests need not have.
+BlockStatus RawFile::transfer_direct(const BlockRequest& request) {
+    constexpr uint64_t kAlignment = 4096, kBounce = 1 << 20;
+    const std::unique_ptr<void, decltype(&std::free)> memory(
+        std::aligned_alloc(kAlignment, kBounce), &std::free);
+    if (memory == nullptr) return BlockStatus::kIoError;
+    auto* bytes = static_cast<std::byte*>(memory.get());
+    const bool writes = request.operation == BlockOperation::kWrite;
+    SliceCursor cursor(request.slices);
+    for (uint64_t done = 0; done < request.size;) {
+        const uint64_t part = std::min(request.size - done, kBounce);
+        if (writes) cursor.copy_out(std::span(bytes, part));
+        const auto at = static_cast<off_t>(request.offset + done);
+        const ssize_t moved = writes ? pwrite(fd_, bytes, part, at) : pread(fd_, bytes, part, at);
+        if (moved < 0 && errno == EINTR) continue;
+        if (moved < 0) return status_of(errno);
+        if (moved == 0) return BlockStatus::kIoError;
+        if (moved % 512 != 0) return BlockStatus::kIoError;
+        if (!writes) cursor.copy_in(std::span(bytes, static_cast<size_t>(moved)));
+        if (writes && static_cast<uint64_t>(moved) < part) return BlockStatus::kIoError;
+        done += static_cast<uint64_t>(moved);
+    }
+    return writes && wants_durable(request) ? flush() : BlockStatus::kOk;
 }
 
 BlockStatus RawFile::transfer(const BlockRequest& request) {
+    if (bypasses_page_cache(cache_)) {
+        const bool aligned = std::ranges::all_of(request.slices, [](const Slice& slice) {
+            return ((reinterpret_cast<uintptr_t>(slice.data()) | slice.size()) & 511) == 0;
+        });
+        if (!aligned) return transfer_direct(request);
+    }
     const bool writes = request.operation == BlockOperation::kWrite;
     const bool durable = writes && wants_durable(request);
     VectorCursor cursor(request.slices);
@@ -200,7 +263,7 @@ BlockStatus RawFile::flush() {
 
 BlockStatus RawFile::discard(const BlockRequest& request) {
     // A hint: where the host cannot, nothing is lost by doing nothing.
-    if (request.size == 0 || punch_refused_.load(std::memory_order_relaxed))
+    if (request.size == 0 || !discard_ || punch_refused_.load(std::memory_order_relaxed))
         return BlockStatus::kOk;
     // Only whole blocks can lose their storage; the ragged ends would be zeroed for no gain.
     const uint64_t start = align_up(request.offset, geometry_.discard_alignment);

@@ -7,18 +7,12 @@
 #include <string>
 
 #include "backend/block/block_backend.h"
+#include "backend/block/image/host_file.h"
 #include "base/executor.h"
 #include "base/mutex.h"
 #include "base/result.h"
 
 namespace mynah {
-
-// When the host's page cache is emptied onto the medium.
-enum class CacheMode : uint8_t {
-    kWriteback,     // when the guest flushes, as a disk with a volatile cache does
-    kWritethrough,  // at every write
-    kUnsafe,        // when the host likes; a power cut may ruin the disk. For throw-away machines
-};
 
 struct RawFileOptions {
     std::string path;
@@ -28,6 +22,7 @@ struct RawFileOptions {
     // the signature of another disk format is refused: a guest must not see, and so be able to
     // write, the header of an image format.
     bool format_given = false;
+    bool discard = true;  // hand a guest's discards on
     // How the operator named the disk, for messages.
     std::string option = "--disk path=";
 };
@@ -37,9 +32,11 @@ struct RawFileOptions {
 // Reads and writes run at once on the submitting thread (preadv, pwritev through the page cache).
 // Flushing, discarding and zeroing can take long and go to the executor. The size is what
 // the file has when it is opened, a whole number of blocks of 512 bytes; a file that shrinks
-// later gives I/O errors at its former end. While open, the file carries an advisory lock (open
-// file description lock over the whole file): writers exclude everyone, readers exclude writers.
-// Left out: O_DIRECT, growing while in use.
+// later gives I/O errors at its former end. While open, the file carries advisory locks
+// (image/file_lock.h): writers exclude everyone, readers exclude writers.
+// Unless the operator said that the disk is raw, writes that would put the signature of another
+// format at its start fail: the next start would take the disk for an image.
+// Left out: growing while in use.
 class RawFile final : public BlockBackend {
   public:
     // Error: names option and path and says what was expected. The executor must outlive the disk
@@ -54,10 +51,12 @@ class RawFile final : public BlockBackend {
     void submit(BlockRequest& request) override;
 
   private:
-    RawFile(int fd, BlockGeometry geometry, bool block_device, CacheMode cache,
+    RawFile(int fd, BlockGeometry geometry, bool block_device, const RawFileOptions& options,
             Executor& slow_work);
 
+    BlockStatus write_start(const BlockRequest& request);
     BlockStatus transfer(const BlockRequest& request);
+    BlockStatus transfer_direct(const BlockRequest& request);
     BlockStatus run_slow(const BlockRequest& request);
     bool wants_durable(const BlockRequest& request) const;
     bool punch(uint64_t start, uint64_t size);
@@ -70,6 +69,8 @@ class RawFile final : public BlockBackend {
     const BlockGeometry geometry_;
     const bool block_device_;
     const CacheMode cache_;
+    const bool guards_start_;
+    const bool discard_;
     Executor& slow_work_;
     Mutex lock_;
     uint32_t slow_in_flight_ GUARDED_BY(lock_) = 0;

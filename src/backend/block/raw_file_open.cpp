@@ -9,6 +9,8 @@
 #include <cstring>
 #include <string_view>
 
+#include "backend/block/image/file_lock.h"
+#include "backend/block/image/probe.h"
 #include "backend/block/raw_file.h"
 #include "base/bits.h"
 #include "base/log.h"
@@ -34,17 +36,6 @@ Error complaint(const RawFileOptions& options, std::string_view what) {
     return Error(options.option + options.path + ": " + std::string(what));
 }
 
-// The signature of a disk format that is not raw, at the start of a file.
-const char* image_format(std::span<const std::byte> start) {
-    const std::string_view text(reinterpret_cast<const char*>(start.data()), start.size());
-    if (text.starts_with(std::string_view("QFI\xfb", 4))) return "qcow2";
-    if (text.starts_with("KDMV") || text.starts_with("# Disk DescriptorFile")) return "vmdk";
-    if (text.starts_with("vhdxfile")) return "vhdx";
-    if (text.starts_with("<<< ")) return "vdi";
-    if (text.starts_with("conectix")) return "vpc";
-    return nullptr;
-}
-
 std::string reason(int error, bool read_only) {
     switch (error) {
         case ENOENT:
@@ -60,6 +51,9 @@ std::string reason(int error, bool read_only) {
             return "is in use by the host (mounted?); expected a disk nobody uses";
         case EISDIR:
             return "is a directory; expected a disk image or block device";
+        case EINVAL:
+            return "cannot be opened: its file system may have no direct input and output, which "
+                   "cache=none and directsync need";
         case ETXTBSY:
             return "is being run as a program or used as swap; expected a disk nobody uses";
         default:
@@ -76,26 +70,6 @@ Result<void> check_kind(const RawFileOptions& options, const struct stat& info) 
                                                 : "no file";
     return complaint(options,
                      std::string("is ") + kind + "; expected a disk image or block device");
-}
-
-// Writers exclude everyone, readers exclude writers. Open file description locks belong to this
-// opening of the file, so they hold between processes and between two disks of one process.
-Result<void> lock(const RawFileOptions& options, int fd) {
-    struct flock range {};
-    range.l_type = options.read_only ? F_RDLCK : F_WRLCK;
-    range.l_whence = SEEK_SET;  // from 0 to whatever the end becomes
-    if (fcntl(fd, F_OFD_SETLK, &range) == 0) return {};
-    if (errno == EAGAIN || errno == EACCES) {
-        return complaint(options, options.read_only
-                                      ? "is being written by another machine; expected a disk "
-                                        "nobody else writes"
-                                      : "is in use by another machine; expected a disk nobody "
-                                        "else uses, or readonly=on for all of them");
-    }
-    // Some network file systems have no locks. The operator can know; we cannot refuse for that.
-    log(LogLevel::kWarning, "{}{}: cannot be locked ({}): do not give it to two machines",
-        options.option, options.path, std::strerror(errno));
-    return {};
 }
 
 Result<BlockGeometry> measure(const RawFileOptions& options, int fd, const struct stat& info) {
@@ -124,7 +98,7 @@ Result<BlockGeometry> measure(const RawFileOptions& options, int fd, const struc
                                       "expected a raw disk, and not one cut short");
     }
     geometry.size = bytes;
-    geometry.can_discard = !options.read_only;
+    geometry.can_discard = !options.read_only && options.discard;
     geometry.can_write_zeroes = !options.read_only;
     geometry.max_discard_size = kMaxDiscard;
     geometry.max_write_zeroes_size = kMaxZeroes;
@@ -138,7 +112,7 @@ Result<void> check_format(const RawFileOptions& options, int fd) {
     if (got < 0) {
         return complaint(options, std::string("cannot be read: ") + std::strerror(errno));
     }
-    const char* format = image_format(std::span(start).first(static_cast<size_t>(got)));
+    const char* format = signature_format(std::span(start).first(static_cast<size_t>(got)));
     if (format == nullptr) return {};
     return complaint(options, std::string("is a ") + format +
                                   " image; expected a raw disk (format=raw takes its bytes as "
@@ -157,6 +131,7 @@ Result<std::unique_ptr<RawFile>> RawFile::open(const RawFileOptions& options, Ex
     TRY(check_kind(options, info));
 
     int flags = (options.read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+    if (bypasses_page_cache(options.cache)) flags |= O_DIRECT;
     // Without O_CREAT this means, for block devices: fail if the host has it mounted.
     if (S_ISBLK(info.st_mode) && !options.read_only) flags |= O_EXCL;
     OpenFile file{::open(options.path.c_str(), flags)};
@@ -164,12 +139,14 @@ Result<std::unique_ptr<RawFile>> RawFile::open(const RawFileOptions& options, Ex
     // Again: the name may have come to mean something else.
     if (fstat(file.fd, &info) != 0) return complaint(options, reason(errno, options.read_only));
     TRY(check_kind(options, info));
-    TRY(lock(options, file.fd));
+    const ImageUse use = options.read_only ? ImageUse::kRead : ImageUse::kWrite;
+    if (const auto locked = lock_image_file(file.fd, use, options.option + options.path); !locked)
+        return complaint(options, locked.error().message());
     TRY(check_format(options, file.fd));
     const BlockGeometry geometry = TRY(measure(options, file.fd, info));
     const int fd = std::exchange(file.fd, -1);
     return std::unique_ptr<RawFile>(
-        new RawFile(fd, geometry, S_ISBLK(info.st_mode), options.cache, slow_work));
+        new RawFile(fd, geometry, S_ISBLK(info.st_mode), options, slow_work));
 }
 
 }  // namespace mynah

@@ -98,7 +98,7 @@ TEST_F(RawFileOpen, ImagesOfOtherFormatsAreRefusedUnlessRawWasAskedFor) {
     EXPECT_TRUE(RawFile::open(options, executor_).ok());
     EXPECT_THAT(complaint(file("KDMV" + std::string(1020, '\0'))), HasSubstr("vmdk"));
     EXPECT_THAT(complaint(file("vhdxfile" + std::string(1020, '\0'))), HasSubstr("vhdx"));
-    EXPECT_THAT(complaint(file("conectix" + std::string(1020, '\0'))), HasSubstr("vpc"));
+    EXPECT_THAT(complaint(file("conectix" + std::string(1020, '\0'))), HasSubstr("vhd"));
     EXPECT_THAT(complaint(file("<<< Oracle" + std::string(1020, '\0'))), HasSubstr("vdi"));
 }
 

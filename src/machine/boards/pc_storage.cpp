@@ -166,7 +166,7 @@ Result<void> PcBoard::add_virtio_disk(size_t index) {
     options.queues = static_cast<uint16_t>(
         std::min<size_t>(parts_.config.topology.vcpus(), VirtioBlock::kMaxQueues));
     options.id = disk_serial(index);
-    options.writeback = config.cache != CacheMode::kWritethrough;
+    options.writeback = config.guest_cache();
     const PciSlot slot = TRY(take_card_slot());
     auto& card = own<VirtioCard>(
         std::make_unique<VirtioCard>(std::make_unique<VirtioBlock>(*parts_.disks[index], options),
