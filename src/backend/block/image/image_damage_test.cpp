@@ -33,7 +33,9 @@ std::vector<std::byte> some_image(const testing::ImageKind& kind) {
         const std::vector<std::byte> bytes(3000, static_cast<std::byte>(i));
         EXPECT_EQ(image.value()->write(i * 131072, bytes), BlockStatus::kOk);
     }
-    if (kind.snapshots) EXPECT_TRUE(image.value()->create_snapshot("s", 1).ok());
+    if (kind.snapshots) {
+        EXPECT_TRUE(image.value()->create_snapshot("s", 1).ok());
+    }
     image.value().reset();
     return store.bytes();
 }
