@@ -38,7 +38,7 @@ class CrashStore::View final : public ImageFile {
     }
     BlockStatus flush() override {
         if (store_.crashed_) return BlockStatus::kIoError;
-        store_.durable_ = store_.now_;
+        for (const Change& change : store_.pending_) store_.apply(store_.durable_, change);
         store_.pending_.clear();
         return BlockStatus::kOk;
     }

@@ -104,7 +104,8 @@ def raw_stays_raw(context):
     path = context.blank_disk(8)
     for turn in (1, 2):
         guest = context.boot_to_shell(flavour="cloud", disks=(path,))
-        check_equal(guest.command("blockdev --getsize64 /dev/vda"), str(8 << 20), "size of the disk")
+        size = guest.command("blockdev --getsize64 /dev/vda")
+        check_equal(size, str(8 << 20), "size of the disk")
         guest.command(r"printf 'QFI\373\0\0\0\003' > /tmp/header")
         guest.command("dd if=/tmp/header of=/dev/vda bs=512 conv=notrunc,sync,fsync 2>/dev/null",
                       status=None)

@@ -139,10 +139,16 @@ def fuzz_one(runner, name, program):
     scratch = LOGS / "fuzz" / name
     shutil.rmtree(scratch, ignore_errors=True)
     (scratch / "found").mkdir(parents=True)
-    corpus.unpack(name, scratch / "kept")
+    corpora = [scratch / "found", scratch / "kept"]
+    corpus.unpack(name, corpora[1])
+    if name.endswith("_image_fuzz"):  # nothing is found in an image that does not begin as one
+        seeded, _ = runner.run("tests/images/seeds", name, scratch / "seeds")
+        if seeded != 0:
+            return f"{name}: tests/images/seeds failed"
+        corpora.append(scratch / "seeds")
     status, output = runner.run(program, f"-max_total_time={FUZZ_SECONDS}", "-timeout=10",
                                 "-rss_limit_mb=2048", f"-artifact_prefix={scratch}/",
-                                "-print_final_stats=1", scratch / "found", scratch / "kept")
+                                "-print_final_stats=1", *corpora)
     if status == 0:
         return None
     tail = "\n".join("  | " + line for line in output.splitlines()[-40:])
@@ -186,6 +192,10 @@ def interpreter_boots(runner, options):
     return runner_script(runner, "tests/boot/run", "--accel", "interpreter", *chosen)
 
 
+def images(runner, options):
+    return runner_script(runner, "tests/images/run", *(["--count", "10"] if options.all else []))
+
+
 def selftests(runner, options):
     return runner_script(runner, "tests/selftests/run")
 
@@ -194,14 +204,15 @@ def selftests(runner, options):
 STAGES = (("layers", layers, 1), ("documents", documents, 1),
           ("release-build", release_build, 20), ("release-tests", release_tests, 15),
           ("boots", boots, 30), ("interpreter-boots", interpreter_boots, 15),
-          ("selftests", selftests, 20),
+          ("images", images, 12), ("selftests", selftests, 20),
           ("sanitizer-build", sanitizer_build, 20), ("sanitizer-tests", sanitizer_tests, 15),
           ("races-build", races_build, 20), ("races", races, 10),
           ("fuzz-build", fuzz_build, 20), ("fuzz", fuzz, 15))
 MATRIX_FACTOR = 4
 # What runs programs of a build is pointless, and would judge old ones, when that build failed.
 NEEDS = {"release-tests": "release-build", "boots": "release-build",
-         "interpreter-boots": "release-build", "selftests": "release-build",
+         "interpreter-boots": "release-build", "images": "release-build",
+         "selftests": "release-build",
          "sanitizer-tests": "sanitizer-build", "races": "races-build",
          "fuzz": "fuzz-build"}
 

@@ -94,7 +94,6 @@ BlockStatus HostFile::write(uint64_t offset, std::span<const Slice> from) {
 BlockStatus HostFile::transfer(uint64_t offset, std::span<const Slice> slices, bool writes) {
     const uint64_t wanted = total(slices);
     if (offset > uint64_t{INT64_MAX} - wanted) return BlockStatus::kIoError;
-    SliceCursor cursor(slices);
     uint64_t done = 0;
     size_t first = 0, within = 0;
     while (done < wanted) {

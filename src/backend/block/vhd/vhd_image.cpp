@@ -147,6 +147,10 @@ Result<void> VhdImage::load() {
         if (table_[i] == kNoBlock) continue;
         end_ = std::max(end_, table_[i] * kSector + bitmap_bytes_ + block_size_);
     }
+    // A crash may have cost the footer, or left it where it is no more; the next flush writes it.
+    std::array<std::byte, VhdFooter::kBytes> footer{};
+    TRY(expect_ok(*file_, "read", file_->read_bytes(end_, footer)));
+    if (!read_only() && !VhdFooter::parse(footer)) note_table_change();
     if (!differencing()) return {};
     full_.resize(table_.size());
     parent_ = header.parent_name;

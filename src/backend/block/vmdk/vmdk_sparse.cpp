@@ -67,7 +67,7 @@ Result<VmdkSparseExtent::Header> VmdkSparseExtent::parse(ImageFile& file,
     return header;
 }
 
-std::vector<std::byte> VmdkSparseExtent::serialize(const Header& header, bool) {
+std::vector<std::byte> VmdkSparseExtent::serialize(const Header& header) {
     std::vector<std::byte> bytes(kSector);
     std::memcpy(&bytes[0], "KDMV", 4);
     store_little<uint32_t>(&bytes[4], header.version);
@@ -99,14 +99,14 @@ Result<std::unique_ptr<VmdkSparseExtent>> VmdkSparseExtent::open(std::unique_ptr
     TRY(expect_ok(*file, "read", file->read_bytes(0, bytes)));
     Header header = TRY(parse(*file, bytes));
     const Header front = header;
-    if (header.directory == kDirectoryAtEnd) {
-        // The footer: marker, header, end marker are the last three sectors.
-        if (file->size() < 4 * kSector) return bad(*file, "its footer is missing");
+    // One that was made a moment ago has no end yet, and no grains.
+    const bool fresh = header.overhead < kMaxDirectory && file->size() <= header.overhead * kSector;
+    if (header.directory == kDirectoryAtEnd && !fresh) {
+        // The footer: its marker, a header and the end's marker are the last three sectors.
         const uint64_t at = align_down(file->size(), kSector) - 2 * kSector;
         TRY(expect_ok(*file, "read", file->read_bytes(at, bytes)));
         header = TRY(parse(*file, bytes));
-        if (header.directory == kDirectoryAtEnd && file->size() > 65536 * 2)
-            return bad(*file, "its footer is damaged");
+        if (header.directory == kDirectoryAtEnd) return bad(*file, "its footer is damaged");
         header.descriptor_at = front.descriptor_at;
         header.descriptor_size = front.descriptor_size;
     }

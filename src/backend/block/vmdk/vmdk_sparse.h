@@ -47,7 +47,7 @@ class VmdkSparseExtent final : public BlockTableImage {
         uint16_t compression = 0;
     };
     static Result<Header> parse(ImageFile& file, std::span<const std::byte> bytes);
-    static std::vector<std::byte> serialize(const Header& header, bool marker_free = true);
+    static std::vector<std::byte> serialize(const Header& header);
 
     VmdkSparseExtent(std::unique_ptr<ImageFile> file, const Header& header);
     Result<void> load();
