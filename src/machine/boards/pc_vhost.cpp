@@ -9,7 +9,7 @@ namespace mynah {
 
 Result<void> PcBoard::add_vhost_devices() {
     for (VhostPlug& plug : *parts_.vhost) {
-        const PciSlot slot = take_card_slot();
+        const PciSlot slot = TRY(take_card_slot());
         auto& card = own<VirtioCard>(
             std::make_unique<VirtioCard>(std::move(plug.device), attachment(slot), plug.pci_class),
             [](VirtioCard& each) { each.transport.reset(); });
