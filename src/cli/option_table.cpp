@@ -222,11 +222,12 @@ constexpr std::array kOptions{
     Option{"--graphics", "", "none|vnc[,listen=][,port=][,socket=][,web=on][,password=]",
            "who may see the screen of a pc, by VNC and by a browser (none)", false,
            apply_graphics_option},
-    Option{"--network", "", "user|tap=NAME|stream=PATH|dgram=PATH|vhost-user=PATH|none[,KEY=VALUE]...",
+    Option{"--network", "", "user|tap=NAME|bridge=NAME|stream=PATH|dgram=PATH|passt[=PATH]|switch=NAME|vhost-user=PATH|none[,KEY=VALUE]...",
            "a network card: behind the host's sockets (user), or with a cable to an interface, to\n        "
            "another machine or to QEMU. All: model=virtio, mac=ADDRESS, mtu=BYTES, pcap=FILE.\n"
            "        user: restrict=on, hostfwd=tcp:[ADDRESS]:PORT-:PORT, tftp=FOLDER, "
-           "bootfile=NAME.\n        stream: server=on. dgram: peer=PATH. vhost-user: queues=PAIRS. Repeatable",
+           "bootfile=NAME.\n        stream: server=on. dgram: peer=PATH. vhost-user: queues=PAIRS.\n        "
+           "switch: vlan=N, trunk=all|N+N-N, group=NAME, mirror=on, rate=BITS. Repeatable",
            true, apply_network_option},
     Option{"--filesystem", "", "socket=PATH,TAG[,queues=N]",
            "a file system that virtiofsd serves at a socket: mount -t virtiofs TAG. Repeatable", true,
