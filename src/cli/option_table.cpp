@@ -210,7 +210,8 @@ constexpr std::array kOptions{
            "keep the unpacked kernel in the user's cache directory for the next time (on)", false,
            apply_kernel_cache},
     Option{"--disk", "", "path=FILE[,bus=BUS][,format=raw][,readonly=on][,cache=MODE]",
-           "disk, or vhost-user=PATH[,queues=N] for one that another process serves; bus: virtio, sata, ide, nvme, usb; cache: writeback, writethrough, unsafe. "
+           "disk, or vhost-user=PATH[,queues=N] for one that another process serves;\n        "
+           "bus: virtio, sata, ide, nvme, usb; cache: writeback, writethrough, unsafe. "
            "Repeatable",
            true, apply_disk_option},
     Option{"--cdrom", "", "FILE", "a CD drive with this image. Repeatable", true,
@@ -222,12 +223,14 @@ constexpr std::array kOptions{
     Option{"--graphics", "", "none|vnc[,listen=][,port=][,socket=][,web=on][,password=]",
            "who may see the screen of a pc, by VNC and by a browser (none)", false,
            apply_graphics_option},
-    Option{"--network", "", "user|tap=NAME|bridge=NAME|stream=PATH|dgram=PATH|passt[=PATH]|switch=NAME|vhost-user=PATH|none[,KEY=VALUE]...",
-           "a network card: behind the host's sockets (user), or with a cable to an interface, to\n        "
-           "another machine or to QEMU. All: model=virtio, mac=ADDRESS, mtu=BYTES, pcap=FILE.\n"
+    Option{"--network", "", "KIND[=WHERE][,KEY=VALUE]...",
+           "a network card; KIND: user, tap=NAME, bridge=NAME, stream=PATH, dgram=PATH,\n"
+           "        passt[=PATH], switch=NAME, vhost-user=PATH or none. It is behind the host's\n"
+           "        sockets (user), or has a cable to an interface, another machine, or QEMU.\n"
+           "        All: model=virtio, mac=ADDRESS, mtu=BYTES, pcap=FILE.\n"
            "        user: restrict=on, hostfwd=tcp:[ADDRESS]:PORT-:PORT, tftp=FOLDER, "
-           "bootfile=NAME.\n        stream: server=on. dgram: peer=PATH. vhost-user: queues=PAIRS.\n        "
-           "switch: vlan=N, trunk=all|N+N-N, group=NAME, mirror=on, rate=BITS. Repeatable",
+           "bootfile=NAME.\n        stream: server=on. dgram: peer=PATH. vhost-user: queues=PAIRS.\n"
+           "        switch: vlan=N, trunk=all|N+N-N, group=NAME, mirror=on, rate=BITS. Repeatable",
            true, apply_network_option},
     Option{"--filesystem", "", "socket=PATH,TAG[,queues=N]",
            "a file system that virtiofsd serves at a socket: mount -t virtiofs TAG. Repeatable", true,

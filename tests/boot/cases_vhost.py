@@ -1,11 +1,10 @@
 """vhost-user: other people's back ends behind our front end."""
-import contextlib
 import hashlib
-import pathlib
 import random
-import re
 import shutil
+import socket as socketlib
 import subprocess
+import threading
 import time
 
 from case import Skipped, case, check, check_equal, run_tool
@@ -106,6 +105,43 @@ def disk_storage_daemon_pc(context):
     """The same on the PC, with four queues."""
     disk(context, lambda *where: storage_daemon(*where, queues=4), flavour="stock", vcpus=4,
          more=("--machine", "pc"))
+
+
+@case("vhost-device-generic", own=True)
+def device_generic(context):
+    """A disk again, as a device of which nothing is known but its type."""
+    image = context.directory / "disk.img"
+    image.write_bytes(random.Random(1).randbytes(8 << 20))
+    socket = context.directory / "disk.sock"
+    with storage_daemon(context, image, socket):
+        guest = context.boot_to_shell(
+            flavour="cloud", more=("--device", f"vhost-user,type=2,socket={socket}"))
+        read_and_write(context, guest, image)
+
+
+@case("vhost-bad-input", fast=True, own=True)
+def bad_input(context):
+    """A back end that is not there, or is none: one line that names the option and the path."""
+    nobody, mute = context.directory / "nobody", context.directory / "mute"
+    with socketlib.socket(socketlib.AF_UNIX) as listener:
+        listener.bind(str(mute))
+        listener.listen()
+        threading.Thread(target=lambda: listener.accept()[0].close(), daemon=True).start()
+        for words, wanted in (
+                (("--disk", f"vhost-user={nobody}"), f"--disk vhost-user={nobody}"),
+                (("--disk", f"vhost-user={mute}"), f"--disk vhost-user={mute}"),
+                (("--network", f"vhost-user={nobody}"), f"--network vhost-user={nobody}"),
+                (("--network", f"switch={nobody}"), f"--network switch: {nobody}"),
+                (("--filesystem", f"socket={nobody},tag"), f"--filesystem socket={nobody}"),
+                (("--filesystem", f"socket={nobody}"), "the tag is missing"),
+                (("--device", "vhost-user,type=99,socket=/a"), "type=99: expected 1 to 63")):
+            answer = subprocess.run(
+                context.emulator.command(context.spec(flavour="cloud", more=words)),
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                text=True, timeout=300)
+            check_equal(answer.returncode, 1, f"status with {words}")
+            check(wanted in answer.stdout and answer.stdout.count("\n") == 1,
+                  f"{words}: {answer.stdout}")
 
 
 def killed(context, serve, kills=3):

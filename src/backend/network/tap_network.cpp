@@ -60,9 +60,8 @@ Result<std::unique_ptr<TapNetwork>> TapNetwork::open(const std::string& name,
 Result<std::unique_ptr<TapNetwork>> TapNetwork::on_bridge(const std::string& bridge,
                                                           const std::string& origin) {
     ifreq request{};
-    const std::string folder = "/sys/class/net/" + bridge + "/bridge";
     if (bridge.empty() || bridge.size() >= sizeof request.ifr_name ||
-        bridge.find('/') != std::string::npos || access(folder.c_str(), F_OK) != 0) {
+        if_nametoindex(bridge.c_str()) == 0) {
         return Error(fmt::format("{}: expected the name of a bridge of this host", origin));
     }
     std::string interface = "mynah%d";
@@ -70,7 +69,11 @@ Result<std::unique_ptr<TapNetwork>> TapNetwork::on_bridge(const std::string& bri
     const Fd control(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
     bridge.copy(request.ifr_name, bridge.size());
     request.ifr_ifindex = static_cast<int>(if_nametoindex(interface.c_str()));
-    if (ioctl(control.get(), SIOCBRADDIF, &request) != 0) return tap_error(origin, "SIOCBRADDIF");
+    if (ioctl(control.get(), SIOCBRADDIF, &request) != 0) {
+        return errno == EOPNOTSUPP
+                   ? Error(fmt::format("{}: the interface is no bridge", origin))
+                   : tap_error(origin, "SIOCBRADDIF");
+    }
     request = {};
     interface.copy(request.ifr_name, interface.size());
     if (ioctl(control.get(), SIOCGIFFLAGS, &request) != 0) return tap_error(origin, "SIOCGIFFLAGS");

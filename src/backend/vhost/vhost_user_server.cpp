@@ -387,8 +387,11 @@ Result<void> VhostUserServer::update(uint16_t index) {
     const auto descriptors = translate(ring.address->descriptors);
     const auto available = translate(ring.address->available);
     const auto used = translate(ring.address->used);
-    if (!descriptors || !available || !used)
+    // A place that is wrong is forgotten, so that the front end can say a better one.
+    if (!descriptors || !available || !used) {
+        ring.address.reset();
         return Error(fmt::format("ring {} is not in the memory that was given", index));
+    }
     VhostUserModel::Ring what;
     what.index = index;
     what.size = ring.size;
@@ -400,6 +403,7 @@ Result<void> VhostUserServer::update(uint16_t index) {
     ring.running = true;
     const auto started = model_.start_ring(what);
     ring.running = started.ok();
+    if (!started) ring.address.reset();
     return started;
 }
 
