@@ -136,7 +136,7 @@ def bad_input(context):
                 (("--filesystem", f"socket={nobody}"), "the tag is missing"),
                 (("--device", "vhost-user,type=99,socket=/a"), "type=99: expected 1 to 63")):
             answer = subprocess.run(
-                context.emulator.command(context.spec(flavour="cloud", more=words)),
+                [context.emulator.program, "run", "--machine", "pc", "--boot", "hd", *words],
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                 text=True, timeout=300)
             check_equal(answer.returncode, 1, f"status with {words}")
