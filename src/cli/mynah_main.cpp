@@ -14,6 +14,8 @@
 #include "cli/nearest_name.h"
 #include "cli/run_command.h"
 #include "cli/run_options.h"
+#include "cli/serve_command.h"
+#include "cli/switch_command.h"
 #include "cli/version.h"
 
 namespace {
@@ -41,6 +43,10 @@ constexpr std::array kCommands{
     Command{"stop", mynah::stop_command, "NAME", "press its power button"},
     Command{"reset", mynah::reset_command, "NAME", "press its reset button"},
     Command{"destroy", mynah::destroy_command, "NAME", "end it at once, as if the power failed"},
+    Command{"serve", mynah::serve_command, "blk|net --socket PATH ...",
+            "a device for other machines, over vhost-user"},
+    Command{"switch", mynah::switch_command, "NAME [options]",
+            "a virtual switch that machines plug into"},
     Command{"help", help_command, "[run]", "this text, or all options of run"},
     Command{"version", version_command, "", ""},
 };

@@ -8,6 +8,7 @@
 
 #include "cli/nearest_name.h"
 #include "cli/option_value.h"
+#include "cli/switch_command.h"
 #include "cli/vhost_option.h"
 
 namespace mynah {
@@ -16,11 +17,12 @@ namespace {
 using Kind = NetworkConfig::Kind;
 using Model = NetworkConfig::Model;
 
-constexpr std::array<std::string_view, 5> kNetworks{"user", "tap", "stream", "dgram", "none"};
-constexpr std::array<std::string_view, 5> kPlanned{"bridge", "switch", "vhost-user", "passt",
-                                                   "network"};
-constexpr std::array<std::string_view, 10> kKeys{
-    "model", "mac", "mtu", "pcap", "hostfwd", "restrict", "tftp", "bootfile", "server", "peer"};
+constexpr std::array<std::string_view, 9> kNetworks{
+    "user", "tap", "bridge", "stream", "dgram", "passt", "switch", "vhost-user", "none"};
+constexpr std::array<std::string_view, 2> kPlanned{"network", "vhost"};
+constexpr std::array<std::string_view, 15> kKeys{
+    "model", "mac",  "mtu",  "pcap",  "hostfwd", "restrict", "tftp", "bootfile",
+    "server", "peer", "vlan", "trunk", "group",   "mirror",   "rate"};
 
 template <typename T, size_t size>
 bool contains(const std::array<T, size>& list, std::string_view word) {
@@ -96,12 +98,20 @@ Result<void> apply_kind(NetworkConfig& network, const ValuePart& part) {
     const std::string& word = part.key.empty() ? part.value : part.key;
     if (contains(kPlanned, word)) {
         return Error(
-            fmt::format("this version does not have {}; expected user, tap=, stream=, "
-                        "dgram= or none",
+            fmt::format("this version does not have {}; expected user, tap=, bridge=, stream=, "
+                        "dgram=, passt, switch=, vhost-user= or none",
                         word));
     }
     if (word == "user" && part.key.empty()) {
         network.kind = Kind::kUser;
+        return {};
+    }
+    if (word == "passt") {
+        network.kind = Kind::kPasst;
+        if (!part.key.empty()) {
+            network.target = part.value;
+            if (part.value.empty()) return Error("passt=: expected a path, or passt alone");
+        }
         return {};
     }
     network.target = part.value;
@@ -111,15 +121,23 @@ Result<void> apply_kind(NetworkConfig& network, const ValuePart& part) {
         network.kind = Kind::kStream;
     } else if (part.key == "dgram") {
         network.kind = Kind::kDatagram;
+    } else if (part.key == "bridge") {
+        network.kind = Kind::kBridge;
+    } else if (part.key == "switch") {
+        network.kind = Kind::kSwitch;
+        if (!part.value.empty()) network.target = switch_path(part.value);
     } else {
         return Error(
-            fmt::format("unknown network '{}'{}; expected user, tap=NAME, stream=PATH, "
-                        "dgram=PATH or none",
+            fmt::format("unknown network '{}'{}; expected user, tap=NAME, bridge=NAME, stream=PATH, "
+                        "dgram=PATH, passt, switch=NAME, vhost-user=PATH or none",
                         word, did_you_mean(word, kNetworks)));
     }
     if (part.value.empty()) {
         return Error(fmt::format("{}=: expected {}", part.key,
-                                 part.key == "tap" ? "the name of an interface" : "a path"));
+                                 part.key == "tap"      ? "the name of an interface"
+                                 : part.key == "bridge" ? "the name of a bridge"
+                                 : part.key == "switch" ? "the name of a switch"
+                                                        : "a path"));
     }
     return {};
 }
@@ -140,6 +158,31 @@ Result<void> apply_user_part(NetworkConfig& network, const ValuePart& part) {
     return {};
 }
 
+Result<void> apply_switch_part(NetworkConfig& network, const ValuePart& part) {
+    TRY(expect_kind(network, Kind::kSwitch, "switch=NAME"));
+    SwitchGreeting& port = network.port;
+    if (part.key == "vlan") {
+        port.rules.vlan = TRY(parse_vlan(part.value));
+    } else if (part.key == "trunk") {
+        TRY(parse_trunk(part.value, port.rules));
+    } else if (part.key == "mirror") {
+        port.rules.mirror = TRY(parse_switch(part.value));
+    } else if (part.key == "rate") {
+        port.rules.bytes_per_second = TRY(parse_rate(part.value));
+    } else if (part.value.empty() || part.value.size() > SwitchGreeting::kMaxName ||
+               part.value.find(';') != std::string::npos) {
+        return Error(fmt::format("expected a name of 1 to {} characters without ';'",
+                                 SwitchGreeting::kMaxName));
+    } else {
+        port.group = part.value;
+    }
+    return {};
+}
+
+bool is_switch_part(std::string_view key) {
+    return key == "vlan" || key == "trunk" || key == "group" || key == "mirror" || key == "rate";
+}
+
 Result<void> apply_part(NetworkConfig& network, const ValuePart& part) {
     if (part.key == "model") {
         network.model = TRY(parse_model(part.value));
@@ -156,6 +199,8 @@ Result<void> apply_part(NetworkConfig& network, const ValuePart& part) {
     } else if (part.key == "peer") {
         TRY(expect_kind(network, Kind::kDatagram, "dgram=PATH"));
         network.peer = part.value;
+    } else if (is_switch_part(part.key)) {
+        return apply_switch_part(network, part);
     } else {
         return apply_user_part(network, part);
     }
@@ -176,7 +221,8 @@ Result<void> apply_network_option(RunOptions& options, std::string_view value) {
             const std::string& word = part.key.empty() ? part.value : part.key;
             return Error(
                 fmt::format("unknown part '{}'{}; expected model=, mac=, mtu=, pcap=, "
-                            "hostfwd=, restrict=, tftp=, bootfile=, server= or peer=",
+                            "hostfwd=, restrict=, tftp=, bootfile=, server=, peer=, vlan=, trunk=, group=, "
+                            "mirror= or rate=",
                             word, did_you_mean(word, kKeys)));
         }
         const auto applied = apply_part(network, part);
@@ -187,6 +233,12 @@ Result<void> apply_network_option(RunOptions& options, std::string_view value) {
     if (network.kind == Kind::kDatagram && network.peer.empty()) {
         return Error("peer= is missing; expected dgram=PATH,peer=PATH");
     }
+    const bool own_rules = network.port.rules.vlan != 0 || network.port.rules.trunk ||
+                           network.port.rules.mirror || network.port.rules.bytes_per_second != 0;
+    if (!network.port.group.empty() && own_rules)
+        return Error("group= brings its own rules; expected no vlan=, trunk=, mirror= or rate=");
+    network.port.name =
+        fmt::format("{}-{}", options.machine.name.substr(0, 32), options.machine.networks.size());
     if (options.machine.networks.size() >= NetworkConfig::kMaxCards) {
         return Error(fmt::format("given more than {} times", NetworkConfig::kMaxCards));
     }

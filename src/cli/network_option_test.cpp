@@ -64,6 +64,19 @@ TEST(NetworkOption, OtherNetworks) {
     EXPECT_TRUE(none.machine.networks.empty());
 }
 
+TEST(NetworkOption, Switch) {
+    const NetworkConfig port = network("switch=/run/lan,trunk=10+20-22,vlan=5,rate=8M");
+    EXPECT_EQ(port.kind, Kind::kSwitch);
+    EXPECT_EQ(port.target, "/run/lan");
+    EXPECT_EQ(port.port.rules.vlan, 5);
+    EXPECT_EQ(port.port.rules.allowed.count(), 4u);
+    EXPECT_EQ(port.port.rules.bytes_per_second, 1'000'000u);
+    EXPECT_EQ(network("switch=lan,group=web").port.group, "web");
+    EXPECT_EQ(network("passt").target, "");
+    EXPECT_EQ(network("passt=/run/passt").target, "/run/passt");
+    EXPECT_EQ(network("bridge=br0").kind, Kind::kBridge);
+}
+
 TEST(NetworkOption, SaysWhatItExpected) {
     EXPECT_THAT(failure("usr"), HasSubstr("did you mean user"));
     EXPECT_THAT(failure(""), HasSubstr("expected user"));
@@ -71,7 +84,16 @@ TEST(NetworkOption, SaysWhatItExpected) {
     EXPECT_THAT(failure("none,model=e1000"), HasSubstr("unknown network"));
     EXPECT_THAT(failure("tap"), HasSubstr("unknown network"));
     EXPECT_THAT(failure("tap="), HasSubstr("the name of an interface"));
-    EXPECT_THAT(failure("switch=lan"), HasSubstr("does not have switch"));
+    EXPECT_THAT(failure("switch="), HasSubstr("the name of a switch"));
+    EXPECT_THAT(failure("bridge="), HasSubstr("the name of a bridge"));
+    EXPECT_THAT(failure("switch=lan,vlan=4095"), HasSubstr("vlan=4095: expected 1 to 4094"));
+    EXPECT_THAT(failure("switch=lan,trunk=9-5"), HasSubstr("trunk=9-5: expected all"));
+    EXPECT_THAT(failure("switch=lan,rate=1"), HasSubstr("rate=1: expected bits a second"));
+    EXPECT_THAT(failure("switch=lan,group=web,vlan=1"), HasSubstr("brings its own rules"));
+    EXPECT_THAT(failure("user,vlan=1"), HasSubstr("belongs to --network switch=NAME"));
+    EXPECT_THAT(failure("vhost-user="), HasSubstr("expected the path of a socket"));
+    EXPECT_THAT(failure("vhost-user=/a,queues=0"), HasSubstr("queues=0: expected 1 to 16"));
+    EXPECT_THAT(failure("vhost-user=/a,pcap=x"), HasSubstr("unknown part 'pcap'"));
     EXPECT_THAT(failure("user,modle=e1000"), HasSubstr("did you mean model"));
     EXPECT_THAT(failure("user,e1000"), HasSubstr("unknown part 'e1000'"));
     EXPECT_EQ(failure("user,model=ne2000"), "model=ne2000: expected virtio, e1000 or rtl8139");

@@ -231,11 +231,14 @@ constexpr std::array kOptions{
     Option{"--controller", "", "usb,model=xhci|ehci|none",
            "the USB controller of a pc (xhci); ehci: with UHCI companions, for older systems", false,
            apply_controller_option},
-    Option{"--network", "", "user|tap=NAME|stream=PATH|dgram=PATH|vhost-user=PATH|none[,KEY=VALUE]...",
-           "a network card: behind the host's sockets (user), or with a cable to an interface, to\n        "
-           "another machine or to QEMU. All: model=virtio, mac=ADDRESS, mtu=BYTES, pcap=FILE.\n"
+    Option{"--network", "", "KIND[=WHERE][,KEY=VALUE]...",
+           "a network card; KIND: user, tap=NAME, bridge=NAME, stream=PATH, dgram=PATH,\n"
+           "        passt[=PATH], switch=NAME, vhost-user=PATH or none. It is behind the host's\n"
+           "        sockets (user), or has a cable to an interface, another machine, or QEMU.\n"
+           "        All: model=virtio, mac=ADDRESS, mtu=BYTES, pcap=FILE.\n"
            "        user: restrict=on, hostfwd=tcp:[ADDRESS]:PORT-:PORT, tftp=FOLDER, "
-           "bootfile=NAME.\n        stream: server=on. dgram: peer=PATH. vhost-user: queues=PAIRS. Repeatable",
+           "bootfile=NAME.\n        stream: server=on. dgram: peer=PATH. vhost-user: queues=PAIRS.\n"
+           "        switch: vlan=N, trunk=all|N+N-N, group=NAME, mirror=on, rate=BITS. Repeatable",
            true, apply_network_option},
     Option{"--filesystem", "", "socket=PATH,TAG[,queues=N]",
            "a file system that virtiofsd serves at a socket: mount -t virtiofs TAG. Repeatable", true,

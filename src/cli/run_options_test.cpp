@@ -189,7 +189,7 @@ TEST(RunOptions, UnknownOptionSuggestsTheNearest) {
 TEST(RunOptions, WhatLaterVersionsHaveIsSaidToBeMissing) {
     EXPECT_THAT(failure({"--tpm", "x"}), StartsWith("--tpm: this version does not have it"));
     EXPECT_THAT(failure({"--accel", "kvm"}), HasSubstr("does not have it"));
-    EXPECT_THAT(failure({"--network", "bridge=br0"}), HasSubstr("does not have bridge"));
+    EXPECT_THAT(failure({"--network", "vhost=on"}), HasSubstr("does not have vhost"));
 }
 
 TEST(RunOptions, TheBoardFollowsFromWhatIsBooted) {

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "backend/network/mac_address.h"
+#include "backend/network/switch_greeting.h"
 #include "backend/network/user_network.h"
 
 namespace mynah {
@@ -13,16 +14,19 @@ namespace mynah {
 struct NetworkConfig {
     static constexpr unsigned kMaxCards = 8;
 
-    enum class Kind : uint8_t { kUser, kTap, kStream, kDatagram };
+    enum class Kind : uint8_t { kUser, kTap, kStream, kDatagram, kPasst, kBridge, kSwitch };
     enum class Model : uint8_t { kDefault, kVirtio, kE1000, kRtl8139 };  // kDefault: the board's
 
     Kind kind = Kind::kUser;
     Model model = Model::kDefault;
     std::optional<MacAddress> address;  // else one that goes with the machine's name
-    std::string target;                 // kTap: the interface; kStream, kDatagram: the path
+    // kTap: the interface; kBridge: the bridge; kStream, kDatagram: the path; kPasst: the path, empty
+    // to start one; kSwitch: the path of the switch's socket.
+    std::string target;
     bool listens = false;               // kStream
     std::string peer;                   // kDatagram: the other side's path
     UserNetworkOptions user;            // kUser
+    SwitchGreeting port;                // kSwitch
     uint16_t mtu = 0;                   // bytes of a packet; 0: 1500, and nothing is said about it
     std::string pcap;                   // record to this file; empty: do not
 };

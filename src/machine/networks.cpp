@@ -3,14 +3,26 @@
 #include <fmt/core.h>
 
 #include "backend/network/datagram_network.h"
+#include "backend/network/passt_network.h"
 #include "backend/network/pcap_recorder.h"
 #include "backend/network/stream_network.h"
+#include "backend/network/switch_handshake.h"
 #include "backend/network/tap_network.h"
 #include "backend/network/user_network.h"
 #include "host/input_file.h"
 
 namespace mynah {
 namespace {
+
+Result<std::unique_ptr<NetworkBackend>> plug_into_switch(const NetworkConfig& config) {
+    const SwitchGreeting greeting = config.port;
+    std::unique_ptr<NetworkBackend> port =
+        TRY(StreamNetwork::connect(config.target, "--network switch",
+                                   [greeting](int socket) {
+                                       return greet_switch(socket, greeting);
+                                   }));
+    return port;
+}
 
 Result<std::unique_ptr<NetworkBackend>> open_network(const NetworkConfig& config) {
     std::unique_ptr<NetworkBackend> backend;
@@ -31,6 +43,17 @@ Result<std::unique_ptr<NetworkBackend>> open_network(const NetworkConfig& config
             break;
         case NetworkConfig::Kind::kDatagram:
             backend = TRY(DatagramNetwork::open(config.target, config.peer, "--network dgram"));
+            break;
+        case NetworkConfig::Kind::kPasst:
+            backend = config.target.empty()
+                          ? TRY(PasstNetwork::start("--network passt"))
+                          : TRY(PasstNetwork::connect(config.target, "--network passt="));
+            break;
+        case NetworkConfig::Kind::kBridge:
+            backend = TRY(TapNetwork::on_bridge(config.target, "--network bridge=" + config.target));
+            break;
+        case NetworkConfig::Kind::kSwitch:
+            backend = TRY(plug_into_switch(config));
             break;
     }
     if (!config.pcap.empty()) {

@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "base/check.h"
+#include "memory/fault_guard.h"
 
 #if defined(__has_feature)
 #if __has_feature(thread_sanitizer)
@@ -132,6 +133,7 @@ Result<std::unique_ptr<GuestMemory>> GuestMemory::adopt(std::vector<Foreign> reg
         }
     }
     madvise(base, size, MADV_DONTDUMP);
+    guard_mapping(base, size);
     tell_thread_sanitizer(bytes, size);
     return memory;
 }
@@ -148,6 +150,7 @@ GuestMemory::GuestMemory(std::vector<Range> ranges, std::span<const MemoryMap::R
       watch_(std::make_unique<WriteWatch>(base, file_size)) {}
 
 GuestMemory::~GuestMemory() {
+    if (fd_ < 0) unguard_mapping(base_);
     munmap(base_, file_size_);
     if (fd_ >= 0) close(fd_);
 }

@@ -1,11 +1,10 @@
 """vhost-user: other people's back ends behind our front end."""
-import contextlib
 import hashlib
-import pathlib
 import random
-import re
 import shutil
+import socket as socketlib
 import subprocess
+import threading
 import time
 
 from case import Skipped, case, check, check_equal, run_tool
@@ -106,6 +105,43 @@ def disk_storage_daemon_pc(context):
     """The same on the PC, with four queues."""
     disk(context, lambda *where: storage_daemon(*where, queues=4), flavour="stock", vcpus=4,
          more=("--machine", "pc"))
+
+
+@case("vhost-device-generic", own=True)
+def device_generic(context):
+    """A disk again, as a device of which nothing is known but its type."""
+    image = context.directory / "disk.img"
+    image.write_bytes(random.Random(1).randbytes(8 << 20))
+    socket = context.directory / "disk.sock"
+    with storage_daemon(context, image, socket):
+        guest = context.boot_to_shell(
+            flavour="cloud", more=("--device", f"vhost-user,type=2,socket={socket}"))
+        read_and_write(context, guest, image)
+
+
+@case("vhost-bad-input", fast=True, own=True)
+def bad_input(context):
+    """A back end that is not there, or is none: one line that names the option and the path."""
+    nobody, mute = context.directory / "nobody", context.directory / "mute"
+    with socketlib.socket(socketlib.AF_UNIX) as listener:
+        listener.bind(str(mute))
+        listener.listen()
+        threading.Thread(target=lambda: listener.accept()[0].close(), daemon=True).start()
+        for words, wanted in (
+                (("--disk", f"vhost-user={nobody}"), f"--disk vhost-user={nobody}"),
+                (("--disk", f"vhost-user={mute}"), f"--disk vhost-user={mute}"),
+                (("--network", f"vhost-user={nobody}"), f"--network vhost-user={nobody}"),
+                (("--network", f"switch={nobody}"), f"--network switch: {nobody}"),
+                (("--filesystem", f"socket={nobody},tag"), f"--filesystem socket={nobody}"),
+                (("--filesystem", f"socket={nobody}"), "the tag is missing"),
+                (("--device", "vhost-user,type=99,socket=/a"), "type=99: expected 1 to 63")):
+            answer = subprocess.run(
+                [context.emulator.program, "run", "--machine", "pc", "--boot", "hd", *words],
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                text=True, timeout=300)
+            check_equal(answer.returncode, 1, f"status with {words}")
+            check(wanted in answer.stdout and answer.stdout.count("\n") == 1,
+                  f"{words}: {answer.stdout}")
 
 
 def killed(context, serve, kills=3):
@@ -256,3 +292,105 @@ def file_across(sender, receiver, address):
         time.sleep(0.5)
     receiver.expect("@@got")
     check_equal(receiver.command("sha256sum </tmp/got").split()[0], wanted, "sha256 of the file")
+
+
+# --- our back ends ---
+
+def mynah_disk(context, image, socket, queues=1):
+    return BackEnd([context.emulator.program, "serve", "blk", "--socket", socket, "--queues", queues,
+                    "--disk", f"path={image},format=raw"],
+                   socket, context.directory / "back-end.log")
+
+
+@case("vhost-serve-disk", fast=True, own=True)
+def serve_disk(context):
+    """Our disk behind our own front end."""
+    disk(context, mynah_disk, flavour="cloud", vcpus=2)
+
+
+@case("vhost-serve-disk-killed", own=True)
+def serve_disk_killed(context):
+    killed(context, mynah_disk)
+
+
+def qemu(context, initrd_path, flavour, devices):
+    """A guest under QEMU's own translator, with memory that a back end can map."""
+    chosen = kernel.kernel(flavour)
+    guest = context.start_command(
+        [need("qemu-system-x86_64"), "-accel", "tcg", "-cpu", "max", "-M",
+         "q35,memory-backend=ram", "-m", "512M", "-object",
+         "memory-backend-memfd,id=ram,size=512M,share=on", "-nodefaults", "-no-user-config",
+         "-display", "none", "-serial", "mon:stdio", "-kernel", str(chosen.image), "-initrd",
+         str(initrd_path), "-append", "console=ttyS0", *devices])
+    guest.expect(r"mynah:[^\r\n]*# ", quiet=300)
+    guest.command("dmesg -n 1")
+    return guest
+
+
+def qemu_on_our_disk(context, kills):
+    image = context.directory / "disk.img"
+    image.write_bytes(random.Random(1).randbytes(8 << 20))
+    socket = context.directory / "disk.sock"
+    with mynah_disk(context, image, socket) as back_end:
+        guest = qemu(context, initrd.initrd(kernel.kernel("cloud")).plain, "cloud",
+                     ["-chardev", f"socket,id=c,path={socket},reconnect=1", "-device",
+                      "vhost-user-blk-pci,chardev=c,num-queues=1"])
+        if kills:
+            guest.send("dd if=/dev/urandom of=/tmp/other bs=64k count=64 2>/dev/null; for i in 1 2 3 4 5; "
+                       "do dd if=/tmp/other of=/dev/vda bs=4k seek=512 conv=notrunc,fsync "
+                       "2>/dev/null || echo @@failed; echo @@round-$i; done; echo @@over\n")
+            guest.expect("@@round-2\r")
+            back_end.kill()
+            time.sleep(0.3)
+            back_end.start()
+            guest.expect("@@over\r")
+            check("@@failed\r" not in guest.text(), "a write failed in the guest")
+            guest.command("cmp /tmp/other /dev/vda -n 0 2>/dev/null; dd if=/dev/vda bs=4k skip=512 "
+                          "count=1024 iflag=direct 2>/dev/null | cmp - /tmp/other")
+            image_now = image.read_bytes()
+            wanted = guest.command("sha256sum </tmp/other").split()[0]
+            check_equal(sha256(image_now[512 * 4096:][:4 << 20]), wanted, "what was written")
+            context.power_off(guest)
+        else:
+            read_and_write(context, guest, image)
+
+
+@case("vhost-serve-disk-qemu", own=True)
+def serve_disk_qemu(context):
+    """QEMU as the front end of our disk."""
+    qemu_on_our_disk(context, kills=False)
+
+
+@case("vhost-serve-disk-qemu-killed", own=True)
+def serve_disk_qemu_killed(context):
+    """Our disk is killed and started again under QEMU, which keeps the in-flight region for it."""
+    qemu_on_our_disk(context, kills=True)
+
+
+def on_our_network(context, start):
+    from cases_network import Files, exchange, up
+    socket = context.directory / "net.sock"
+    server = BackEnd([context.emulator.program, "serve", "net", "--socket", socket, "--network",
+                      "user"], socket, context.directory / "back-end.log")
+    with server, Files() as files:
+        guest = start(socket, network_initrd(context, "cloud", ("virtio_net",)))
+        check_equal(up(guest), "10.0.2.15", "the guest's address")
+        exchange(guest, files)
+        context.power_off(guest)
+
+
+@case("vhost-serve-net", fast=True, own=True)
+def serve_net(context):
+    """Our user network in another process, behind our own front end."""
+    on_our_network(context, lambda socket, image: context.boot_to_shell(
+        flavour="cloud", initrd=image, more=("--network", f"vhost-user={socket}")))
+
+
+@case("vhost-serve-net-qemu", own=True)
+def serve_net_qemu(context):
+    """QEMU as the front end of our network. Without MSI-X: under its translator QEMU 7.2 crashes
+    when vhost-net is to use it."""
+    on_our_network(context, lambda socket, image: qemu(
+        context, image, "cloud",
+        ["-chardev", f"socket,id=c,path={socket}", "-netdev", "vhost-user,id=n,chardev=c",
+         "-device", "virtio-net-pci,netdev=n,vectors=0"]))

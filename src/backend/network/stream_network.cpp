@@ -30,8 +30,28 @@ Result<std::unique_ptr<StreamNetwork>> StreamNetwork::listen(const std::string& 
 
 Result<std::unique_ptr<StreamNetwork>> StreamNetwork::connect(const std::string& path,
                                                               const std::string& origin) {
+    return connect(path, origin, nullptr);
+}
+
+Result<std::unique_ptr<StreamNetwork>> StreamNetwork::over(Fd peer, const std::string& origin) {
+    std::unique_ptr<StreamNetwork> network(new StreamNetwork("", false));
+    network->reconnects_ = false;
+    network->attach(std::move(peer));
+    TRY(network->begin(origin));
+    return network;
+}
+
+Result<std::unique_ptr<StreamNetwork>> StreamNetwork::connect(const std::string& path,
+                                                              const std::string& origin,
+                                                              Greet greet) {
     std::unique_ptr<StreamNetwork> network(new StreamNetwork(path, false));
     Fd peer = TRY(connect_unix_socket(path, SOCK_STREAM, origin));
+    network->greet_ = std::move(greet);
+    if (network->greet_) {
+        const auto greeted = network->greet_(peer.get());
+        if (!greeted)
+            return Error(fmt::format("{}: {}: {}", origin, path, greeted.error().message()));
+    }
     network->attach(std::move(peer));
     TRY(network->begin(origin));
     return network;
@@ -42,7 +62,7 @@ Result<void> StreamNetwork::begin(const std::string& origin) {
     DescriptorWatch::Owner owner;
     owner.fetch = [this] { up_ ? fetch() : look_for_peer(); };
     owner.writable = [this] { flush_rest(); };
-    if (!listens_) owner.retry = [this] { look_for_peer(); };
+    if (!listens_ && reconnects_) owner.retry = [this] { look_for_peer(); };
     if (!watch_.start(delivery_, std::move(owner))) {
         return Error(fmt::format("{}: eventfd: {}", origin, std::strerror(errno)));
     }
@@ -62,7 +82,7 @@ void StreamNetwork::look_for_peer() {
         if (peer.valid()) attach(std::move(peer));
     } else {
         auto peer = connect_unix_socket(path_, SOCK_STREAM, "");
-        if (peer) attach(peer.take_value());
+        if (peer && (!greet_ || greet_(peer.value().get()))) attach(peer.take_value());
     }
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -24,6 +25,13 @@ class StreamNetwork final : public NetworkBackend {
                                                          const std::string& origin);
     static Result<std::unique_ptr<StreamNetwork>> connect(const std::string& path,
                                                           const std::string& origin);
+    // The same; `greet` says what the peer wants to hear before frames, on every connection. Its
+    // error is a clause.
+    using Greet = std::function<Result<void>(int socket)>;
+    static Result<std::unique_ptr<StreamNetwork>> connect(const std::string& path,
+                                                          const std::string& origin, Greet greet);
+    // Over a connection that is there already, non-blocking; when the peer goes it is over.
+    static Result<std::unique_ptr<StreamNetwork>> over(Fd peer, const std::string& origin);
     ~StreamNetwork() override;
 
     void set_sink(NetworkSink* sink) override { delivery_.set_sink(sink); }
@@ -49,6 +57,8 @@ class StreamNetwork final : public NetworkBackend {
 
     const std::string path_;
     const bool listens_;
+    bool reconnects_ = true;
+    Greet greet_;
     Fd listener_;
     std::atomic<bool> up_{false};
     FrameDelivery delivery_;

@@ -2,9 +2,11 @@
 
 #include <fcntl.h>
 #include <fmt/core.h>
-#include <linux/if.h>
 #include <linux/if_tun.h>
+#include <linux/sockios.h>
+#include <net/if.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/uio.h>
 
 #include <array>
@@ -25,8 +27,10 @@ Error tap_error(const std::string& origin, const char* what) {
 
 }  // namespace
 
-Result<std::unique_ptr<TapNetwork>> TapNetwork::open(const std::string& name,
-                                                     const std::string& origin) {
+namespace {
+
+// Opens the interface, or makes a new one: a name with %d gets a number. Its name is in `name` then.
+Result<Fd> open_tap(std::string& name, const std::string& origin) {
     ifreq request{};
     if (name.empty() || name.size() >= sizeof request.ifr_name) {
         return Error(fmt::format("{}: expected the name of an interface, of 1 to {} characters",
@@ -41,6 +45,40 @@ Result<std::unique_ptr<TapNetwork>> TapNetwork::open(const std::string& name,
     if (ioctl(tap.get(), TUNSETVNETHDRSZ, &header_size) != 0) {
         return tap_error(origin, "TUNSETVNETHDRSZ");
     }
+    name = request.ifr_name;
+    return tap;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<TapNetwork>> TapNetwork::open(const std::string& name,
+                                                     const std::string& origin) {
+    std::string interface = name;
+    return over(TRY(open_tap(interface, origin)), origin);
+}
+
+Result<std::unique_ptr<TapNetwork>> TapNetwork::on_bridge(const std::string& bridge,
+                                                          const std::string& origin) {
+    ifreq request{};
+    if (bridge.empty() || bridge.size() >= sizeof request.ifr_name ||
+        if_nametoindex(bridge.c_str()) == 0) {
+        return Error(fmt::format("{}: expected the name of a bridge of this host", origin));
+    }
+    std::string interface = "mynah%d";
+    Fd tap = TRY(open_tap(interface, origin));
+    const Fd control(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    bridge.copy(request.ifr_name, bridge.size());
+    request.ifr_ifindex = static_cast<int>(if_nametoindex(interface.c_str()));
+    if (ioctl(control.get(), SIOCBRADDIF, &request) != 0) {
+        return errno == EOPNOTSUPP
+                   ? Error(fmt::format("{}: the interface is no bridge", origin))
+                   : tap_error(origin, "SIOCBRADDIF");
+    }
+    request = {};
+    interface.copy(request.ifr_name, interface.size());
+    if (ioctl(control.get(), SIOCGIFFLAGS, &request) != 0) return tap_error(origin, "SIOCGIFFLAGS");
+    request.ifr_flags |= IFF_UP;
+    if (ioctl(control.get(), SIOCSIFFLAGS, &request) != 0) return tap_error(origin, "SIOCSIFFLAGS");
     return over(std::move(tap), origin);
 }
 

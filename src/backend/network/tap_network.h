@@ -20,6 +20,9 @@ class TapNetwork final : public NetworkBackend {
     // ("--network tap=NAME") and why.
     static Result<std::unique_ptr<TapNetwork>> open(const std::string& name,
                                                     const std::string& origin);
+    // A new interface on a bridge of the host, which needs CAP_NET_ADMIN; it goes with the machine.
+    static Result<std::unique_ptr<TapNetwork>> on_bridge(const std::string& bridge,
+                                                         const std::string& origin);
     // Over a descriptor that is set up already (IFF_TAP, IFF_NO_PI, IFF_VNET_HDR, non-blocking); a
     // test gives one end of a socket pair.
     static Result<std::unique_ptr<TapNetwork>> over(Fd tap, const std::string& origin);

@@ -15,9 +15,10 @@ using namespace vhost_user;
 
 Result<std::unique_ptr<VhostUserClient>> VhostUserClient::connect(const std::string& path,
                                                                   uint64_t wanted) {
-    // The clause that comes back begins with the path.
-    Fd socket = TRY(connect_unix_socket(path, SOCK_STREAM, "vhost-user"));
-    std::unique_ptr<VhostUserClient> client(new VhostUserClient(std::move(socket)));
+    auto socket = connect_unix_socket(path, SOCK_STREAM, "");
+    // The message begins with the path, behind an origin that the caller puts there.
+    if (!socket) return Error(socket.error().message().substr(std::strlen(": ")));
+    std::unique_ptr<VhostUserClient> client(new VhostUserClient(socket.take_value()));
     const auto agreed = client->agree(wanted);
     if (!agreed) {
         return Error(

@@ -1,0 +1,64 @@
+#include "machine/served_device.h"
+
+#include <fmt/core.h>
+
+#include "backend/vhost/vhost_user_listener.h"
+#include "base/log.h"
+#include "machine/disks.h"
+#include "machine/networks.h"
+#include "memory/fault_guard.h"
+#include "paravirt/virtio/virtio_block.h"
+#include "paravirt/virtio/virtio_net.h"
+#include "spec/virtio/net.h"
+
+namespace mynah {
+
+Result<std::unique_ptr<ServedDevice>> ServedDevice::block(const DiskConfig& disk,
+                                                          uint16_t queues) {
+    std::unique_ptr<ServedDevice> served(new ServedDevice);
+    served->disk_ = TRY(open_disk(disk, served->slow_work_));
+    VirtioBlockOptions options;
+    options.queues = queues;
+    options.id = "vhost-user";
+    options.writeback = disk.cache != CacheMode::kWritethrough;
+    served->device_ = std::make_unique<VirtioBlock>(*served->disk_, options);
+    served->back_end_ = std::make_unique<VhostBackEnd>(
+        *served->device_,
+        VhostBackEnd::Offer{
+            .features = served->device_->features(),
+            .queues = queues,
+            .protocol = vhost_user::kProtocolConfig | vhost_user::kProtocolInflightShmfd});
+    return served;
+}
+
+Result<std::unique_ptr<ServedDevice>> ServedDevice::network(const NetworkConfig& network) {
+    std::unique_ptr<ServedDevice> served(new ServedDevice);
+    served->networks_ = TRY(open_networks({network}));
+    using namespace virtio::net;
+    // Address, link and the control queue are the front end's business.
+    constexpr uint64_t kOfFrames = kFeatureCsum | kGuestOffloads | kFeatureHostTso4 |
+                                   kFeatureHostTso6 | kFeatureHostEcn | kFeatureMrgRxbuf;
+    served->device_ = std::make_unique<VirtioNet>(*served->networks_.front(), VirtioNetOptions{});
+    served->back_end_ = std::make_unique<VhostBackEnd>(
+        *served->device_, VhostBackEnd::Offer{.features = kOfFrames, .queues = 2, .protocol = 0});
+    return served;
+}
+
+Result<void> ServedDevice::serve(const std::string& socket, const EventFd& stop) {
+    auto listener = TRY(VhostUserListener::listen(socket, "--socket " + socket));
+    survive_shrinking_memory();
+    for (;;) {
+        Fd connection = listener->accept(stop);
+        if (!connection.valid()) return {};
+        VhostUserServer server(*back_end_, std::move(connection));
+        back_end_->connect(&server);
+        const auto ended = server.run(stop);
+        if (!ended) {
+            log(LogLevel::kWarning, "--socket {}: the front end lost its connection: {}", socket,
+                ended.error().message());
+        }
+        back_end_->connect(nullptr);
+    }
+}
+
+}  // namespace mynah

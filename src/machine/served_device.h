@@ -1,0 +1,40 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "backend/block/block_backend.h"
+#include "backend/network/network_backend.h"
+#include "base/result.h"
+#include "base/worker_executor.h"
+#include "host/event_fd.h"
+#include "machine/machine_config.h"
+#include "paravirt/vhost/vhost_back_end.h"
+
+namespace mynah {
+
+// A device that machines of other processes use, ours or anybody's, over vhost-user.
+class ServedDevice {
+  public:
+    static constexpr uint16_t kMaxDiskQueues = 16;
+
+    // Error: names the option and why.
+    static Result<std::unique_ptr<ServedDevice>> block(const DiskConfig& disk, uint16_t queues);
+    static Result<std::unique_ptr<ServedDevice>> network(const NetworkConfig& network);
+
+    // Serves front ends at a socket, one after the other, until `stop` is signalled. Error: names
+    // --socket and why.
+    Result<void> serve(const std::string& socket, const EventFd& stop);
+
+  private:
+    ServedDevice() = default;
+
+    WorkerExecutor slow_work_;
+    std::unique_ptr<BlockBackend> disk_;
+    std::vector<std::unique_ptr<NetworkBackend>> networks_;
+    std::unique_ptr<VirtioDevice> device_;
+    std::unique_ptr<VhostBackEnd> back_end_;
+};
+
+}  // namespace mynah
