@@ -6,6 +6,7 @@
 
 #include "cli/boot_option.h"
 #include "cli/cpu_options.h"
+#include "cli/device_options.h"
 #include "cli/disk_option.h"
 #include "cli/graphics_option.h"
 #include "cli/network_option.h"
@@ -211,8 +212,12 @@ constexpr std::array kOptions{
            apply_cdrom_option},
     Option{"--serial", "", "stdio|file=PATH|socket=PATH|pty|none",
            "where COM1 goes (stdio); again for COM2 to COM4", true, apply_serial_option},
-    Option{"--console", "", "pty[,target_type=serial]|none",
-           "as virt-install: COM1 on this terminal", false, apply_console_option},
+    Option{"--console", "", "pty|virtio|file=PATH|socket=PATH|none[,target_type=serial|virtio]",
+           "as virt-install: COM1, or a virtio console (/dev/hvc0), on this terminal. Repeatable",
+           true, apply_console_option},
+    Option{"--channel", "", "unix,path=PATH|file,path=PATH|pty[,name=NAME]",
+           "a byte stream to the guest's /dev/virtio-ports/NAME. Repeatable", true,
+           apply_channel_option},
     Option{"--graphics", "", "none|vnc[,listen=][,port=][,socket=][,web=on][,password=]",
            "who may see the screen of a pc, by VNC and by a browser (none)", false,
            apply_graphics_option},
@@ -222,6 +227,8 @@ constexpr std::array kOptions{
            "        user: restrict=on, hostfwd=tcp:[ADDRESS]:PORT-:PORT, tftp=FOLDER, "
            "bootfile=NAME.\n        stream: server=on. dgram: peer=PATH. Repeatable",
            true, apply_network_option},
+    Option{"--memballoon", "", "virtio[,deflate-on-oom=on][,free-page-reporting=on]|none",
+           "a memory balloon, moved by QMP's balloon (none)", false, apply_memballoon_option},
     Option{"--hypervisor", "", "none", "paravirtual identity the guest sees", false,
            apply_hypervisor},
     Option{"--no-reboot", "--noreboot", "", "a guest's reset ends the machine", false,
@@ -253,8 +260,6 @@ constexpr std::array kMissing{
     MissingOption{"--tpm", ""},
     MissingOption{"--watchdog", ""},
     MissingOption{"--parallel", ""},
-    MissingOption{"--channel", ""},
-    MissingOption{"--memballoon", ""},
     MissingOption{"--panic", ""},
     MissingOption{"--virt-type", "expected --accel auto, jit or interpreter"},
 };

@@ -165,7 +165,7 @@ TEST(RunOptions, WrongSerialPortsAreNamed) {
     EXPECT_THAT(failure({"--serial", "none", "--serial", "none", "--serial", "none", "--serial",
                          "none", "--serial", "none"}),
                 HasSubstr("expected at most 4"));
-    EXPECT_THAT(failure({"--console", "pty,target_type=virtio"}), HasSubstr("target_type=serial"));
+    EXPECT_THAT(failure({"--console", "pty,target_type=xen"}), HasSubstr("serial or virtio"));
 }
 
 TEST(RunOptions, Limits) {

@@ -50,12 +50,40 @@ Result<json> system_reset(ControlledMachine& machine, const json&) {
     return json::object();
 }
 
+Result<json> balloon(ControlledMachine& machine, const json& arguments) {
+    const json& value = arguments["value"];
+    if (!value.is_number_unsigned() && value.get<int64_t>() < 0)
+        return Error("Parameter 'value' expects a size");
+    TRY(machine.set_balloon(value.get<uint64_t>()));
+    return json::object();
+}
+
+Result<json> query_balloon(ControlledMachine& machine, const json&) {
+    return json{{"actual", TRY(machine.balloon_actual())}};
+}
+
+// QEMU has these as a property of a device, whose path is its own affair.
+Result<json> query_balloon_statistics(ControlledMachine& machine, const json&) {
+    return json{{"stats", TRY(machine.balloon_statistics())}};
+}
+
+Result<json> balloon_free_pages(ControlledMachine& machine, const json&) {
+    TRY(machine.ask_for_free_pages());
+    return json::object();
+}
+
 Result<json> quit(ControlledMachine& machine, const json&) {
     machine.quit();
     return json::object();
 }
 
 constexpr std::array kCommands{
+    QmpCommand{"balloon",
+               {{{"value", true, QmpCommand::Argument::Type::kInteger}, {}}},
+               balloon},
+    QmpCommand{"query-balloon", {}, query_balloon},
+    QmpCommand{"x-balloon-free-pages", {}, balloon_free_pages},
+    QmpCommand{"x-query-balloon-statistics", {}, query_balloon_statistics},
     QmpCommand{"query-commands", {}, query_commands},
     QmpCommand{"query-name", {}, query_name},
     QmpCommand{"query-status", {}, query_status},
@@ -80,8 +108,10 @@ Result<void> check_qmp_arguments(const QmpCommand& command, const json& argument
         const auto known = std::ranges::find(command.arguments, name, &QmpCommand::Argument::name);
         if (name.empty() || known == command.arguments.end())
             return Error(fmt::format("Parameter '{}' is unexpected", name));
-        if (!value.is_string()) {
-            return Error(fmt::format("Invalid parameter type for '{}', expected: string", name));
+        const bool integer = known->type == QmpCommand::Argument::Type::kInteger;
+        if (integer ? !value.is_number_integer() : !value.is_string()) {
+            return Error(fmt::format("Invalid parameter type for '{}', expected: {}", name,
+                                     integer ? "integer" : "string"));
         }
     }
     for (const QmpCommand::Argument& argument : command.arguments) {

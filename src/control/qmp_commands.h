@@ -14,12 +14,14 @@ namespace mynah {
 // A command of QMP: what may be executed once capabilities are negotiated.
 struct QmpCommand {
     struct Argument {
-        std::string_view name;  // its value is a string
+        enum class Type : uint8_t { kString, kInteger };
+        std::string_view name;
         bool needed;
+        Type type = Type::kString;
     };
     std::string_view name;
     std::array<Argument, 2> arguments;  // an empty name: none
-    // arguments: an object with strings under these names, and no others.
+    // arguments: an object with values of these types under these names, and no others.
     Result<nlohmann::json> (*execute)(ControlledMachine& machine, const nlohmann::json& arguments);
 };
 

@@ -41,6 +41,7 @@
 #include "machine/boards/board.h"
 #include "machine/boards/pc_firmware.h"
 #include "machine/machine_config.h"
+#include "machine/virtio_devices.h"
 #include "memory/dirty_log.h"
 
 namespace mynah {
@@ -55,6 +56,7 @@ struct PcBoardParts {
     std::span<BlockBackend* const> disks;       // as config.disks; null: a drive without a CD
     std::span<NetworkBackend* const> networks;  // as config.networks
     std::span<CharacterBackend* const> serial;  // COM1 first; null: the port is not there
+    std::vector<VirtioPlug>* virtio;            // cards to add
     const CpuidPolicy& cpuid;                   // of the processors
     std::function<void()> smi;                  // to the processor that runs on the calling thread
     std::function<bool()> in_management_mode;   // that processor is
@@ -107,6 +109,7 @@ class PcBoard final : public Board {
     Result<void> add_devices();
     Result<void> add_storage();
     Result<void> add_network();
+    Result<void> add_virtio_devices();
     Result<void> add_display();
     Result<void> add_usb();
     Result<void> add_disk(size_t index);

@@ -8,7 +8,8 @@ Result<void> PcBoard::add_devices() {
     TRY(add_display());
     TRY(add_usb());
     TRY(add_storage());
-    return add_network();
+    TRY(add_network());
+    return add_virtio_devices();
 }
 
 }  // namespace mynah
