@@ -19,9 +19,8 @@ Result<void> add_virtio_port(RunOptions& options, ConsoleConfig port) {
     if (consoles.size() == kMaxPorts)
         return Error(fmt::format("more than {} consoles and channels", kMaxPorts));
     // Consoles come first: port 0 is the one that a driver without MULTIPORT knows.
-    const auto first_channel =
-        std::find_if(consoles.begin(), consoles.end(),
-                     [](const ConsoleConfig& each) { return !each.console; });
+    const auto first_channel = std::find_if(
+        consoles.begin(), consoles.end(), [](const ConsoleConfig& each) { return !each.console; });
     consoles.insert(port.console ? first_channel : consoles.end(), std::move(port));
     return {};
 }
@@ -71,10 +70,13 @@ Result<void> apply_channel_option(RunOptions& options, std::string_view value) {
         port.name = name;
         return {};
     };
-    const ValueKey keys[] = {path_key("path", port.where.path), {"name", set_name},
+    const ValueKey keys[] = {path_key("path", port.where.path),
+                             {"name", set_name},
                              path_key("source.path", port.where.path),
-                             {"target.name", set_name}, only_key("target_type", "virtio"),
-                             only_key("target.type", "virtio"), only_key("mode", "bind")};
+                             {"target.name", set_name},
+                             only_key("target_type", "virtio"),
+                             only_key("target.type", "virtio"),
+                             only_key("mode", "bind")};
     TRY(apply_value_keys(std::span(parts).subspan(1), keys));
     if (port.where.kind != Kind::kPty && port.where.path.empty())
         return Error("path= is missing; expected the path of a file or socket to make");
@@ -93,6 +95,111 @@ Result<void> apply_memballoon_option(RunOptions& options, std::string_view value
                              switch_key("free-page-reporting", balloon.free_page_reporting)};
     TRY(apply_value_keys(std::span(parts).subspan(1), keys));
     options.machine.devices.balloon = balloon;
+    return {};
+}
+
+Result<void> apply_vsock_option(RunOptions& options, std::string_view value) {
+    constexpr uint64_t kFirst = 3, kLast = 0xfffffffe;  // [virtio-1.2 5.10.4]
+    VsockConfig vsock;
+    const auto set_cid = [&](const std::string& text) -> Result<void> {
+        const auto number = parse_number(text);
+        if (!number || number.value() < kFirst || number.value() > kLast)
+            return Error(fmt::format("expected {} to {}", kFirst, kLast));
+        vsock.cid = number.value();
+        return {};
+    };
+    const ValueKey keys[] = {
+        {"cid", set_cid}, {"cid.address", set_cid}, path_key("socket", vsock.socket)};
+    const std::vector<ValuePart> parts = split_value(value);
+    TRY(apply_value_keys(parts, keys));
+    if (vsock.cid == 0) return Error("cid= is missing; expected cid=N,socket=PATH");
+    if (vsock.socket.empty()) return Error("socket= is missing; expected cid=N,socket=PATH");
+    options.machine.devices.vsock = vsock;
+    return {};
+}
+
+Result<void> apply_filesystem_option(RunOptions& options, std::string_view value) {
+    constexpr size_t kMaxTag = 36;  // [virtio-1.2 5.11.4]
+    constexpr size_t kMost = 16;
+    FilesystemConfig filesystem;
+    std::vector<ValuePart> parts = split_value(value);
+    // virt-install's short form: the folder, then the tag.
+    const char* const places[] = {"source", "target"};
+    for (size_t i = 0; i < parts.size() && i < 2 && parts[i].key.empty(); ++i)
+        parts[i].key = places[i];
+    const auto set_tag = [&](const std::string& tag) -> Result<void> {
+        if (tag.empty() || tag.size() > kMaxTag)
+            return Error(fmt::format("expected a tag of 1 to {} bytes", kMaxTag));
+        filesystem.tag = tag;
+        return {};
+    };
+    const ValueKey keys[] = {path_key("source", filesystem.directory),
+                             {"target", set_tag},
+                             switch_key("readonly", filesystem.read_only),
+                             only_key("driver.type", "virtiofs"),
+                             only_key("type", "mount")};
+    TRY(apply_value_keys(parts, keys));
+    if (filesystem.directory.empty() || filesystem.tag.empty())
+        return Error("expected DIRECTORY,TAG[,readonly=on]");
+    auto& all = options.machine.devices.filesystems;
+    if (all.size() == kMost) return Error(fmt::format("given more than {} times", kMost));
+    for (const FilesystemConfig& other : all) {
+        if (other.tag == filesystem.tag)
+            return Error(fmt::format("the tag '{}' was given before", other.tag));
+    }
+    all.push_back(filesystem);
+    return {};
+}
+
+Result<void> apply_input_option(RunOptions& options, std::string_view value) {
+    constexpr size_t kMost = 8;
+    const std::vector<ValuePart> parts = split_value(value);
+    const std::string& kind = parts.front().value;
+    InputDevice input = InputDevice::kKeyboard;
+    if (kind == "mouse") {
+        input = InputDevice::kMouse;
+    } else if (kind == "tablet") {
+        input = InputDevice::kTablet;
+    } else if (kind != "keyboard") {
+        return Error("expected keyboard, mouse or tablet");
+    }
+    const auto set_bus = [](const std::string& bus) -> Result<void> {
+        if (bus == "virtio") return {};
+        return Error("expected virtio; PS/2 devices and, with --graphics vnc, USB ones are there");
+    };
+    const ValueKey keys[] = {{"bus", set_bus}};
+    TRY(apply_value_keys(std::span(parts).subspan(1), keys));
+    auto& inputs = options.machine.devices.inputs;
+    if (inputs.size() == kMost) return Error(fmt::format("given more than {} times", kMost));
+    inputs.push_back(input);
+    return {};
+}
+
+Result<void> apply_watchdog_option(RunOptions& options, std::string_view value) {
+    std::vector<ValuePart> parts = split_value(value);
+    if (parts.front().key == "model") parts.front().key.clear();
+    if (!parts.front().key.empty() ||
+        (parts.front().value != "i6300esb" && parts.front().value != "default")) {
+        return Error("expected i6300esb[,action=reset|poweroff|shutdown|none]");
+    }
+    WatchdogAction action = WatchdogAction::kReset;
+    const auto set_action = [&](const std::string& word) -> Result<void> {
+        if (word == "reset") {
+            action = WatchdogAction::kReset;
+        } else if (word == "poweroff") {
+            action = WatchdogAction::kPowerOff;
+        } else if (word == "shutdown") {
+            action = WatchdogAction::kShutdown;
+        } else if (word == "none") {
+            action = WatchdogAction::kNone;
+        } else {
+            return Error("expected reset, poweroff, shutdown or none");
+        }
+        return {};
+    };
+    const ValueKey keys[] = {{"action", set_action}};
+    TRY(apply_value_keys(std::span(parts).subspan(1), keys));
+    options.machine.devices.watchdog = action;
     return {};
 }
 

@@ -15,5 +15,13 @@ Result<void> apply_channel_option(RunOptions& options, std::string_view value);
 
 // --memballoon virtio[,deflate-on-oom=on][,free-page-reporting=on]|none
 Result<void> apply_memballoon_option(RunOptions& options, std::string_view value);
+// --vsock cid=N,socket=PATH
+Result<void> apply_vsock_option(RunOptions& options, std::string_view value);
+// --filesystem DIR,TAG[,readonly=on] or source=DIR,target=TAG
+Result<void> apply_filesystem_option(RunOptions& options, std::string_view value);
+// --input keyboard|mouse|tablet[,bus=virtio]
+Result<void> apply_input_option(RunOptions& options, std::string_view value);
+// --watchdog i6300esb[,action=reset|poweroff|shutdown|none]
+Result<void> apply_watchdog_option(RunOptions& options, std::string_view value);
 
 }  // namespace mynah

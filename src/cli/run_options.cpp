@@ -63,6 +63,8 @@ std::string_view only_on_pc(const MachineConfig& machine) {
         if (disk.cdrom) return "--cdrom";
         if (disk.bus != DiskBus::kDefault && disk.bus != DiskBus::kVirtio) return "--disk: bus";
     }
+    if (!machine.devices.inputs.empty()) return "--input";
+    if (machine.devices.watchdog) return "--watchdog";
     return machine.graphics.vnc ? "--graphics" : "";
 }
 
@@ -82,7 +84,7 @@ Result<void> choose_board(RunOptions& options) {
     if (boot.wants_firmware())
         return Error("--boot: the micro board boots only a kernel; expected --machine pc");
     if (!hardware.empty())
-        return Error(fmt::format("{}: the micro board has only virtio disks and no display; "
+        return Error(fmt::format("{}: the micro board has no PCI, only virtio disks and no display; "
                                  "expected --machine pc",
                                  hardware));
     if (machine.kernel.empty()) {

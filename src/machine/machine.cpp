@@ -148,7 +148,7 @@ Result<void> Machine::open_devices() {
     std::vector<SerialConfig> streams = config_.serial_ports;
     for (const ConsoleConfig& console : config_.devices.consoles) streams.push_back(console.where);
     serial_backends_ = TRY(open_serial_backends(streams, [this] { stop(StopReason::kQuit); }));
-    VirtioDevices::Parts parts{.memory = *memory_, .consoles = {}};
+    VirtioDevices::Parts parts{.memory = *memory_, .slow_work = slow_work_, .consoles = {}};
     const auto first_console =
         serial_backends_.begin() + static_cast<ptrdiff_t>(config_.serial_ports.size());
     std::move(first_console, serial_backends_.end(), std::back_inserter(parts.consoles));

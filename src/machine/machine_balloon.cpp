@@ -12,11 +12,10 @@ void Machine::ask_for_free_pages() { virtio_->balloon()->ask_for_free_pages(); }
 
 std::map<std::string, uint64_t> Machine::balloon_statistics() {
     // As QEMU names them, by tag [virtio-1.2 5.5.6.4].
-    constexpr std::array kNames{
-        "stat-swap-in",         "stat-swap-out",     "stat-major-faults",
-        "stat-minor-faults",    "stat-free-memory",  "stat-total-memory",
-        "stat-available-memory", "stat-disk-caches", "stat-htlb-pgalloc",
-        "stat-htlb-pgfail"};
+    constexpr std::array kNames{"stat-swap-in",          "stat-swap-out",    "stat-major-faults",
+                                "stat-minor-faults",     "stat-free-memory", "stat-total-memory",
+                                "stat-available-memory", "stat-disk-caches", "stat-htlb-pgalloc",
+                                "stat-htlb-pgfail"};
     static_assert(kNames.size() == virtio::balloon::kStatistics);
     std::map<std::string, uint64_t> out;
     const auto told = virtio_->balloon()->statistics();

@@ -5,6 +5,8 @@
 #include <vector>
 
 #include "backend/character/character_backend.h"
+#include "backend/display/input_sink.h"
+#include "base/executor.h"
 #include "base/result.h"
 #include "machine/machine_config.h"
 #include "memory/guest_memory.h"
@@ -12,6 +14,8 @@
 
 namespace mynah {
 
+class FuseServer;
+class UnixVsock;
 class VirtioBalloon;
 class VirtioConsole;
 
@@ -19,6 +23,9 @@ class VirtioConsole;
 struct VirtioPlug {
     std::unique_ptr<VirtioDevice> device;
     uint32_t pci_class = 0;
+    // Where a person's input goes in, if it is a device for that.
+    KeySink* keys = nullptr;
+    PointerSink* pointer = nullptr;
 };
 
 // The virtio devices that MachineConfig::devices asks for, with their host sides; the same on both
@@ -28,6 +35,7 @@ class VirtioDevices {
     // What devices are made from that is the machine's.
     struct Parts {
         GuestMemory& memory;
+        Executor& slow_work;
         // Host sides of the virtio console's ports, in their order.
         std::vector<std::unique_ptr<CharacterBackend>> consoles;
     };
@@ -48,8 +56,13 @@ class VirtioDevices {
     void plug(std::unique_ptr<VirtioDevice> device, uint32_t pci_class);
     void add_console(const MachineConfig& config);
     void add_balloon(const MachineConfig& config);
+    Result<void> add_vsock(const MachineConfig& config);
+    Result<void> add_filesystems(const MachineConfig& config);
+    void add_inputs(const MachineConfig& config);
 
     Parts parts_;
+    std::unique_ptr<UnixVsock> vsock_;
+    std::vector<std::unique_ptr<FuseServer>> filesystems_;
     std::vector<VirtioPlug> plugs_;
     VirtioConsole* console_ = nullptr;
     VirtioBalloon* balloon_ = nullptr;

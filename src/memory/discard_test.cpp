@@ -4,7 +4,7 @@
 #include <array>
 #include <vector>
 
-#include "memory/dma_view.h"
+#include "memory/discard.h"
 #include "memory/guest_memory.h"
 
 namespace mynah {
@@ -33,7 +33,7 @@ TEST_F(DiscardTest, WhatIsDiscardedReadsAsZeroesThroughEveryMapping) {
                               static_cast<off_t>(memory_->file_offset(here)));
     ASSERT_NE(second, MAP_FAILED);
     EXPECT_EQ(*static_cast<std::byte*>(second), std::byte{7});
-    EXPECT_TRUE(memory_->discard(GuestPhys{kPageSize}, 2 * kPageSize));
+    EXPECT_TRUE(discard_memory(*memory_, GuestPhys{kPageSize}, 2 * kPageSize));
     EXPECT_EQ(*static_cast<std::byte*>(second), std::byte{0});
     EXPECT_EQ(here[0], std::byte{0});
     EXPECT_EQ(memory_->load<uint8_t>(GuestPhys{kPageSize - 1}), 7);
@@ -49,35 +49,27 @@ TEST_F(DiscardTest, WhoWatchesAPageHearsOfIt) {
     const unsigned index = memory_->watch().add(pages);
     memory_->watch().watch(3, index);
     memory_->watch().watch(5, index);
-    EXPECT_TRUE(memory_->discard(GuestPhys{2 * kPageSize}, 3 * kPageSize));
+    EXPECT_TRUE(discard_memory(*memory_, GuestPhys{2 * kPageSize}, 3 * kPageSize));
     EXPECT_EQ(pages.pages, std::vector<uint64_t>{3});
     memory_->watch().remove(pages);
 }
 
 TEST_F(DiscardTest, OnlyWholePagesOfRamAreTaken) {
-    EXPECT_FALSE(memory_->discard(GuestPhys{1}, kPageSize));
-    EXPECT_FALSE(memory_->discard(GuestPhys{0}, kPageSize + 1));
-    EXPECT_FALSE(memory_->discard(GuestPhys{kRam / 2 - kPageSize}, 2 * kPageSize));
-    EXPECT_FALSE(memory_->discard(GuestPhys{~uint64_t{0} - kPageMask}, 2 * kPageSize));
-    EXPECT_TRUE(memory_->discard(GuestPhys{kRam}, kPageSize));
-    EXPECT_TRUE(memory_->discard(GuestPhys{0}, 0));
+    EXPECT_FALSE(discard_memory(*memory_, GuestPhys{1}, kPageSize));
+    EXPECT_FALSE(discard_memory(*memory_, GuestPhys{0}, kPageSize + 1));
+    EXPECT_FALSE(discard_memory(*memory_, GuestPhys{kRam / 2 - kPageSize}, 2 * kPageSize));
+    EXPECT_FALSE(discard_memory(*memory_, GuestPhys{~uint64_t{0} - kPageMask}, 2 * kPageSize));
+    EXPECT_TRUE(discard_memory(*memory_, GuestPhys{kRam}, kPageSize));
+    EXPECT_TRUE(discard_memory(*memory_, GuestPhys{0}, 0));
     // Blocks are not the guest's to give, and what is read-only is not either.
     const GuestMemory::Block block = memory_->take_block(kPageSize);
-    EXPECT_FALSE(memory_->discard(std::span(block.host, block.size)));
+    EXPECT_FALSE(discard_memory(*memory_, std::span(block.host, block.size)));
     MemoryOverlay overlay;
     overlay.kind = MemoryOverlay::Kind::kReadOnly;
     overlay.start = GuestPhys{0};
     overlay.size = kPageSize;
     memory_->set_overlay(memory_->take_overlay(), overlay);
-    EXPECT_FALSE(memory_->discard(GuestPhys{0}, kPageSize));
-}
-
-TEST_F(DiscardTest, ADeviceThatIsNoBusMasterDiscardsNothing) {
-    std::atomic<bool> allowed{false};
-    const DmaView view(*memory_, allowed);
-    EXPECT_FALSE(view.discard(GuestPhys{0}, kPageSize));
-    allowed = true;
-    EXPECT_TRUE(view.discard(GuestPhys{0}, kPageSize));
+    EXPECT_FALSE(discard_memory(*memory_, GuestPhys{0}, kPageSize));
 }
 
 }  // namespace

@@ -40,13 +40,6 @@ class DmaView {
     [[nodiscard]] bool slices(GuestPhys start, uint64_t size, SliceList& to) const;
     void wrote(const SliceList& to) const { memory_.watch().wrote(to.slices()); }
 
-    // Gives the host's memory behind whole pages back, as GuestMemory has it; of pages, or of a
-    // slice that slices() gave.
-    bool discard(GuestPhys start, uint64_t size) const {
-        return allowed() && memory_.discard(start, size);
-    }
-    bool discard_slice(Slice pages) const { return memory_.discard(pages); }
-
     template <typename T>
     [[nodiscard]] std::optional<T> load(GuestPhys from) const {
         T value;

@@ -1,6 +1,5 @@
 #include "memory/guest_memory.h"
 
-#include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -144,31 +143,6 @@ bool GuestMemory::fill(GuestPhys to, std::byte value, uint64_t size) {
     if (target == nullptr) return false;
     std::memset(target, static_cast<int>(value), size);
     watch_->wrote(target, size);
-    return true;
-}
-
-bool GuestMemory::discard(GuestPhys start, uint64_t size) {
-    if (start.value % kPageSize != 0 || size % kPageSize != 0) return false;
-    if (size != 0 && start.value + (size - 1) < start.value) return false;
-    for (uint64_t done = 0; done < size;) {
-        const std::optional<Run> run = find(start + done, size - done);
-        if (!run || !run->writable || !discard(std::span(run->host, run->size))) return false;
-        done += run->size;
-    }
-    return true;
-}
-
-bool GuestMemory::discard(std::span<std::byte> pages) {
-    const uint64_t offset = file_offset(pages.data());
-    if (offset % kPageSize != 0 || pages.size() % kPageSize != 0) return false;
-    if (offset >= size_ || pages.size() > size_ - offset) return false;  // RAM, and no block
-    if (pages.empty()) return true;
-    // The hole is in the file, so that it is one for all mappings of the page.
-    if (fallocate(fd_, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset),
-                  static_cast<off_t>(pages.size())) != 0) {
-        return false;
-    }
-    watch_->wrote(pages.data(), pages.size());
     return true;
 }
 

@@ -69,14 +69,6 @@ class GuestMemory {
     [[nodiscard]] bool write(GuestPhys to, std::span<const std::byte> from);
     [[nodiscard]] bool fill(GuestPhys to, std::byte value, uint64_t size);
 
-    // Gives the host's memory behind whole pages of RAM back: they read as zeroes from then on.
-    // What lies where stays as it is, so processors need to forget no translations; code made from
-    // the pages is forgotten as for any other write. False, with nothing or a part discarded: not
-    // whole pages, not all RAM that can be written, or the host refuses.
-    bool discard(GuestPhys start, uint64_t size);
-    // The same by host address, of a piece of RAM that host() or find() gave.
-    bool discard(std::span<std::byte> pages);
-
     template <typename T>
     [[nodiscard]] std::optional<T> load(GuestPhys from) const {
         T value;

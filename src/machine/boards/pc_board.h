@@ -110,6 +110,7 @@ class PcBoard final : public Board {
     Result<void> add_storage();
     Result<void> add_network();
     Result<void> add_virtio_devices();
+    Result<void> add_watchdog();
     Result<void> add_display();
     Result<void> add_usb();
     Result<void> add_disk(size_t index);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "memory/discard.h"
 #include "paravirt/virtio/config_bytes.h"
 #include "spec/virtio/device.h"
 
@@ -10,9 +11,8 @@ namespace mynah {
 
 using namespace virtio::balloon;
 
-VirtioBalloon::VirtioBalloon(const DmaView& memory, uint64_t memory_bytes,
-                             VirtioBalloonOptions options)
-    : memory_(memory), memory_bytes_(memory_bytes), options_(options) {}
+VirtioBalloon::VirtioBalloon(GuestMemory& memory, VirtioBalloonOptions options)
+    : memory_(memory), memory_bytes_(memory.size()), options_(options) {}
 
 uint32_t VirtioBalloon::device_id() const { return virtio::kDeviceBalloon; }
 
@@ -112,7 +112,7 @@ void VirtioBalloon::discard_pages(std::vector<uint32_t>& pages) {
         while (++i < pages.size() && pages[i] <= first + count) {
             if (pages[i] == first + count) ++count;
         }
-        if (memory_.discard(GuestPhys{first << kPageShift}, count << kPageShift))
+        if (discard_memory(memory_, GuestPhys{first << kPageShift}, count << kPageShift))
             discarded_.fetch_add(count << kPageShift, std::memory_order_relaxed);
     }
 }
@@ -127,7 +127,7 @@ bool VirtioBalloon::may_discard_free_pages() const {
 
 void VirtioBalloon::discard_buffers(const SliceList& buffers) {
     for (const Slice slice : buffers.slices()) {
-        if (memory_.discard_slice(slice))
+        if (discard_memory(memory_, slice))
             discarded_.fetch_add(slice.size(), std::memory_order_relaxed);
     }
 }

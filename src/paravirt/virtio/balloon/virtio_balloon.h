@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/mutex.h"
-#include "memory/dma_view.h"
+#include "memory/guest_memory.h"
 #include "paravirt/virtio/virtio_device.h"
 #include "spec/virtio/balloon.h"
 
@@ -20,7 +20,7 @@ struct VirtioBalloonOptions {
 };
 
 // The memory balloon [virtio-1.2 5.5]: the guest hands in pages, and their memory goes back to the
-// host at once (DmaView::discard). Pages given back to the guest read as zeroes and need nothing
+// host at once (memory/discard.h). Pages given back to the guest read as zeroes and need nothing
 // done.
 //
 // Modelled: inflating and deflating, statistics, deflating on out-of-memory, free page reporting,
@@ -31,8 +31,8 @@ class VirtioBalloon final : public VirtioDevice {
   public:
     static constexpr uint16_t kQueueSize = 128;
 
-    // memory: what the guest's page numbers and buffers refer to.
-    VirtioBalloon(const DmaView& memory, uint64_t memory_bytes, VirtioBalloonOptions options);
+    // The memory must outlive the device.
+    VirtioBalloon(GuestMemory& memory, VirtioBalloonOptions options);
 
     uint32_t device_id() const override;
     uint64_t features() const override;
@@ -75,7 +75,7 @@ class VirtioBalloon final : public VirtioDevice {
     void discard_buffers(const SliceList& buffers);
     void changed();
 
-    const DmaView memory_;
+    GuestMemory& memory_;
     const uint64_t memory_bytes_;
     const VirtioBalloonOptions options_;
     std::atomic<uint64_t> negotiated_{0};
