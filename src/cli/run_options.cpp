@@ -84,7 +84,7 @@ Result<void> choose_board(RunOptions& options) {
     if (boot.wants_firmware())
         return Error("--boot: the micro board boots only a kernel; expected --machine pc");
     if (!hardware.empty())
-        return Error(fmt::format("{}: the micro board has no PCI, only virtio disks and no display; "
+        return Error(fmt::format("{}: the micro board has only virtio disks, no PCI and no display; "
                                  "expected --machine pc",
                                  hardware));
     if (machine.kernel.empty()) {

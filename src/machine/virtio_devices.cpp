@@ -55,7 +55,7 @@ void VirtioDevices::add_balloon(const MachineConfig& config) {
     VirtioBalloonOptions options;
     options.deflate_on_oom = config.devices.balloon->deflate_on_oom;
     options.free_page_reporting = config.devices.balloon->free_page_reporting;
-    auto device = std::make_unique<VirtioBalloon>(parts_.memory, options);
+    auto device = std::make_unique<VirtioBalloon>(parts_.memory, config.memory_bytes, options);
     balloon_ = device.get();
     plug(std::move(device), kUnclassified);
 }

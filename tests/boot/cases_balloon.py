@@ -89,7 +89,7 @@ def inflate(context, board):
         qmp.execute("balloon", value=512 * MIB)
         wait_until(lambda: qmp.execute("query-balloon")["actual"] == 512 * MIB,
                    "the balloon did not deflate")
-        guest.command("dd if=/dev/urandom of=/tmp/f bs=1M count=200 2>/dev/null", quiet=600)
+        guest.command("dd if=/dev/urandom of=/tmp/f bs=1M count=100 2>/dev/null", quiet=600)
         sums = guest.command("cp /tmp/f /tmp/g; sha256sum </tmp/f; sha256sum </tmp/g", quiet=600)
         check(len(set(sums.split("\n"))) == 1, f"memory does not keep what is in it: {sums}")
     context.power_off(guest)
@@ -119,7 +119,7 @@ def free_pages(context):
                 qmp.execute("x-balloon-free-pages")
             wait_until(lambda: resident(guest) < 170, f"{option}: free pages did not go back")
             check(qmp.execute("query-balloon")["actual"] == 512 * MIB, "the balloon is not empty")
-            sums = guest.command("dd if=/dev/urandom of=/tmp/f bs=1M count=150 2>/dev/null; cp /tmp/f "
+            sums = guest.command("dd if=/dev/urandom of=/tmp/f bs=1M count=100 2>/dev/null; cp /tmp/f "
                                  "/tmp/g; sha256sum </tmp/f; sha256sum </tmp/g", quiet=600)
             check(len(set(sums.split("\n"))) == 1, f"memory does not keep what is in it: {sums}")
         context.power_off(guest)

@@ -48,7 +48,8 @@ inline void fuzz_console(ByteFeed& feed) {
 
 inline void fuzz_balloon(ByteFeed& feed) {
     DeviceFuzzBoard board;
-    VirtioBalloon balloon(board.memory(), {.deflate_on_oom = true, .free_page_reporting = true});
+    VirtioBalloon balloon(board.memory(), DeviceFuzzBoard::kRam,
+                          {.deflate_on_oom = true, .free_page_reporting = true});
     board.run(
         balloon, feed,
         {.fill =

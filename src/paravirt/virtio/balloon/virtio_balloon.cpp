@@ -11,8 +11,9 @@ namespace mynah {
 
 using namespace virtio::balloon;
 
-VirtioBalloon::VirtioBalloon(GuestMemory& memory, VirtioBalloonOptions options)
-    : memory_(memory), memory_bytes_(memory.size()), options_(options) {}
+VirtioBalloon::VirtioBalloon(GuestMemory& memory, uint64_t memory_bytes,
+                             VirtioBalloonOptions options)
+    : memory_(memory), memory_bytes_(memory_bytes), options_(options) {}
 
 uint32_t VirtioBalloon::device_id() const { return virtio::kDeviceBalloon; }
 

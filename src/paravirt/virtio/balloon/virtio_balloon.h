@@ -31,8 +31,9 @@ class VirtioBalloon final : public VirtioDevice {
   public:
     static constexpr uint16_t kQueueSize = 128;
 
-    // The memory must outlive the device.
-    VirtioBalloon(GuestMemory& memory, VirtioBalloonOptions options);
+    // The memory must outlive the device. memory_bytes: what the machine has by name, of which the
+    // balloon's size is taken off.
+    VirtioBalloon(GuestMemory& memory, uint64_t memory_bytes, VirtioBalloonOptions options);
 
     uint32_t device_id() const override;
     uint64_t features() const override;

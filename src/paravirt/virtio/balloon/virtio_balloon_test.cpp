@@ -58,7 +58,7 @@ class VirtioBalloonTest : public ::testing::Test {
     }();
     DmaView view_{*memory_};
     testing::RecordingLine line_;
-    VirtioBalloon device_{*memory_, {.deflate_on_oom = true, .free_page_reporting = true}};
+    VirtioBalloon device_{*memory_, kRam, {.deflate_on_oom = true, .free_page_reporting = true}};
     VirtioMmio mmio_{device_, view_, line_};
     testing::VirtioDriver driver_{mmio_, *memory_, GuestPhys{0x1000}};
     std::vector<GuestQueue> queues_;

@@ -145,10 +145,10 @@ std::vector<std::byte> VirtioConsole::message_bytes(size_t number, uint16_t even
     std::memcpy(bytes.data() + sizeof control, port.name().data(), port.name().size());
     if (event != kPortName) bytes.resize(sizeof control);
     if (event == kResize) {
-        // The specification has columns first; every Linux driver reads rows first.
+        // As the specification has it; older kernels read rows first.
         const auto size = port.backend().terminal_size().value_or(TerminalSize{});
-        const uint16_t words[] = {static_cast<uint16_t>(std::min(size.rows, 0xffffu)),
-                                  static_cast<uint16_t>(std::min(size.columns, 0xffffu))};
+        const uint16_t words[] = {static_cast<uint16_t>(std::min(size.columns, 0xffffu)),
+                                  static_cast<uint16_t>(std::min(size.rows, 0xffffu))};
         const auto raw = std::as_bytes(std::span(words));
         bytes.insert(bytes.end(), raw.begin(), raw.end());
     }

@@ -160,7 +160,7 @@ TEST_F(VirtioConsoleTest, PortsAreMadeKnownByMessages) {
     send(kControlTransmitQueue, message(0, kPortReady, 1));
     EXPECT_EQ(received(kControlReceiveQueue), message(0, kConsolePort, 1));
     EXPECT_EQ(received(kControlReceiveQueue),
-              message(0, kResize, 1, std::string("\x32\0\xa0\0", 4)));
+              message(0, kResize, 1, std::string("\xa0\0\x32\0", 4)));
     EXPECT_EQ(received(kControlReceiveQueue), message(0, kPortOpen, 1));
     send(kControlTransmitQueue, message(1, kPortReady, 1));
     EXPECT_EQ(received(kControlReceiveQueue), message(1, kPortName, 1, "org.test"));

@@ -159,9 +159,9 @@ void VirtioPointer::move_by(int dx, int dy) {
 }
 
 void VirtioPointer::button(PointerButton button, bool pressed) {
-    constexpr std::array<uint16_t, kPointerButtons> kCodes{BTN_LEFT, BTN_MIDDLE, BTN_RIGHT,
-                                                           BTN_SIDE, BTN_EXTRA};
-    send({{EV_KEY, kCodes.at(static_cast<size_t>(button)), pressed ? 1u : 0u}});
+    constexpr std::array<uint16_t, kPointerButtons> kButtonCodes{BTN_LEFT, BTN_MIDDLE, BTN_RIGHT,
+                                                                 BTN_SIDE, BTN_EXTRA};
+    send({{EV_KEY, kButtonCodes.at(static_cast<size_t>(button)), pressed ? 1u : 0u}});
 }
 
 void VirtioPointer::wheel(int vertical, int horizontal) {
