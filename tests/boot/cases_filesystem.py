@@ -93,7 +93,7 @@ def random_script(seed, steps):
     for number in range(steps):
         one, two = chance.choice(names), chance.choice(names)
         size = chance.choice((0, 1, 100, 4096, 5000, 70000))
-        lines.append(chance.choice((
+        command = chance.choice((
             f"head -c {size} /dev/zero | tr '\\0' '{number % 10}' >{one}",
             f"echo line{number} >>{one}",
             f"mv {one} {two}", f"mv -f {one} {two}", f"cp {one} {two}", f"rm {one}",
@@ -102,7 +102,8 @@ def random_script(seed, steps):
             f"dd if=/dev/zero of={one} bs=100 seek={chance.randrange(50)} count=3 conv=notrunc",
             f"cat {one}", f"ls {one}", f"cat {one} {two} >d1/sum; rm -f d1/sum",
             f"cat {one} | md5sum", f"[ -f {one} ] && stat -c %s {one}",
-        )) + f" 2>/dev/null; echo {number}: $?")
+        ))
+        lines.append(f"{{ {command}; }} 2>/dev/null; echo {number}: $?")
     return "\n".join(lines) + "\n"
 
 
