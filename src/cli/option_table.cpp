@@ -6,6 +6,7 @@
 
 #include "cli/boot_option.h"
 #include "cli/cpu_options.h"
+#include "cli/device_options.h"
 #include "cli/disk_option.h"
 #include "cli/controller_option.h"
 #include "cli/graphics_option.h"
@@ -215,7 +216,7 @@ constexpr std::array kOptions{
            "disk; vhost-user=PATH[,queues=N]: one that another process serves.\n        "
            "format=raw, qcow2, vhdx, vhd, vmdk or vdi (by its first bytes, else raw); "
            "size=GIB makes it\n        if it is not there; bus=virtio, sata, ide, nvme or usb; "
-           "readonly=on; snapshot=on forgets at the end what is\n        written; cache=writeback, "
+           "readonly=on; snapshot=on forgets\n        at the end what is written; cache=writeback, "
            "none, writethrough, directsync or unsafe; discard=unmap or ignore;\n        "
            "copy_on_read=on; iops=N and bps=BYTES limit what it does in a second. Repeatable",
            true, apply_disk_option},
@@ -223,8 +224,12 @@ constexpr std::array kOptions{
            apply_cdrom_option},
     Option{"--serial", "", "stdio|file=PATH|socket=PATH|pty|none",
            "where COM1 goes (stdio); again for COM2 to COM4", true, apply_serial_option},
-    Option{"--console", "", "pty[,target_type=serial]|none",
-           "as virt-install: COM1 on this terminal", false, apply_console_option},
+    Option{"--console", "", "pty|virtio|file=PATH|socket=PATH|none[,target_type=serial|virtio]",
+           "as virt-install: COM1, or a virtio console (/dev/hvc0), on this terminal. Repeatable",
+           true, apply_console_option},
+    Option{"--channel", "", "unix,path=PATH|file,path=PATH|pty[,name=NAME]",
+           "a byte stream to the guest's /dev/virtio-ports/NAME. Repeatable", true,
+           apply_channel_option},
     Option{"--graphics", "", "none|vnc[,listen=][,port=][,socket=][,web=on][,password=]",
            "who may see the screen of a pc, by VNC and by a browser (none)", false,
            apply_graphics_option},
@@ -240,9 +245,21 @@ constexpr std::array kOptions{
            "bootfile=NAME.\n        stream: server=on. dgram: peer=PATH. vhost-user: queues=PAIRS.\n"
            "        switch: vlan=N, trunk=all|N+N-N, group=NAME, mirror=on, rate=BITS. Repeatable",
            true, apply_network_option},
-    Option{"--filesystem", "", "socket=PATH,TAG[,queues=N]",
-           "a file system that virtiofsd serves at a socket: mount -t virtiofs TAG. Repeatable", true,
-           apply_filesystem},
+    Option{"--memballoon", "", "virtio[,deflate-on-oom=on][,free-page-reporting=on]|none",
+           "a memory balloon, moved by QMP's balloon (none)", false, apply_memballoon_option},
+    Option{"--vsock", "", "cid=N,socket=PATH",
+           "sockets between guest and host: who connects to PATH and says CONNECT PORT reaches\n        "
+           "the guest's port; the guest's connections go to PATH_PORT",
+           false, apply_vsock_option},
+    Option{"--filesystem", "", "DIRECTORY,TAG[,readonly=on]|socket=PATH,TAG[,queues=N]",
+           "a folder of the host for the guest, or what virtiofsd serves at a socket:\n        "
+           "mount -t virtiofs TAG PLACE. Repeatable",
+           true, apply_filesystem_option},
+    Option{"--input", "", "keyboard|mouse|tablet[,bus=virtio]",
+           "a virtio input device of a pc with a screen. Repeatable", true, apply_input_option},
+    Option{"--watchdog", "", "i6300esb[,action=reset|poweroff|shutdown|none]",
+           "a watchdog on a pc, and what happens when the guest does not feed it (reset)", false,
+           apply_watchdog_option},
     Option{"--device", "", "vhost-user,type=N,socket=PATH[,queues=N][,queue-size=N]",
            "any virtio device whose requests another process carries out. Repeatable", true,
            apply_device_option},
@@ -268,16 +285,12 @@ constexpr std::array kMissing{
     MissingOption{"--import", "expected --kernel FILE"},
     MissingOption{"--pxe", "expected --kernel FILE"},
     MissingOption{"--controller", ""},
-    MissingOption{"--input", ""},
     MissingOption{"--sound", ""},
     MissingOption{"--hostdev", ""},
     MissingOption{"--video", ""},
     MissingOption{"--rng", "an entropy device is always there"},
     MissingOption{"--tpm", ""},
-    MissingOption{"--watchdog", ""},
     MissingOption{"--parallel", ""},
-    MissingOption{"--channel", ""},
-    MissingOption{"--memballoon", ""},
     MissingOption{"--panic", ""},
     MissingOption{"--virt-type", "expected --accel auto, jit or interpreter"},
 };

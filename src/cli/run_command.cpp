@@ -40,6 +40,10 @@ class SignalStop {
     }
     void signalled(int number) EXCLUDES(mutex_) {
         MutexLock lock(mutex_);
+        if (number == SIGWINCH) {
+            if (machine_ != nullptr) machine_->terminal_resized();
+            return;
+        }
         if (signal_ != 0) {
             Terminal::restore_now();
             _exit(kExitError);

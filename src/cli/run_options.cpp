@@ -65,6 +65,8 @@ std::string_view only_on_pc(const RunOptions& options) {
         if (disk.bus != DiskBus::kDefault && disk.bus != DiskBus::kVirtio) return "--disk: bus";
     }
     if (options.usb_given) return "--controller";
+    if (!machine.devices.inputs.empty()) return "--input";
+    if (machine.devices.watchdog) return "--watchdog";
     return machine.graphics.vnc ? "--graphics" : "";
 }
 
@@ -86,7 +88,7 @@ Result<void> choose_board(RunOptions& options) {
     if (boot.wants_firmware())
         return Error("--boot: the micro board boots only a kernel; expected --machine pc");
     if (!hardware.empty())
-        return Error(fmt::format("{}: the micro board has only virtio disks and no display; "
+        return Error(fmt::format("{}: the micro board has only virtio disks, no PCI and no display; "
                                  "expected --machine pc",
                                  hardware));
     if (machine.kernel.empty()) {

@@ -166,7 +166,7 @@ TEST(RunOptions, WrongSerialPortsAreNamed) {
     EXPECT_THAT(failure({"--serial", "none", "--serial", "none", "--serial", "none", "--serial",
                          "none", "--serial", "none"}),
                 HasSubstr("expected at most 4"));
-    EXPECT_THAT(failure({"--console", "pty,target_type=virtio"}), HasSubstr("target_type=serial"));
+    EXPECT_THAT(failure({"--console", "pty,target_type=xen"}), HasSubstr("serial or virtio"));
 }
 
 TEST(RunOptions, Limits) {
@@ -299,6 +299,76 @@ TEST(RunOptions, HelpNamesEveryOption) {
     }
     std::istringstream lines(help);
     for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 100u) << line;
+}
+
+TEST(RunOptions, VirtioConsolesAndChannels) {
+    const auto config = machine({"--console", "virtio", "--channel", "unix,path=s,name=org.x",
+                                 "--console", "file=f,target_type=virtio"});
+    const auto& consoles = config.devices.consoles;
+    ASSERT_EQ(consoles.size(), 3u);
+    EXPECT_EQ(consoles[0].where.kind, SerialConfig::Kind::kStdio);
+    EXPECT_EQ(consoles[1].where.path, "f");
+    EXPECT_FALSE(consoles[2].console);
+    EXPECT_EQ(consoles[2].name, "org.x");
+    EXPECT_TRUE(config.serial_ports.empty());  // the terminal is the console's
+    EXPECT_THAT(failure({"--console", "virtio", "--serial", "stdio"}), HasSubstr("at most one"));
+    EXPECT_THAT(failure({"--channel", "unix"}), HasSubstr("path= is missing"));
+    EXPECT_THAT(failure({"--channel", "unix,path="}), HasSubstr("expected a path"));
+    EXPECT_THAT(failure({"--channel", "spicevmc"}), HasSubstr("expected unix"));
+}
+
+TEST(RunOptions, Balloon) {
+    EXPECT_FALSE(machine({}).devices.balloon);
+    EXPECT_FALSE(machine({"--memballoon", "none"}).devices.balloon);
+    const auto config = machine({"--memballoon", "model=virtio,free-page-reporting=on"});
+    ASSERT_TRUE(config.devices.balloon);
+    EXPECT_TRUE(config.devices.balloon->free_page_reporting);
+    EXPECT_FALSE(config.devices.balloon->deflate_on_oom);
+    EXPECT_THAT(failure({"--memballoon", "xen"}), HasSubstr("virtio or none"));
+    EXPECT_THAT(failure({"--memballoon", "virtio,free-page-reportin=on"}),
+                HasSubstr("did you mean free-page-reporting"));
+}
+
+TEST(RunOptions, Vsock) {
+    const auto config = machine({"--vsock", "cid=3,socket=/run/v"});
+    ASSERT_TRUE(config.devices.vsock);
+    EXPECT_EQ(config.devices.vsock->cid, 3u);
+    EXPECT_EQ(config.devices.vsock->socket, "/run/v");
+    for (const char* bad : {"cid=2,socket=v", "cid=4294967295,socket=v", "cid=x,socket=v", "cid=3",
+                            "socket=v", "", "cid=3,socket="})
+        EXPECT_THAT(failure({"--vsock", bad}), HasSubstr("expected")) << bad;
+}
+
+TEST(RunOptions, Filesystems) {
+    const auto config =
+        machine({"--filesystem", "/srv,data", "--filesystem", "source=/x,target=y,readonly=on"});
+    ASSERT_EQ(config.devices.filesystems.size(), 2u);
+    EXPECT_EQ(config.devices.filesystems[0].directory, "/srv");
+    EXPECT_EQ(config.devices.filesystems[0].tag, "data");
+    EXPECT_TRUE(config.devices.filesystems[1].read_only);
+    EXPECT_THAT(failure({"--filesystem", "/srv"}), HasSubstr("DIRECTORY,TAG"));
+    EXPECT_THAT(failure({"--filesystem", "/srv,0123456789012345678901234567890123456"}),
+                HasSubstr("1 to 36 bytes"));
+    EXPECT_THAT(failure({"--filesystem", "/a,t", "--filesystem", "/b,t"}),
+                HasSubstr("given before"));
+}
+
+TEST(RunOptions, Inputs) {
+    const auto config = machine({"--input", "tablet,bus=virtio", "--input", "keyboard"});
+    ASSERT_EQ(config.devices.inputs.size(), 2u);
+    EXPECT_EQ(config.devices.inputs[0], InputDevice::kTablet);
+    EXPECT_EQ(config.board, MachineConfig::BoardKind::kPc);
+    EXPECT_THAT(failure({"--input", "joystick"}), HasSubstr("expected keyboard"));
+    EXPECT_THAT(failure({"--input", "mouse,bus=usb"}), HasSubstr("expected virtio"));
+    EXPECT_THAT(failure({"--machine", "micro", "--input", "mouse"}), HasSubstr("--input"));
+}
+
+TEST(RunOptions, Watchdog) {
+    EXPECT_EQ(machine({"--watchdog", "default"}).devices.watchdog, WatchdogAction::kReset);
+    EXPECT_EQ(machine({"--watchdog", "i6300esb,action=none"}).devices.watchdog,
+              WatchdogAction::kNone);
+    EXPECT_THAT(failure({"--watchdog", "ib700"}), HasSubstr("expected i6300esb"));
+    EXPECT_THAT(failure({"--watchdog", "i6300esb,action=pause"}), HasSubstr("expected reset"));
 }
 
 }  // namespace

@@ -34,33 +34,24 @@ Result<void> apply_serial_option(RunOptions& options, std::string_view value) {
     return {};
 }
 
-Result<void> apply_console_option(RunOptions& options, std::string_view value) {
-    const std::vector<ValuePart> parts = split_value(value);
-    for (size_t i = 1; i < parts.size(); ++i) {
-        const ValuePart& part = parts[i];
-        if (part.key != "target_type" || part.value != "serial") {
-            return Error("this version has only target_type=serial");
-        }
-    }
-    const std::string& kind = parts.front().value;
-    if (!parts.front().key.empty() || (kind != "pty" && kind != "stdio" && kind != "none")) {
-        return Error("expected pty, pty,target_type=serial or none");
-    }
-    // `run` is in the foreground: the console it would open a pseudo-terminal for, and then attach
-    // the terminal to, is the terminal.
-    auto& ports = options.machine.serial_ports;
-    ports.insert(ports.begin(),
-                 kind == "none" ? SerialConfig{} : SerialConfig{SerialConfig::Kind::kStdio, ""});
-    return {};
-}
-
 Result<void> finish_serial_options(RunOptions& options) {
     auto& ports = options.machine.serial_ports;
-    if (ports.empty()) ports.push_back({SerialConfig::Kind::kStdio, ""});
-    const auto stdio = std::count_if(ports.begin(), ports.end(), [](const SerialConfig& port) {
+    const auto is_stdio = [](const SerialConfig& port) {
         return port.kind == SerialConfig::Kind::kStdio;
+    };
+    const auto& consoles = options.machine.devices.consoles;
+    auto stdio = std::count_if(consoles.begin(), consoles.end(), [&](const ConsoleConfig& console) {
+        return is_stdio(console.where);
     });
-    if (stdio > 1) return Error("--serial: two ports are stdio; expected at most one");
+    // A machine without any serial port cannot say why it does not come up, but a console was
+    // asked for in its place.
+    if (ports.empty() && stdio == 0) ports.push_back({SerialConfig::Kind::kStdio, ""});
+    stdio += std::count_if(ports.begin(), ports.end(), is_stdio);
+    if (stdio > 1) {
+        return Error(consoles.empty() ? "--serial: two ports are stdio; expected at most one"
+                                      : "--console: two consoles or serial ports are on the "
+                                        "terminal; expected at most one");
+    }
     if (ports.size() > MachineConfig::kMaxSerialPorts) {
         return Error(fmt::format("--serial: {} ports; expected at most {}", ports.size(),
                                  MachineConfig::kMaxSerialPorts));

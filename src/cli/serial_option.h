@@ -8,8 +8,6 @@ namespace mynah {
 
 // --serial stdio|file=PATH|socket=PATH|pty|none, once for each port.
 Result<void> apply_serial_option(RunOptions& options, std::string_view value);
-// --console pty[,target_type=serial]|none as virt-install has it: COM1 on this terminal, or not.
-Result<void> apply_console_option(RunOptions& options, std::string_view value);
 // COM1 on standard input and output, if nothing else was said. Error: two ports want them.
 Result<void> finish_serial_options(RunOptions& options);
 

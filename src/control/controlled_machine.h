@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -23,6 +25,12 @@ class ControlledMachine {
                                        bool force) = 0;
     virtual void press_power_button() = 0;
     virtual void reset() = 0;
+    // The memory balloon. Error: there is none.
+    virtual Result<void> set_balloon(uint64_t bytes) = 0;
+    virtual Result<uint64_t> balloon_actual() = 0;
+    // What the guest said last about its memory, by QEMU's names.
+    virtual Result<std::map<std::string, uint64_t>> balloon_statistics() = 0;
+    virtual Result<void> ask_for_free_pages() = 0;
     // Ends it at once, whatever the guest is doing.
     virtual void quit() = 0;
 };

@@ -18,6 +18,10 @@ class MachineHandle final : public ControlledMachine {
     }
     void press_power_button() override { machine_.press_power_button(); }
     void reset() override { machine_.request_reset(); }
+    Result<void> set_balloon(uint64_t bytes) override;
+    Result<uint64_t> balloon_actual() override;
+    Result<std::map<std::string, uint64_t>> balloon_statistics() override;
+    Result<void> ask_for_free_pages() override;
     void quit() override { machine_.stop(StopReason::kQuit); }
 
   private:

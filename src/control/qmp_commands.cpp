@@ -85,6 +85,28 @@ Result<json> system_reset(ControlledMachine& machine, const json&) {
     return json::object();
 }
 
+Result<json> balloon(ControlledMachine& machine, const json& arguments) {
+    const json& value = arguments["value"];
+    if (!value.is_number_unsigned() && value.get<int64_t>() < 0)
+        return Error("Parameter 'value' expects a size");
+    TRY(machine.set_balloon(value.get<uint64_t>()));
+    return json::object();
+}
+
+Result<json> query_balloon(ControlledMachine& machine, const json&) {
+    return json{{"actual", TRY(machine.balloon_actual())}};
+}
+
+// QEMU has these as a property of a device, whose path is its own affair.
+Result<json> query_balloon_statistics(ControlledMachine& machine, const json&) {
+    return json{{"stats", TRY(machine.balloon_statistics())}};
+}
+
+Result<json> balloon_free_pages(ControlledMachine& machine, const json&) {
+    TRY(machine.ask_for_free_pages());
+    return json::object();
+}
+
 Result<json> quit(ControlledMachine& machine, const json&) {
     machine.quit();
     return json::object();
@@ -92,6 +114,12 @@ Result<json> quit(ControlledMachine& machine, const json&) {
 
 constexpr auto kBoolean = QmpCommand::Type::kBoolean;
 constexpr std::array kCommands{
+    QmpCommand{"balloon",
+               {{{"value", true, QmpCommand::Type::kInteger}}},
+               balloon},
+    QmpCommand{"query-balloon", {}, query_balloon},
+    QmpCommand{"x-balloon-free-pages", {}, balloon_free_pages},
+    QmpCommand{"x-query-balloon-statistics", {}, query_balloon_statistics},
     QmpCommand{"blockdev-change-medium",
                {{{"id", false},
                  {"device", false},
@@ -113,6 +141,30 @@ constexpr std::array kCommands{
     QmpCommand{"system_reset", {}, system_reset},
 };
 
+bool fits(const json& value, QmpCommand::Type type) {
+    switch (type) {
+        case QmpCommand::Type::kString:
+            return value.is_string();
+        case QmpCommand::Type::kBoolean:
+            return value.is_boolean();
+        case QmpCommand::Type::kInteger:
+            return value.is_number_integer();
+    }
+    return false;
+}
+
+const char* name_of(QmpCommand::Type type) {
+    switch (type) {
+        case QmpCommand::Type::kString:
+            return "string";
+        case QmpCommand::Type::kBoolean:
+            return "boolean";
+        case QmpCommand::Type::kInteger:
+            break;
+    }
+    return "integer";
+}
+
 }  // namespace
 
 std::span<const QmpCommand> qmp_commands() { return kCommands; }
@@ -127,10 +179,9 @@ Result<void> check_qmp_arguments(const QmpCommand& command, const json& argument
         const auto known = std::ranges::find(command.arguments, name, &QmpCommand::Argument::name);
         if (name.empty() || known == command.arguments.end())
             return Error(fmt::format("Parameter '{}' is unexpected", name));
-        const bool text = known->type == QmpCommand::Type::kString;
-        if (text ? !value.is_string() : !value.is_boolean()) {
+        if (!fits(value, known->type)) {
             return Error(fmt::format("Invalid parameter type for '{}', expected: {}", name,
-                                     text ? "string" : "boolean"));
+                                     name_of(known->type)));
         }
     }
     for (const QmpCommand::Argument& argument : command.arguments) {

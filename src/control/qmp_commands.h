@@ -14,7 +14,7 @@ namespace mynah {
 
 // A command of QMP: what may be executed once capabilities are negotiated.
 struct QmpCommand {
-    enum class Type : uint8_t { kString, kBoolean };
+    enum class Type : uint8_t { kString, kBoolean, kInteger };
     struct Argument {
         std::string_view name;
         bool needed;

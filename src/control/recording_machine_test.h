@@ -28,6 +28,18 @@ class RecordingMachine final : public ControlledMachine {
     }
     void press_power_button() override { note("power button"); }
     void reset() override { note("reset"); }
+    Result<void> set_balloon(uint64_t bytes) override {
+        note("balloon " + std::to_string(bytes));
+        return {};
+    }
+    Result<uint64_t> balloon_actual() override { return uint64_t{4096}; }
+    Result<std::map<std::string, uint64_t>> balloon_statistics() override {
+        return std::map<std::string, uint64_t>{{"stat-free-memory", 77}};
+    }
+    Result<void> ask_for_free_pages() override {
+        note("free pages");
+        return {};
+    }
     void quit() override { note("quit"); }
 
     std::vector<std::string> notes() EXCLUDES(mutex_) {

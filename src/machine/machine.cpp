@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <iterator>
 
 #include "backend/display/png_file.h"
 #include "backend/display/screen.h"
@@ -151,9 +152,22 @@ void Machine::build_processors(uint64_t tsc_hz) {
     });
 }
 
+// The host sides of serial ports and of the devices in config.devices.
+Result<void> Machine::open_devices() {
+    std::vector<SerialConfig> streams = config_.serial_ports;
+    for (const ConsoleConfig& console : config_.devices.consoles) streams.push_back(console.where);
+    serial_backends_ = TRY(open_serial_backends(streams, [this] { stop(StopReason::kQuit); }));
+    VirtioDevices::Parts parts{.memory = *memory_, .slow_work = slow_work_, .consoles = {}};
+    const auto first_console =
+        serial_backends_.begin() + static_cast<ptrdiff_t>(config_.serial_ports.size());
+    std::move(first_console, serial_backends_.end(), std::back_inserter(parts.consoles));
+    serial_backends_.erase(first_console, serial_backends_.end());
+    virtio_ = TRY(VirtioDevices::make(config_, std::move(parts)));
+    return {};
+}
+
 Result<void> Machine::build_board() {
-    serial_backends_ =
-        TRY(open_serial_backends(config_.serial_ports, [this] { stop(StopReason::kQuit); }));
+    TRY(open_devices());
     std::vector<CharacterBackend*> serial;
     for (const auto& backend : serial_backends_) serial.push_back(backend.get());
     const BoardContext context{*memory_, ports_, memory_space_, clock_, apic_bus_, pics_, *this};
@@ -181,6 +195,13 @@ std::string Machine::graphics_places() const {
     return vnc_ ? mynah::graphics_places(config_.graphics, *vnc_) : std::string();
 }
 
+Result<std::vector<VirtioPlug>> Machine::take_virtio_plugs() {
+    std::vector<VirtioPlug> plugs = virtio_->take();
+    for (VirtioPlug& plug : TRY(open_vhost_devices(config_, *memory_)))
+        plugs.push_back(std::move(plug));
+    return plugs;
+}
+
 Result<std::unique_ptr<Board>> Machine::make_micro_board(
     const BoardContext& context, std::span<CharacterBackend* const> serial) {
     std::vector<std::unique_ptr<VirtioDevice>> devices;
@@ -198,8 +219,7 @@ Result<std::unique_ptr<Board>> Machine::make_micro_board(
         const VirtioNetOptions options{card_address(network, config_.name, i), network.mtu};
         devices.push_back(std::make_unique<VirtioNet>(*networks_[i], options));
     }
-    for (VhostPlug& plug : TRY(open_vhost_devices(config_, *memory_)))
-        devices.push_back(std::move(plug.device));
+    for (VirtioPlug& plug : TRY(take_virtio_plugs())) devices.push_back(std::move(plug.device));
     return std::unique_ptr<Board>(TRY(MicroBoard::create(context, serial, std::move(devices))));
 }
 
@@ -209,14 +229,14 @@ Result<std::unique_ptr<Board>> Machine::make_pc_board(const BoardContext& contex
     for (const auto& disk : disks_) disks.push_back(disk.get());
     std::vector<NetworkBackend*> networks;
     for (const auto& network : networks_) networks.push_back(network.get());
-    std::vector<VhostPlug> vhost = TRY(open_vhost_devices(config_, *memory_));
+    std::vector<VirtioPlug> virtio = TRY(take_virtio_plugs());
     PcBoardParts parts{.config = config_,
                        .firmware = firmware_ ? &*firmware_ : nullptr,
                        .kernel = firmware_kernel_ ? &*firmware_kernel_ : nullptr,
                        .disks = disks,
                        .networks = networks,
                        .serial = serial,
-                       .vhost = &vhost,
+                       .virtio = &virtio,
                        .cpuid = *cpuid_,
                        .smi = [this] { raise_smi(); },
                        .in_management_mode = [this] { return in_management_mode(); },

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -26,6 +27,8 @@
 #include "machine/processor.h"
 #include "machine/removable_media.h"
 #include "machine/run_control.h"
+#include "machine/virtio_plug.h"
+#include "machine/virtio_devices.h"
 
 namespace mynah {
 
@@ -59,6 +62,16 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
     // The screen as it is now, as a PNG. Error: there is none, or the file and why.
     Result<void> screenshot(const std::string& path);
 
+    // The terminal on standard input has another size now.
+    void terminal_resized() { virtio_->terminal_resized(); }
+
+    // The memory balloon; the rest only where there is one.
+    bool has_balloon() const { return virtio_->balloon() != nullptr; }
+    void set_balloon(uint64_t bytes);
+    uint64_t balloon_actual() const;
+    std::map<std::string, uint64_t> balloon_statistics();
+    void ask_for_free_pages();
+
     // Where the screen is served, lines for the operator; empty: nowhere.
     std::string graphics_places() const;
 
@@ -70,6 +83,8 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
     explicit Machine(const MachineConfig& config);
     Result<void> build();
     Result<void> build_board();
+    Result<void> open_devices();
+    Result<std::vector<VirtioPlug>> take_virtio_plugs();
     Result<std::unique_ptr<Board>> make_micro_board(const BoardContext& context,
                                                     std::span<CharacterBackend* const> serial);
     Result<std::unique_ptr<Board>> make_pc_board(const BoardContext& context,
@@ -115,6 +130,7 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
     PicPair pics_;
     std::vector<std::unique_ptr<Processor>> processors_;
     std::vector<std::unique_ptr<CharacterBackend>> serial_backends_;
+    std::unique_ptr<VirtioDevices> virtio_;  // host sides of devices that the board owns
     // Behind the processors: its devices must fall silent before the local APICs go.
     std::unique_ptr<Board> board_;
     std::unique_ptr<VncServer> vnc_;  // goes first: it looks at the board's screen

@@ -8,6 +8,7 @@
 #include "backend/block/image/host_file.h"
 #include "cpu/cpuid_policy.h"
 #include "engine/engine.h"
+#include "machine/device_config.h"
 #include "machine/network_config.h"
 #include "machine/vhost_config.h"
 
@@ -47,12 +48,6 @@ struct GraphicsConfig {
     bool web = false;                // a page with a viewer as well
     std::optional<uint16_t> web_port;
     std::string password;            // empty: none
-};
-
-struct SerialConfig {
-    enum class Kind { kNone, kStdio, kFile, kSocket, kPty };
-    Kind kind = Kind::kNone;
-    std::string path;  // kFile, kSocket
 };
 
 // From what a PC starts, as firmware is told.
@@ -100,6 +95,7 @@ struct MachineConfig {
     std::vector<NetworkConfig> networks;
     std::vector<VhostUserConfig> vhost_devices;
     std::vector<SerialConfig> serial_ports;  // COM1 first
+    DeviceConfig devices;
 
     bool reboot = true;  // a guest's reset starts it anew; false: it ends the machine
     std::optional<uint64_t> instruction_limit;  // of each processor

@@ -21,14 +21,16 @@ Result<std::unique_ptr<CharacterBackend>> open_backend(const SerialConfig& confi
         case SerialConfig::Kind::kStdio:
             return Backend(std::make_unique<StdioBackend>(quit));
         case SerialConfig::Kind::kFile:
-            return Backend(TRY(FileBackend::open(config.path, "--serial file=" + config.path)));
+            return Backend(TRY(FileBackend::open(config.path, config.option + " file=" + config.path)));
         case SerialConfig::Kind::kSocket:
             return Backend(
-                TRY(SocketBackend::listen(config.path, "--serial socket=" + config.path)));
+                TRY(SocketBackend::listen(config.path, config.option + " socket=" + config.path)));
         case SerialConfig::Kind::kPty: {
             auto pty = TRY(PtyBackend::open());
             std::fputs(
-                fmt::format("mynah: COM{} is {}\r\n", number + 1, pty->device_path()).c_str(),
+                config.option == "--serial"
+                    ? fmt::format("mynah: COM{} is {}\r\n", number + 1, pty->device_path()).c_str()
+                    : fmt::format("mynah: the virtio console is {}\r\n", pty->device_path()).c_str(),
                 stderr);
             return Backend(std::move(pty));
         }

@@ -19,13 +19,13 @@ static_assert(VhostUserConfig::kMaxDiskQueues == VhostUserBlock::kMaxQueues &&
 constexpr uint32_t kMassStorage = 0x010000, kOtherStorage = 0x018000, kEthernet = 0x020000,
                    kUnclassified = 0x00ff00;
 
-Result<VhostPlug> open_disk(const VhostUserConfig& config, const MachineConfig& machine,
+Result<VirtioPlug> open_disk(const VhostUserConfig& config, const MachineConfig& machine,
                             GuestMemory& memory) {
     const VhostUserBlockOptions options{config.path, config.queues, machine.topology.vcpus()};
-    return VhostPlug{TRY(VhostUserBlock::open(options, memory)), kMassStorage, true};
+    return VirtioPlug{TRY(VhostUserBlock::open(options, memory)), kMassStorage, true};
 }
 
-Result<VhostPlug> open_network(const VhostUserConfig& config, const MachineConfig& machine,
+Result<VirtioPlug> open_network(const VhostUserConfig& config, const MachineConfig& machine,
                                unsigned card, GuestMemory& memory) {
     VhostUserNetOptions options;
     options.path = config.path;
@@ -34,29 +34,29 @@ Result<VhostPlug> open_network(const VhostUserConfig& config, const MachineConfi
     // Numbered behind the cards whose networks are ours.
     options.address =
         config.address.value_or(MacAddress::for_card(machine.name, NetworkConfig::kMaxCards + card));
-    return VhostPlug{TRY(VhostUserNet::open(options, memory)), kEthernet};
+    return VirtioPlug{TRY(VhostUserNet::open(options, memory)), kEthernet};
 }
 
-Result<VhostPlug> open_filesystem(const VhostUserConfig& config, GuestMemory& memory) {
+Result<VirtioPlug> open_filesystem(const VhostUserConfig& config, GuestMemory& memory) {
     VhostUserFilesystemOptions options{config.path, config.tag};
     if (config.queues != 0) options.queues = config.queues;
-    return VhostPlug{TRY(VhostUserFilesystem::open(options, memory)), kOtherStorage};
+    return VirtioPlug{TRY(VhostUserFilesystem::open(options, memory)), kOtherStorage};
 }
 
-Result<VhostPlug> open_generic(const VhostUserConfig& config, GuestMemory& memory) {
+Result<VirtioPlug> open_generic(const VhostUserConfig& config, GuestMemory& memory) {
     VhostUserGenericOptions options;
     options.path = config.path;
     options.type = config.type;
     if (config.queues != 0) options.queues = config.queues;
     options.queue_size = config.queue_size;
-    return VhostPlug{TRY(VhostUserGeneric::open(options, memory)), kUnclassified};
+    return VirtioPlug{TRY(VhostUserGeneric::open(options, memory)), kUnclassified};
 }
 
 }  // namespace
 
-Result<std::vector<VhostPlug>> open_vhost_devices(const MachineConfig& config,
+Result<std::vector<VirtioPlug>> open_vhost_devices(const MachineConfig& config,
                                                   GuestMemory& memory) {
-    std::vector<VhostPlug> plugs;
+    std::vector<VirtioPlug> plugs;
     unsigned cards = 0;
     for (const VhostUserConfig& device : config.vhost_devices) {
         switch (device.kind) {

@@ -1,9 +1,15 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <span>
 
 namespace mynah {
+
+// How much text a terminal shows.
+struct TerminalSize {
+    unsigned rows = 0, columns = 0;
+};
 
 // Told of bytes that arrived from the host side. Called on the backend's thread.
 class CharacterSink {
@@ -13,6 +19,8 @@ class CharacterSink {
     // CharacterBackend::input_wanted() is called.
     virtual size_t input_space() = 0;
     virtual void input(std::span<const std::byte> bytes) = 0;
+    // Somebody came to the host side, or the last one left.
+    virtual void connected(bool) {}
 };
 
 // The host side of a byte stream: terminal, file, socket.
@@ -26,6 +34,10 @@ class CharacterBackend {
     virtual void set_sink(CharacterSink* sink) = 0;
     // The sink has space again. Any thread, also from within input().
     virtual void input_wanted() = 0;
+    // Whether somebody is at the host side. Any thread.
+    virtual bool connected() const { return true; }
+    // Of the terminal at the host side; nothing if there is none. Any thread.
+    virtual std::optional<TerminalSize> terminal_size() const { return std::nullopt; }
 };
 
 }  // namespace mynah

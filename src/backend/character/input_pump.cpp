@@ -48,6 +48,11 @@ void InputPump::input_wanted() {
     [[maybe_unused]] const ssize_t written = write(wake_.get(), &one, sizeof one);
 }
 
+void InputPump::tell_connected(bool on) {
+    MutexLock lock(sink_mutex_);
+    if (sink_ != nullptr) sink_->connected(on);
+}
+
 bool InputPump::wants_to_read() const {
     return when_full_ == WhenFull::kDrop || pending_.size() < kPendingMax;
 }

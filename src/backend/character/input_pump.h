@@ -39,6 +39,8 @@ class InputPump {
     // As CharacterBackend has them.
     void set_sink(CharacterSink* sink) EXCLUDES(sink_mutex_);
     void input_wanted();
+    // Tells the sink that somebody came or left.
+    void tell_connected(bool on) EXCLUDES(sink_mutex_);
 
   private:
     void run();

@@ -86,6 +86,8 @@ void SocketBackend::run() {
 // Returns when the client has left or the backend stops.
 void SocketBackend::serve_client() {
     writer_.set_fd(client_.get());
+    connected_ = true;
+    pump_.tell_connected(true);
     pump_.start(client_.get(), InputPump::WhenFull::kHoldBack, nullptr,
                 [this] { signal_event(client_left_); });
     std::array<pollfd, 2> sources{{{stop_.get(), POLLIN, 0}, {client_left_.get(), POLLIN, 0}}};
@@ -94,6 +96,8 @@ void SocketBackend::serve_client() {
     } while (poll(sources.data(), sources.size(), -1) < 0 && errno == EINTR);
     pump_.stop();
     writer_.set_fd(-1);
+    connected_ = false;
+    pump_.tell_connected(false);
     client_.reset();
     uint64_t count = 0;
     [[maybe_unused]] const ssize_t got = read(client_left_.get(), &count, sizeof count);

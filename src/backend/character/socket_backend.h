@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <string>
 
@@ -24,6 +25,7 @@ class SocketBackend final : public CharacterBackend {
     void output(std::span<const std::byte> bytes) override { writer_.write(bytes); }
     void set_sink(CharacterSink* sink) override { pump_.set_sink(sink); }
     void input_wanted() override { pump_.input_wanted(); }
+    bool connected() const override { return connected_; }
 
  private:
     SocketBackend(Fd listener, std::string path);
@@ -35,6 +37,7 @@ class SocketBackend final : public CharacterBackend {
     Fd stop_;         // eventfd: the thread ends
     Fd client_left_;  // eventfd: the pump saw the end of the client's input
     Fd client_;       // the accepting thread only
+    std::atomic<bool> connected_{false};
     OutputWriter writer_;
     InputPump pump_;
     std::thread thread_;  // accepts

@@ -30,6 +30,12 @@ StdioBackend::StdioBackend(std::function<void()> quit)
 
 StdioBackend::~StdioBackend() { pump_.stop(); }
 
+std::optional<TerminalSize> StdioBackend::terminal_size() const {
+    const auto size = terminal_ != nullptr ? terminal_->window_size() : std::nullopt;
+    if (!size) return std::nullopt;
+    return TerminalSize{size->rows, size->columns};
+}
+
 // A serial line has no way to tell its width, so the guest's shell is told by a command, at the
 // operator's wish.
 std::vector<std::byte> StdioBackend::resize_command() const {

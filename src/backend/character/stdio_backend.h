@@ -22,6 +22,7 @@ class StdioBackend final : public CharacterBackend {
     void output(std::span<const std::byte> bytes) override { writer_.write(bytes); }
     void set_sink(CharacterSink* sink) override { pump_.set_sink(sink); }
     void input_wanted() override { pump_.input_wanted(); }
+    std::optional<TerminalSize> terminal_size() const override;
 
  private:
     std::vector<std::byte> resize_command() const;

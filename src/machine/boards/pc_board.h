@@ -42,7 +42,7 @@
 #include "machine/boards/board.h"
 #include "machine/boards/pc_firmware.h"
 #include "machine/machine_config.h"
-#include "machine/vhost_devices.h"
+#include "machine/virtio_devices.h"
 #include "memory/dirty_log.h"
 
 namespace mynah {
@@ -57,7 +57,7 @@ struct PcBoardParts {
     std::span<BlockBackend* const> disks;       // as config.disks; null: a drive without a CD
     std::span<NetworkBackend* const> networks;  // as config.networks
     std::span<CharacterBackend* const> serial;  // COM1 first; null: the port is not there
-    std::vector<VhostPlug>* vhost;              // cards to add
+    std::vector<VirtioPlug>* virtio;            // cards to add
     const CpuidPolicy& cpuid;                   // of the processors
     std::function<void()> smi;                  // to the processor that runs on the calling thread
     std::function<bool()> in_management_mode;   // that processor is
@@ -113,7 +113,8 @@ class PcBoard final : public Board {
     Result<void> add_devices();
     Result<void> add_storage();
     Result<void> add_network();
-    Result<void> add_vhost_devices();
+    Result<void> add_virtio_devices();
+    Result<void> add_watchdog();
     Result<void> add_display();
     Result<void> add_usb();
     bool is_xhci() const { return parts_.config.usb == UsbModel::kXhci; }

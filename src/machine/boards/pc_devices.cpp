@@ -9,7 +9,8 @@ Result<void> PcBoard::add_devices() {
     TRY(add_usb());
     TRY(add_storage());
     TRY(add_network());
-    return add_vhost_devices();
+    TRY(add_virtio_devices());
+    return add_watchdog();
 }
 
 }  // namespace mynah

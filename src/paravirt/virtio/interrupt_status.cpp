@@ -13,14 +13,10 @@ void InterruptStatus::acknowledge(uint32_t bits) {
     if (before != 0 && (before & ~bits) == 0) update_line();
 }
 
+// The last to come here sees the last state.
 void InterruptStatus::update_line() {
-    if (updates_.fetch_add(1, std::memory_order_acq_rel) != 0) return;
-    uint32_t seen = 1;
-    // Ends when no update came while the line was being set.
-    do {
-        seen = updates_.load(std::memory_order_acquire);
-        line_.set(bits() != 0);
-    } while (!updates_.compare_exchange_strong(seen, 0, std::memory_order_acq_rel));
+    MutexLock lock(line_mutex_);
+    line_.set(bits() != 0);
 }
 
 }  // namespace mynah

@@ -11,7 +11,14 @@ namespace mynah::virtio {
 // Device types [virtio-1.2 5].
 inline constexpr uint32_t kDeviceNet = 1;
 inline constexpr uint32_t kDeviceBlock = 2;
+inline constexpr uint32_t kDeviceConsole = 3;
 inline constexpr uint32_t kDeviceEntropy = 4;
+inline constexpr uint32_t kDeviceBalloon = 5;
+inline constexpr uint32_t kDeviceScsi = 8;
+inline constexpr uint32_t kDeviceGpu = 16;
+inline constexpr uint32_t kDeviceInput = 18;
+inline constexpr uint32_t kDeviceVsock = 19;
+inline constexpr uint32_t kDeviceFs = 26;
 
 // The device status field [virtio-1.2 2.1].
 inline constexpr uint32_t kStatusAcknowledge = 1;

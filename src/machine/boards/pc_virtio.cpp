@@ -4,11 +4,13 @@
 #include "machine/boards/pc_layout.h"
 #include "machine/boards/virtio_card.h"
 
-// Devices whose requests other processes carry out: a virtio card each.
+// The virtio devices that are neither disks nor networks of this process: a card each.
 namespace mynah {
 
-Result<void> PcBoard::add_vhost_devices() {
-    for (VhostPlug& plug : *parts_.vhost) {
+Result<void> PcBoard::add_virtio_devices() {
+    for (VirtioPlug& plug : *parts_.virtio) {
+        if (plug.keys != nullptr) input_.add(*plug.keys);
+        if (plug.pointer != nullptr) input_.add(*plug.pointer);
         const PciSlot slot = TRY(take_card_slot());
         auto& card = own<VirtioCard>(
             std::make_unique<VirtioCard>(std::move(plug.device), attachment(slot), plug.pci_class),

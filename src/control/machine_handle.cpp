@@ -1,0 +1,35 @@
+#include "control/machine_handle.h"
+
+namespace mynah {
+namespace {
+
+Error no_balloon() {
+    return Error("No balloon device has been activated: expected a machine with --memballoon");
+}
+
+}  // namespace
+
+Result<void> MachineHandle::set_balloon(uint64_t bytes) {
+    if (!machine_.has_balloon()) return no_balloon();
+    if (bytes == 0) return Error("Parameter 'value' expects a size above 0");
+    machine_.set_balloon(bytes);
+    return {};
+}
+
+Result<uint64_t> MachineHandle::balloon_actual() {
+    if (!machine_.has_balloon()) return no_balloon();
+    return machine_.balloon_actual();
+}
+
+Result<std::map<std::string, uint64_t>> MachineHandle::balloon_statistics() {
+    if (!machine_.has_balloon()) return no_balloon();
+    return machine_.balloon_statistics();
+}
+
+Result<void> MachineHandle::ask_for_free_pages() {
+    if (!machine_.has_balloon()) return no_balloon();
+    machine_.ask_for_free_pages();
+    return {};
+}
+
+}  // namespace mynah

@@ -1,0 +1,143 @@
+#pragma once
+
+#include <stdlib.h>
+
+#include <array>
+#include <filesystem>
+#include <string>
+
+#include "backend/filesystem/fuse_server.h"
+#include "base/executor.h"
+#include "paravirt/virtio/balloon/virtio_balloon.h"
+#include "paravirt/virtio/console/virtio_console.h"
+#include "paravirt/virtio/device_fuzz.h"
+#include "paravirt/virtio/fs/virtio_fs.h"
+#include "paravirt/virtio/vsock/vsock_driver_test.h"
+#include "testing/scripted_character_backend.h"
+
+// What the fuzz targets of the smaller devices do with an input.
+namespace mynah::testing {
+
+template <typename T>
+void append_bytes(std::vector<uint8_t>& to, const T& value) {
+    const auto* bytes = reinterpret_cast<const uint8_t*>(&value);
+    to.insert(to.end(), bytes, bytes + sizeof value);
+}
+
+inline void fuzz_console(ByteFeed& feed) {
+    ScriptedCharacterBackend first, second;
+    DeviceFuzzBoard board;
+    VirtioConsole console({{first, true, ""}, {second, false, "name"}});
+    board.run(
+        console, feed,
+        {.fill =
+             [](ByteFeed& from, uint16_t queue, std::vector<uint8_t>& to) {
+                 if (queue != virtio::console::kControlTransmitQueue) return;
+                 append_bytes(to, virtio::console::Control{
+                                      from.take<uint8_t>() % 4u,
+                                      static_cast<uint16_t>(from.take<uint8_t>() % 9u),
+                                      static_cast<uint16_t>(from.take<uint8_t>() % 3u)});
+             },
+         .event =
+             [&](ByteFeed& from) {
+                 const size_t size = from.take<uint16_t>() % 6000u;
+                 (from.take<uint8_t>() % 2 == 0 ? first : second).type(std::string(size, 'x'));
+                 console.terminal_resized();
+             }});
+}
+
+inline void fuzz_balloon(ByteFeed& feed) {
+    DeviceFuzzBoard board;
+    VirtioBalloon balloon(board.memory(), DeviceFuzzBoard::kRam,
+                          {.deflate_on_oom = true, .free_page_reporting = true});
+    board.run(
+        balloon, feed,
+        {.fill =
+             [](ByteFeed& from, uint16_t queue, std::vector<uint8_t>& to) {
+                 // Page numbers away from the rings, or out of memory.
+                 const unsigned count = from.take<uint8_t>() % 9u;
+                 for (unsigned i = 0; i < count; ++i) {
+                     const uint32_t page = 0x300u + from.take<uint8_t>() * 2u;
+                     append_bytes(to, queue < 2 ? page : page % 4);
+                 }
+                 to.resize(to.size() - std::min<size_t>(to.size(), from.take<uint8_t>() % 4u));
+             },
+         .event =
+             [&](ByteFeed& from) {
+                 balloon.set_target(from.take<uint32_t>());
+                 (void)balloon.statistics();
+                 balloon.ask_for_free_pages();
+             },
+         .more = false});
+}
+
+inline void fuzz_vsock(ByteFeed& feed) {
+    ScriptedVsock backend;
+    DeviceFuzzBoard board;
+    VirtioVsock vsock(backend, VsockGuest::kCid);
+    board.run(vsock, feed,
+              {.fill =
+                   [](ByteFeed& from, uint16_t queue, std::vector<uint8_t>& to) {
+                       if (queue != virtio::vsock::kTransmitQueue) return;
+                       auto header =
+                           VsockGuest::header(from.take<uint8_t>() % 9u, from.take<uint8_t>() % 4u,
+                                              80 + from.take<uint8_t>() % 2u);
+                       header.length = from.take<uint8_t>() % 64u;
+                       header.flags = from.take<uint8_t>() % 4u;
+                       if (from.take<uint8_t>() > 250) header.forwarded = from.take<uint32_t>();
+                       append_bytes(to, header);
+                   },
+               .event =
+                   [&](ByteFeed& from) {
+                       const uint8_t choice = from.take<uint8_t>();
+                       if (choice < 60) return backend.ask(from.take<uint8_t>() % 4u);
+                       const VsockStream stream = from.take<uint8_t>() % (backend.last + 1);
+                       auto& peer = backend.peers[stream];
+                       peer.to_guest += std::string(from.take<uint8_t>(), 'y');
+                       peer.room = from.take<uint8_t>();
+                       peer.ended |= choice > 240;
+                       backend.ready(stream, choice > 250);
+                   }});
+}
+
+// A file server is asked for anything, in a folder of its own; what lies beside the folder must
+// stay as it is.
+inline void fuzz_fs(ByteFeed& feed) {
+    namespace files = std::filesystem;
+    std::string pattern = (files::temp_directory_path() / "fuzz-fs-XXXXXX").string();
+    CHECK(mkdtemp(pattern.data()) != nullptr);
+    const files::path outside = pattern, shared = outside / "shared";
+    files::create_directory(shared);
+    files::create_directory_symlink("..", shared / "up");
+    {
+        auto server = FuseServer::open(shared.string(), {}, "fuzz").take_value();
+        InlineExecutor executor;
+        DeviceFuzzBoard board;
+        VirtioFs fs(*server, executor, "tag");
+        uint64_t unique = 0;
+        board.run(fs, feed, {.fill = [&](ByteFeed& from, uint16_t, std::vector<uint8_t>& to) {
+                      fuse_in_header header{};
+                      header.opcode = from.take<uint8_t>() % FUSE_SYNCFS;
+                      header.nodeid = from.take<uint8_t>() % 6u;
+                      header.unique = ++unique;
+                      append_bytes(to, header);
+                      constexpr std::array<uint8_t, 7> kArguments{0, 4, 8, 16, 24, 40, 88};
+                      const size_t size = kArguments[from.take<uint8_t>() % 7u];
+                      for (size_t i = 0; i < size; ++i)
+                          to.push_back(i % 8 == 0 ? static_cast<uint8_t>(from.take<uint8_t>() % 8)
+                                                  : uint8_t{0});
+                      constexpr std::array<const char*, 6> kNames{"a", "b", "up", "..", "up/x", ""};
+                      for (int i = 0; i < 2; ++i) {
+                          const char* name = kNames[from.take<uint8_t>() % 6u];
+                          to.insert(to.end(), name, name + std::strlen(name) + 1);
+                      }
+                  }});
+    }
+    size_t beside = 0;
+    for (const auto& each : files::directory_iterator(outside)) beside += each.exists() ? 1 : 0;
+    CHECK(beside == 1);
+    std::error_code ignored;
+    files::remove_all(outside, ignored);
+}
+
+}  // namespace mynah::testing
