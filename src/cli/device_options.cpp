@@ -125,7 +125,7 @@ Result<void> apply_filesystem_option(RunOptions& options, std::string_view value
     FilesystemConfig filesystem;
     std::vector<ValuePart> parts = split_value(value);
     if (std::ranges::find(parts, "socket", &ValuePart::key) != parts.end())
-        return apply_filesystem(options, value);  // another process serves it
+        return apply_vhost_filesystem(options, parts);  // another process serves it
     // virt-install's short form: the folder, then the tag.
     const char* const places[] = {"source", "target"};
     for (size_t i = 0; i < parts.size() && i < 2 && parts[i].key.empty(); ++i)

@@ -169,7 +169,11 @@ Result<int> convert(const Arguments& arguments) {
         const auto to = TRY(open(options.path, options.format, false));
         // Over a backing image only what differs is kept, and zeroes count.
         if (!options.backing)
-            return copy_image(*from, *to, arguments.has("-c"), progress.told());
+            // A stream-optimised image takes only whole grains, packed, each once.
+            return copy_image(*from, *to,
+                              arguments.has("-c") ||
+                                  (options.format == "vmdk" && to->can_compress()),
+                              progress.told());
         return copy_difference(*from, *to, progress.told());
     };
     const auto copied = copy();

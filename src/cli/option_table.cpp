@@ -134,11 +134,6 @@ Result<void> apply_cpu(RunOptions& options, Value value) {
     options.machine.cpu = value;
     return {};
 }
-Result<void> apply_filesystem(RunOptions& options, Value value) {
-    const std::vector<ValuePart> parts = split_value(value);
-    if (parts.front().key != "socket") return Error("expected socket=PATH,TAG");
-    return apply_vhost_filesystem(options, parts);
-}
 Result<void> apply_hypervisor(RunOptions&, Value value) {
     return expect_word(value, "none", "kvm|hyperv|xen");
 }
@@ -213,12 +208,12 @@ constexpr std::array kOptions{
            "keep the unpacked kernel in the user's cache directory for the next time (on)", false,
            apply_kernel_cache},
     Option{"--disk", "", "path=FILE[,KEY=VALUE]...",
-           "disk; vhost-user=PATH[,queues=N]: one that another process serves.\n        "
-           "format=raw, qcow2, vhdx, vhd, vmdk or vdi (by its first bytes, else raw); "
-           "size=GIB makes it\n        if it is not there; bus=virtio, sata, ide, nvme or usb; "
-           "readonly=on; snapshot=on forgets\n        at the end what is written; cache=writeback, "
-           "none, writethrough, directsync or unsafe; discard=unmap or ignore;\n        "
-           "copy_on_read=on; iops=N and bps=BYTES limit what it does in a second. Repeatable",
+           "disk; vhost-user=PATH[,queues=N]: one that another process serves.\n"
+           "        format=raw, qcow2, vhdx, vhd, vmdk or vdi (by its first bytes, else raw);\n"
+           "        size=GIB makes it if it is not there; bus=virtio, sata, ide, nvme or usb;\n"
+           "        readonly=on; snapshot=on forgets at the end what is written; cache=writeback,\n"
+           "        none, writethrough, directsync or unsafe; discard=unmap or ignore;\n"
+           "        copy_on_read=on; iops=N and bps=BYTES limit what it does in a second. Repeatable",
            true, apply_disk_option},
     Option{"--cdrom", "", "FILE", "a CD drive with this image. Repeatable", true,
            apply_cdrom_option},

@@ -130,10 +130,10 @@ TEST(RunOptions, WrongDisksAreNamed) {
     const std::vector<std::pair<const char*, const char*>> cases{
         {"", "path= is missing"},
         {"readonly=on", "path= is missing"},
-        {"path=a,format=qcow2", "only format=raw"},
+        {"path=a,format=floppy", "expected raw, qcow2"},
         {"path=a,bus=scsi", "expected virtio, sata, ide, nvme or usb"},
         {"path=a,readonly=perhaps", "expected on or off"},
-        {"path=a,cache=none", "expected writeback"},
+        {"path=a,cache=some", "expected writeback"},
         {"path=a,size=0", "expected a size"},
         {"path=a,iops=x", "expected a whole number"},
         {"path=a,redonly=on", "did you mean readonly?"},
