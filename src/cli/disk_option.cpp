@@ -7,12 +7,14 @@
 #include "cli/nearest_name.h"
 #include "cli/option_value.h"
 #include "cli/vhost_option.h"
+#include "cli/virtio_parts.h"
 
 namespace mynah {
 namespace {
 
-constexpr std::array<std::string_view, 6> kKeys{"path",     "format", "bus",
-                                                "readonly", "cache",  "device"};
+constexpr std::array<std::string_view, 10> kKeys{"path",   "format",  "bus",    "readonly",
+                                                 "cache",  "device",  "serial", "queues",
+                                                 "packed", "in_order"};
 
 Result<DiskBus> parse_bus(std::string_view text) {
     if (text == "virtio") return DiskBus::kVirtio;
@@ -38,6 +40,10 @@ Result<CacheMode> parse_cache(std::string_view text) {
 }
 
 Result<void> apply_part(DiskConfig& disk, const ValuePart& part) {
+    const auto virtio = apply_virtio_part(disk.virtio, part, DiskConfig::kMaxQueues);
+    if (!virtio)
+        return Error(fmt::format("{}={}: {}", part.key, part.value, virtio.error().message()));
+    if (virtio.value()) return {};
     if (part.key == "path") {
         disk.path = part.value;
     } else if (part.key == "format") {
@@ -58,11 +64,17 @@ Result<void> apply_part(DiskConfig& disk, const ValuePart& part) {
         disk.read_only = value.value();
     } else if (part.key == "cache") {
         disk.cache = TRY(parse_cache(part.value));
+    } else if (part.key == "serial") {
+        if (part.value.empty() || part.value.size() > DiskConfig::kMaxSerial)
+            return Error(fmt::format("serial={}: expected 1 to {} characters", part.value,
+                                     DiskConfig::kMaxSerial));
+        disk.serial = part.value;
     } else if (part.key == "size") {
         return Error("size=: this version does not create disks; make the file with truncate -s");
     } else {
         return Error(
-            fmt::format("unknown part '{}'{}; expected path=, format=, bus=, readonly= or cache=",
+            fmt::format("unknown part '{}'{}; expected path=, format=, bus=, readonly=, cache=, "
+                        "serial=, queues=, packed= or in_order=",
                         part.key.empty() ? part.value : part.key, did_you_mean(part.key, kKeys)));
     }
     return {};
@@ -79,6 +91,8 @@ Result<void> apply_disk_option(RunOptions& options, std::string_view value) {
     for (const ValuePart& part : parts) TRY(apply_part(disk, part));
     if (disk.path.empty() && !disk.cdrom)
         return Error("path= is missing; expected --disk path=FILE");
+    if (disk.virtio.given() && disk.bus != DiskBus::kVirtio && disk.bus != DiskBus::kDefault)
+        return Error("queues=, packed= and in_order= belong to bus=virtio");
     options.machine.disks.push_back(disk);
     return {};
 }

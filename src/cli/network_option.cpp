@@ -9,6 +9,7 @@
 #include "cli/nearest_name.h"
 #include "cli/option_value.h"
 #include "cli/vhost_option.h"
+#include "cli/virtio_parts.h"
 
 namespace mynah {
 namespace {
@@ -19,8 +20,9 @@ using Model = NetworkConfig::Model;
 constexpr std::array<std::string_view, 5> kNetworks{"user", "tap", "stream", "dgram", "none"};
 constexpr std::array<std::string_view, 5> kPlanned{"bridge", "switch", "vhost-user", "passt",
                                                    "network"};
-constexpr std::array<std::string_view, 10> kKeys{
-    "model", "mac", "mtu", "pcap", "hostfwd", "restrict", "tftp", "bootfile", "server", "peer"};
+constexpr std::array<std::string_view, 13> kKeys{
+    "queues",  "packed",   "in_order", "model",    "mac",    "mtu", "pcap",
+    "hostfwd", "restrict", "tftp",     "bootfile", "server", "peer"};
 
 template <typename T, size_t size>
 bool contains(const std::array<T, size>& list, std::string_view word) {
@@ -141,6 +143,7 @@ Result<void> apply_user_part(NetworkConfig& network, const ValuePart& part) {
 }
 
 Result<void> apply_part(NetworkConfig& network, const ValuePart& part) {
+    if (TRY(apply_virtio_part(network.virtio, part, NetworkConfig::kMaxQueues))) return {};
     if (part.key == "model") {
         network.model = TRY(parse_model(part.value));
     } else if (part.key == "mac") {
@@ -174,15 +177,19 @@ Result<void> apply_network_option(RunOptions& options, std::string_view value) {
         const ValuePart& part = parts[i];
         if (part.key.empty() || !contains(kKeys, part.key)) {
             const std::string& word = part.key.empty() ? part.value : part.key;
-            return Error(
-                fmt::format("unknown part '{}'{}; expected model=, mac=, mtu=, pcap=, "
-                            "hostfwd=, restrict=, tftp=, bootfile=, server= or peer=",
-                            word, did_you_mean(word, kKeys)));
+            return Error(fmt::format(
+                "unknown part '{}'{}; expected model=, mac=, mtu=, pcap=, queues=, packed=, "
+                "in_order=, hostfwd=, restrict=, tftp=, bootfile=, server= or peer=",
+                word, did_you_mean(word, kKeys)));
         }
         const auto applied = apply_part(network, part);
         if (!applied) {
             return Error(fmt::format("{}={}: {}", part.key, part.value, applied.error().message()));
         }
+    }
+    if (network.virtio.given() && network.model != Model::kVirtio &&
+        network.model != Model::kDefault) {
+        return Error("queues=, packed= and in_order= belong to model=virtio");
     }
     if (network.kind == Kind::kDatagram && network.peer.empty()) {
         return Error("peer= is missing; expected dgram=PATH,peer=PATH");

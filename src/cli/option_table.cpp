@@ -176,7 +176,9 @@ Result<void> apply_version(RunOptions& options, Value) {
 }
 
 constexpr std::array kOptions{
-    Option{"--name", "", "NAME", "what the machine is called, and reached by: mynah screenshot NAME FILE", false, apply_name},
+    Option{"--name", "", "NAME",
+           "what the machine is called, and reached by: mynah screenshot NAME FILE", false,
+           apply_name},
     Option{"--memory", "--ram", "SIZE", "guest memory in MiB, or with suffix K, M, G, T (512M)",
            false, apply_memory},
     Option{"--vcpus", "", "N[,sockets=N,cores=N,threads=N]",
@@ -212,7 +214,8 @@ constexpr std::array kOptions{
            apply_kernel_cache},
     Option{"--disk", "", "path=FILE[,bus=BUS][,format=raw][,readonly=on][,cache=MODE]",
            "disk, or vhost-user=PATH[,queues=N] for one that another process serves; bus: virtio,\n"
-           "        sata, ide, nvme, usb; cache: writeback, writethrough, unsafe. Repeatable",
+           "        sata, ide, nvme, usb; cache: writeback, writethrough, unsafe; serial=TEXT.\n"
+           "        virtio: queues=N, packed=on, in_order=on. Repeatable",
            true, apply_disk_option},
     Option{"--cdrom", "", "FILE", "a CD drive with this image. Repeatable", true,
            apply_cdrom_option},
@@ -230,7 +233,8 @@ constexpr std::array kOptions{
            "a network card: behind the host's sockets (user), or with a cable to an interface, to\n        "
            "another machine or to QEMU. All: model=virtio, mac=ADDRESS, mtu=BYTES, pcap=FILE.\n"
            "        user: restrict=on, hostfwd=tcp:[ADDRESS]:PORT-:PORT, tftp=FOLDER, "
-           "bootfile=NAME.\n        stream: server=on. dgram: peer=PATH. vhost-user: queues=PAIRS. Repeatable",
+           "bootfile=NAME.\n        stream: server=on. dgram: peer=PATH. vhost-user: queues=PAIRS.\n"
+           "        virtio: queues=PAIRS, packed=on, in_order=on. Repeatable",
            true, apply_network_option},
     Option{"--filesystem", "", "socket=PATH,TAG[,queues=N]",
            "a file system that virtiofsd serves at a socket: mount -t virtiofs TAG. Repeatable", true,

@@ -1,5 +1,10 @@
 #pragma once
 
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
 #include "control/controlled_machine.h"
 #include "machine/machine.h"
 
@@ -8,7 +13,12 @@ namespace mynah {
 // A machine of this process. It must outlive the handle.
 class MachineHandle final : public ControlledMachine {
   public:
-    explicit MachineHandle(Machine& machine) : machine_(machine) {}
+    // Understands what --disk or --network take, and attaches it.
+    using Attach = std::function<Result<void>(Machine& machine, const std::string& driver,
+                                              const std::string& id, const std::string& value,
+                                              const std::string& directory)>;
+    MachineHandle(Machine& machine, Attach attach)
+        : machine_(machine), attach_(std::move(attach)) {}
     std::string name() const override { return machine_.name(); }
     Result<void> screenshot(const std::string& path) override { return machine_.screenshot(path); }
     std::vector<RemovableDrive> removable_drives() override { return machine_.removable_drives(); }
@@ -18,10 +28,17 @@ class MachineHandle final : public ControlledMachine {
     }
     void press_power_button() override { machine_.press_power_button(); }
     void reset() override { machine_.request_reset(); }
+    Result<void> attach(const std::string& driver, const std::string& id, const std::string& value,
+                        const std::string& directory) override {
+        return attach_(machine_, driver, id, value, directory);
+    }
+    Result<void> detach(const std::string& id) override { return machine_.detach(id); }
+    std::vector<std::string> attached() override { return machine_.attached(); }
     void quit() override { machine_.stop(StopReason::kQuit); }
 
   private:
     Machine& machine_;
+    const Attach attach_;
 };
 
 }  // namespace mynah

@@ -59,6 +59,13 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
     // The screen as it is now, as a PNG. Error: there is none, or the file and why.
     Result<void> screenshot(const std::string& path);
 
+    // A virtio disk or card put into the running machine, under a name of the operator's.
+    // detach(): asks the guest, which lets it go when it likes. Error: names what is wrong.
+    Result<void> attach_disk(const std::string& id, const DiskConfig& config);
+    Result<void> attach_network(const std::string& id, const NetworkConfig& config);
+    Result<void> detach(const std::string& id);
+    std::vector<std::string> attached() const;
+
     // Where the screen is served, lines for the operator; empty: nowhere.
     std::string graphics_places() const;
 
@@ -74,6 +81,7 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
                                                     std::span<CharacterBackend* const> serial);
     Result<std::unique_ptr<Board>> make_pc_board(const BoardContext& context,
                                                  std::span<CharacterBackend* const> serial);
+    Result<HotSlots*> hot_slots() const;
     Result<void> build_graphics();
     bool is_pc() const { return config_.board == MachineConfig::BoardKind::kPc; }
     void build_processors(uint64_t tsc_hz);
@@ -95,6 +103,8 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
     const MachineConfig config_;
     uint64_t started_ns_ = 0;
     unsigned reboots_ = 0;
+    // Numbers for serials and addresses of what comes later; the operator's own come first.
+    std::atomic<size_t> next_attached_{0};
     RunControl control_;
     WorkerExecutor slow_work_;
     std::vector<std::unique_ptr<BlockBackend>> disks_;

@@ -10,6 +10,7 @@
 #include "engine/engine.h"
 #include "machine/network_config.h"
 #include "machine/vhost_config.h"
+#include "machine/virtio_config.h"
 
 namespace mynah {
 
@@ -19,12 +20,17 @@ inline constexpr uint64_t kMebibyte = uint64_t{1} << 20;
 enum class DiskBus : uint8_t { kDefault, kVirtio, kSata, kIde, kNvme, kUsb };
 
 struct DiskConfig {
+    static constexpr size_t kMaxSerial = 20;  // as long as all buses can tell it
+    static constexpr uint16_t kMaxQueues = 64;
+
     std::string path;  // empty for a CD drive without a CD
     DiskBus bus = DiskBus::kDefault;
     bool cdrom = false;
     bool read_only = false;
     bool format_given = false;  // the operator said format=raw
     CacheMode cache = CacheMode::kWriteback;
+    std::string serial = {};   // what the guest sees; empty: one that goes with the machine's name
+    VirtioConfig virtio = {};  // of bus=virtio
 };
 
 // The USB host controller of a PC. kEhci: with UHCI companions, for older systems.
@@ -33,12 +39,12 @@ enum class UsbModel : uint8_t { kNone, kXhci, kEhci };
 // Who may see the screen, by VNC.
 struct GraphicsConfig {
     bool vnc = false;
-    std::string listen;              // a numeric address; empty: none
-    std::optional<uint16_t> port;    // 0: any
-    std::string socket;              // path of a Unix socket; empty: none
-    bool web = false;                // a page with a viewer as well
+    std::string listen;            // a numeric address; empty: none
+    std::optional<uint16_t> port;  // 0: any
+    std::string socket;            // path of a Unix socket; empty: none
+    bool web = false;              // a page with a viewer as well
     std::optional<uint16_t> web_port;
-    std::string password;            // empty: none
+    std::string password;  // empty: none
 };
 
 struct SerialConfig {
@@ -82,7 +88,7 @@ struct MachineConfig {
     std::string kernel;  // path; needed by the micro board
     std::optional<std::string> initrd;
     std::string command_line;
-    bool unpack_kernel = true;  // see KernelBoot::unpack
+    bool unpack_kernel = true;                // see KernelBoot::unpack
     std::optional<std::string> kernel_cache;  // directory of unpacked kernels; see KernelCache
 
     std::vector<DiskConfig> disks;
