@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <thread>
 #include <vector>
 
 #include "base/bits.h"
@@ -53,8 +54,10 @@ Result<void> IoSpace::add(std::string name, uint64_t start, uint64_t size, IoHan
 
 void IoSpace::place(uint64_t start, uint64_t size, IoHandler& handler) {
     CHECK(size > 0 && start + (size - 1) >= start);
-    const Placed placed{start, start + (size - 1), &handler};
     MutexLock lock(mutex_);
+    auto& calls = calls_[&handler];
+    if (calls == nullptr) calls = std::make_unique<std::atomic<uint32_t>>(0);
+    const Placed placed{start, start + (size - 1), &handler, calls.get()};
     const auto is_it = [&](const Placed& other) { return other.handler == &handler; };
     const auto found = std::find_if(placed_.begin(), placed_.end(), is_it);
     if (found != placed_.end()) {
@@ -70,6 +73,22 @@ void IoSpace::withdraw(IoHandler& handler) {
     std::erase_if(placed_, [&](const Placed& placed) { return placed.handler == &handler; });
 }
 
+void IoSpace::forget(IoHandler& handler) {
+    withdraw(handler);
+    for (;;) {
+        {
+            MutexLock lock(mutex_);
+            const auto found = calls_.find(&handler);
+            if (found == calls_.end()) return;
+            if (found->second->load(std::memory_order_acquire) == 0) {
+                calls_.erase(found);
+                return;
+            }
+        }
+        std::this_thread::yield();  // a call lasts microseconds
+    }
+}
+
 // The lock is let go before the handler is called: it may move ranges, its own among them.
 IoSpace::Found IoSpace::find(uint64_t address) {
     if (const Range* range = table_->find(address)) {
@@ -79,7 +98,8 @@ IoSpace::Found IoSpace::find(uint64_t address) {
     MutexLock lock(mutex_);
     for (const Placed& placed : placed_) {
         if (address >= placed.start && address <= placed.last) {
-            return {placed.handler, placed.start, placed.last};
+            placed.calls->fetch_add(1, std::memory_order_relaxed);
+            return {placed.handler, placed.start, placed.last, placed.calls};
         }
     }
     return {};
@@ -89,8 +109,11 @@ uint64_t IoSpace::read(uint64_t address, unsigned size) {
     const Found found = find(address);
     const uint64_t end = address + (size - 1);
     if (found.handler != nullptr && end >= address && end <= found.last) [[likely]] {
-        return found.handler->read(address - found.start, size) & low_mask(8 * size);
+        const uint64_t value = found.handler->read(address - found.start, size);
+        if (found.calls != nullptr) found.calls->fetch_sub(1, std::memory_order_release);
+        return value & low_mask(8 * size);
     }
+    if (found.calls != nullptr) found.calls->fetch_sub(1, std::memory_order_release);
     if (size == 1) return 0xff;
     uint64_t value = 0;
     for (unsigned i = 0; i < size; ++i) value |= read(address + i, 1) << (8 * i);
@@ -102,8 +125,10 @@ void IoSpace::write(uint64_t address, unsigned size, uint64_t value) {
     const uint64_t end = address + (size - 1);
     if (found.handler != nullptr && end >= address && end <= found.last) [[likely]] {
         found.handler->write(address - found.start, size, value & low_mask(8 * size));
+        if (found.calls != nullptr) found.calls->fetch_sub(1, std::memory_order_release);
         return;
     }
+    if (found.calls != nullptr) found.calls->fetch_sub(1, std::memory_order_release);
     if (size == 1) return;
     for (unsigned i = 0; i < size; ++i) write(address + i, 1, (value >> (8 * i)) & 0xff);
 }

@@ -9,13 +9,14 @@
 #include "cli/nearest_name.h"
 #include "cli/option_value.h"
 #include "cli/vhost_option.h"
+#include "cli/virtio_parts.h"
 
 namespace mynah {
 namespace {
 
-constexpr std::array<std::string_view, 12> kKeys{
-    "path",     "format",  "bus",          "readonly", "cache", "device",   "size",
-    "snapshot", "discard", "copy_on_read", "iops",     "bps"};
+constexpr std::array<std::string_view, 16> kKeys{
+    "path",     "format",  "bus",          "readonly", "cache", "device", "size",   "snapshot",
+    "discard",  "copy_on_read", "iops",    "bps",      "serial", "queues", "packed", "in_order"};
 
 Result<DiskBus> parse_bus(std::string_view text) {
     if (text == "virtio") return DiskBus::kVirtio;
@@ -102,6 +103,10 @@ Result<bool> apply_image_part(DiskConfig& disk, const ValuePart& part) {
 
 Result<void> apply_part(DiskConfig& disk, const ValuePart& part) {
     if (TRY(apply_image_part(disk, part))) return {};
+    const auto virtio = apply_virtio_part(disk.virtio, part, DiskConfig::kMaxQueues);
+    if (!virtio)
+        return Error(fmt::format("{}={}: {}", part.key, part.value, virtio.error().message()));
+    if (virtio.value()) return {};
     if (part.key == "path") {
         disk.path = part.value;
     } else if (part.key == "bus") {
@@ -114,10 +119,16 @@ Result<void> apply_part(DiskConfig& disk, const ValuePart& part) {
         }
     } else if (part.key == "readonly") {
         disk.read_only = TRY(parse_part_switch(part));
+    } else if (part.key == "serial") {
+        if (part.value.empty() || part.value.size() > DiskConfig::kMaxSerial)
+            return Error(fmt::format("serial={}: expected 1 to {} characters", part.value,
+                                     DiskConfig::kMaxSerial));
+        disk.serial = part.value;
     } else {
         return Error(
             fmt::format("unknown part '{}'{}; expected path=, format=, size=, bus=, readonly=, "
-                        "cache=, snapshot=, discard=, copy_on_read=, iops= or bps=",
+                        "cache=, snapshot=, discard=, copy_on_read=, iops=, bps=, serial=, "
+                        "queues=, packed= or in_order=",
                         part.key.empty() ? part.value : part.key, did_you_mean(part.key, kKeys)));
     }
     return {};
@@ -136,6 +147,8 @@ Result<void> apply_disk_option(RunOptions& options, std::string_view value) {
         return Error("path= is missing; expected --disk path=FILE");
     if (disk.create_size && disk.read_only)
         return Error("size= and readonly=on: a new disk that cannot be written is of no use");
+    if (disk.virtio.given() && disk.bus != DiskBus::kVirtio && disk.bus != DiskBus::kDefault)
+        return Error("queues=, packed= and in_order= belong to bus=virtio");
     options.machine.disks.push_back(disk);
     return {};
 }

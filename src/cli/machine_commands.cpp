@@ -52,6 +52,42 @@ Result<void> screenshot(std::span<const std::string_view> words) {
     return {};
 }
 
+Result<void> attach(std::span<const std::string_view> words) {
+    if (words.size() != 4 || (words[2] != "--disk" && words[2] != "--network"))
+        return Error(
+            "expected a running machine, a name for the device, and what it is: "
+            "NAME ID --disk VALUE or NAME ID --network VALUE");
+    QmpClient machine = TRY(connect_to(words[0]));
+    const bool disk = words[2] == "--disk";
+    std::error_code error;
+    const auto here = std::filesystem::current_path(error);
+    if (error) return Error(fmt::format("the working directory: {}", error.message()));
+    TRY(machine.execute("device_add", {{"driver", disk ? "virtio-blk-pci" : "virtio-net-pci"},
+                                       {"id", std::string(words[1])},
+                                       {"x-value", std::string(words[3])},
+                                       {"x-directory", here.string()}}));
+    return {};
+}
+
+Result<void> detach(std::span<const std::string_view> words) {
+    using std::chrono::steady_clock;
+    constexpr std::chrono::milliseconds kPatience{30'000}, kPause{100};
+    if (words.size() != 2) return Error("expected a running machine and a device: NAME ID");
+    const std::string id(words[1]);
+    QmpClient machine = TRY(connect_to(words[0]));
+    TRY(machine.execute("device_del", {{"id", id}}));
+    // A guest takes some seconds, so that whoever pressed the button can think better of it.
+    const auto limit = steady_clock::now() + kPatience;
+    for (;;) {
+        const json list = TRY(machine.execute("qom-list", {{"path", "/machine/peripheral"}}));
+        const auto is_it = [&](const json& each) { return each.value("name", "") == id; };
+        if (std::ranges::none_of(list, is_it)) return {};
+        if (steady_clock::now() > limit)
+            return Error(fmt::format("the guest has not let '{}' go; it was asked to", id));
+        std::this_thread::sleep_for(kPause);
+    }
+}
+
 // The words without --force, and whether it was among them.
 std::pair<std::vector<std::string>, bool> without_force(std::span<const std::string_view> words) {
     std::vector<std::string> rest;
@@ -140,6 +176,14 @@ Result<void> list(std::span<const std::string_view> words) {
 }  // namespace
 
 int list_command(std::span<const std::string_view> words) { return finish("list", list(words)); }
+
+int attach_command(std::span<const std::string_view> words) {
+    return finish("attach", attach(words));
+}
+
+int detach_command(std::span<const std::string_view> words) {
+    return finish("detach", detach(words));
+}
 
 int eject_command(std::span<const std::string_view> words) {
     return finish("eject", eject(words));

@@ -11,6 +11,11 @@ namespace mynah {
 // `mynah list`: name, process and state of each.
 int list_command(std::span<const std::string_view> words);
 
+// `mynah attach NAME ID --disk VALUE` or `--network VALUE`
+int attach_command(std::span<const std::string_view> words);
+// `mynah detach NAME ID`: returns when the guest has let it go.
+int detach_command(std::span<const std::string_view> words);
+
 // `mynah screenshot NAME FILE`
 int screenshot_command(std::span<const std::string_view> words);
 

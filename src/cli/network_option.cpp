@@ -10,6 +10,7 @@
 #include "cli/option_value.h"
 #include "cli/switch_command.h"
 #include "cli/vhost_option.h"
+#include "cli/virtio_parts.h"
 
 namespace mynah {
 namespace {
@@ -20,9 +21,9 @@ using Model = NetworkConfig::Model;
 constexpr std::array<std::string_view, 9> kNetworks{
     "user", "tap", "bridge", "stream", "dgram", "passt", "switch", "vhost-user", "none"};
 constexpr std::array<std::string_view, 2> kPlanned{"network", "vhost"};
-constexpr std::array<std::string_view, 15> kKeys{
-    "model", "mac",  "mtu",  "pcap",  "hostfwd", "restrict", "tftp", "bootfile",
-    "server", "peer", "vlan", "trunk", "group",   "mirror",   "rate"};
+constexpr std::array<std::string_view, 18> kKeys{
+    "model",  "mac",  "mtu",  "pcap",  "hostfwd", "restrict", "tftp",   "bootfile", "server",
+    "peer",   "vlan", "trunk", "group", "mirror",  "rate",     "queues", "packed",   "in_order"};
 
 template <typename T, size_t size>
 bool contains(const std::array<T, size>& list, std::string_view word) {
@@ -184,6 +185,7 @@ bool is_switch_part(std::string_view key) {
 }
 
 Result<void> apply_part(NetworkConfig& network, const ValuePart& part) {
+    if (TRY(apply_virtio_part(network.virtio, part, NetworkConfig::kMaxQueues))) return {};
     if (part.key == "model") {
         network.model = TRY(parse_model(part.value));
     } else if (part.key == "mac") {
@@ -219,16 +221,20 @@ Result<void> apply_network_option(RunOptions& options, std::string_view value) {
         const ValuePart& part = parts[i];
         if (part.key.empty() || !contains(kKeys, part.key)) {
             const std::string& word = part.key.empty() ? part.value : part.key;
-            return Error(
-                fmt::format("unknown part '{}'{}; expected model=, mac=, mtu=, pcap=, "
-                            "hostfwd=, restrict=, tftp=, bootfile=, server=, peer=, vlan=, trunk=, group=, "
-                            "mirror= or rate=",
-                            word, did_you_mean(word, kKeys)));
+            return Error(fmt::format(
+                "unknown part '{}'{}; expected model=, mac=, mtu=, pcap=, queues=, packed=, "
+                "in_order=, hostfwd=, restrict=, tftp=, bootfile=, server=, peer=, vlan=, trunk=, "
+                "group=, mirror= or rate=",
+                word, did_you_mean(word, kKeys)));
         }
         const auto applied = apply_part(network, part);
         if (!applied) {
             return Error(fmt::format("{}={}: {}", part.key, part.value, applied.error().message()));
         }
+    }
+    if (network.virtio.given() && network.model != Model::kVirtio &&
+        network.model != Model::kDefault) {
+        return Error("queues=, packed= and in_order= belong to model=virtio");
     }
     if (network.kind == Kind::kDatagram && network.peer.empty()) {
         return Error("peer= is missing; expected dgram=PATH,peer=PATH");

@@ -172,7 +172,9 @@ Result<void> apply_version(RunOptions& options, Value) {
 }
 
 constexpr std::array kOptions{
-    Option{"--name", "", "NAME", "what the machine is called, and reached by: mynah screenshot NAME FILE", false, apply_name},
+    Option{"--name", "", "NAME",
+           "what the machine is called, and reached by: mynah screenshot NAME FILE", false,
+           apply_name},
     Option{"--memory", "--ram", "SIZE", "guest memory in MiB, or with suffix K, M, G, T (512M)",
            false, apply_memory},
     Option{"--vcpus", "", "N[,sockets=N,cores=N,threads=N]",
@@ -213,7 +215,8 @@ constexpr std::array kOptions{
            "        size=GIB makes it if it is not there; bus=virtio, sata, ide, nvme or usb;\n"
            "        readonly=on; snapshot=on forgets at the end what is written; cache=writeback,\n"
            "        none, writethrough, directsync or unsafe; discard=unmap or ignore;\n"
-           "        copy_on_read=on; iops=N and bps=BYTES limit what it does in a second. Repeatable",
+           "        copy_on_read=on; iops=N and bps=BYTES limit what it does in a second; serial=TEXT.\n"
+           "        virtio: queues=N, packed=on, in_order=on. Repeatable",
            true, apply_disk_option},
     Option{"--cdrom", "", "FILE", "a CD drive with this image. Repeatable", true,
            apply_cdrom_option},
@@ -238,7 +241,8 @@ constexpr std::array kOptions{
            "        All: model=virtio, mac=ADDRESS, mtu=BYTES, pcap=FILE.\n"
            "        user: restrict=on, hostfwd=tcp:[ADDRESS]:PORT-:PORT, tftp=FOLDER, "
            "bootfile=NAME.\n        stream: server=on. dgram: peer=PATH. vhost-user: queues=PAIRS.\n"
-           "        switch: vlan=N, trunk=all|N+N-N, group=NAME, mirror=on, rate=BITS. Repeatable",
+           "        switch: vlan=N, trunk=all|N+N-N, group=NAME, mirror=on, rate=BITS.\n"
+           "        virtio: queues=PAIRS, packed=on, in_order=on. Repeatable",
            true, apply_network_option},
     Option{"--memballoon", "", "virtio[,deflate-on-oom=on][,free-page-reporting=on]|none",
            "a memory balloon, moved by QMP's balloon (none)", false, apply_memballoon_option},

@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "base/mutex.h"
+#include "cli/attach_option.h"
 #include "cli/cache_directory.h"
 #include "cli/exit_status.h"
 #include "cli/run_options.h"
@@ -106,7 +107,7 @@ Result<Ending> run_machine(const RunOptions& options, SignalStop& signals) {
     std::optional<MachinePlace> place;
     if (options.named) place.emplace(TRY(MachinePlace::claim(runtime_directory(), config.name)));
     auto machine = TRY(Machine::create(config));
-    MachineHandle handle(*machine);
+    MachineHandle handle(*machine, attach_by_option);
     std::unique_ptr<ControlServer> control;
     if (place) control = TRY(ControlServer::start(place->control_path(), "--name", handle));
     std::fputs(machine->graphics_places().c_str(), stderr);

@@ -31,6 +31,14 @@ class ControlledMachine {
     // What the guest said last about its memory, by QEMU's names.
     virtual Result<std::map<std::string, uint64_t>> balloon_statistics() = 0;
     virtual Result<void> ask_for_free_pages() = 0;
+    // A device put into the running machine under a name; `driver` as QEMU calls it, `value` what
+    // --disk or --network take; `directory`: where relative paths in it begin. Error: names what is
+    // wrong.
+    virtual Result<void> attach(const std::string& driver, const std::string& id,
+                                const std::string& value, const std::string& directory) = 0;
+    // Asks the guest to let it go; it is gone when attached() does not have it any more.
+    virtual Result<void> detach(const std::string& id) = 0;
+    virtual std::vector<std::string> attached() = 0;
     // Ends it at once, whatever the guest is doing.
     virtual void quit() = 0;
 };

@@ -1,5 +1,10 @@
 #pragma once
 
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
 #include "control/controlled_machine.h"
 #include "machine/machine.h"
 
@@ -8,7 +13,12 @@ namespace mynah {
 // A machine of this process. It must outlive the handle.
 class MachineHandle final : public ControlledMachine {
   public:
-    explicit MachineHandle(Machine& machine) : machine_(machine) {}
+    // Understands what --disk or --network take, and attaches it.
+    using Attach = std::function<Result<void>(Machine& machine, const std::string& driver,
+                                              const std::string& id, const std::string& value,
+                                              const std::string& directory)>;
+    MachineHandle(Machine& machine, Attach attach)
+        : machine_(machine), attach_(std::move(attach)) {}
     std::string name() const override { return machine_.name(); }
     Result<void> screenshot(const std::string& path) override { return machine_.screenshot(path); }
     std::vector<RemovableDrive> removable_drives() override { return machine_.removable_drives(); }
@@ -22,10 +32,17 @@ class MachineHandle final : public ControlledMachine {
     Result<uint64_t> balloon_actual() override;
     Result<std::map<std::string, uint64_t>> balloon_statistics() override;
     Result<void> ask_for_free_pages() override;
+    Result<void> attach(const std::string& driver, const std::string& id, const std::string& value,
+                        const std::string& directory) override {
+        return attach_(machine_, driver, id, value, directory);
+    }
+    Result<void> detach(const std::string& id) override { return machine_.detach(id); }
+    std::vector<std::string> attached() override { return machine_.attached(); }
     void quit() override { machine_.stop(StopReason::kQuit); }
 
   private:
     Machine& machine_;
+    const Attach attach_;
 };
 
 }  // namespace mynah

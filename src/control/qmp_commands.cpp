@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <cctype>
 #include <nlohmann/json.hpp>
 
 namespace mynah {
@@ -38,6 +39,38 @@ Result<json> screendump(ControlledMachine& machine, const json& arguments) {
         return Error("screendump: expected the path of a file to write");
     TRY(machine.screenshot(path));
     return json::object();
+}
+
+// As QEMU's, but that host side and properties come together, in the words of --disk and --network.
+Result<json> device_add(ControlledMachine& machine, const json& arguments) {
+    const std::string id = arguments["id"];
+    const bool usable =
+        !id.empty() && id.size() <= 64 && std::ranges::all_of(id, [](unsigned char c) {
+            return std::isalnum(c) != 0 || c == '-' || c == '_' || c == '.';
+        });
+    if (!usable)
+        return Error(
+            fmt::format("device_add: id '{}': expected 1 to 64 letters, digits, '-', '_' "
+                        "or '.'",
+                        id));
+    TRY(machine.attach(arguments["driver"], id, arguments["x-value"],
+                       arguments.value("x-directory", std::string())));
+    return json::object();
+}
+
+Result<json> device_del(ControlledMachine& machine, const json& arguments) {
+    TRY(machine.detach(arguments["id"]));
+    return json::object();
+}
+
+// What clients look at to know what is attached.
+Result<json> qom_list(ControlledMachine& machine, const json& arguments) {
+    if (arguments["path"] != "/machine/peripheral")
+        return Error("qom-list: this version lists only path '/machine/peripheral'");
+    json list = json::array();
+    for (const std::string& id : machine.attached())
+        list.push_back({{"name", id}, {"type", "child<virtio-pci>"}});
+    return list;
 }
 
 Result<json> query_block(ControlledMachine& machine, const json&) {
@@ -131,6 +164,11 @@ constexpr std::array kCommands{
                {{{"id", false}, {"device", false}, {"force", false, kBoolean}}},
                eject},
     QmpCommand{"query-block", {}, query_block},
+    QmpCommand{"device_add",
+               {{{"driver", true}, {"id", true}, {"x-value", true}, {"x-directory", false}}},
+               device_add},
+    QmpCommand{"device_del", {{{"id", true}}}, device_del},
+    QmpCommand{"qom-list", {{{"path", true}}}, qom_list},
     QmpCommand{"query-commands", {}, query_commands},
     QmpCommand{"query-name", {}, query_name},
     QmpCommand{"query-status", {}, query_status},

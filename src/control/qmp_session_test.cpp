@@ -70,6 +70,31 @@ TEST_F(QmpSessionTest, Queries) {
     EXPECT_TRUE(open_);
 }
 
+TEST_F(QmpSessionTest, DevicesComeAndGo) {
+    negotiate();
+    const auto add = [&](const char* id, const char* value) {
+        return ask(
+            json{{"execute", "device_add"},
+                 {"arguments", {{"driver", "virtio-blk-pci"}, {"id", id}, {"x-value", value}}}}
+                .dump());
+    };
+    EXPECT_EQ(add("disk1", "path=a")["return"], json::object());
+    EXPECT_EQ(add("disk1", "refused")["error"]["desc"], "refused: no slot");
+    EXPECT_TRUE(add("no good", "path=a").contains("error"));
+    EXPECT_TRUE(add("", "path=a").contains("error"));
+    EXPECT_TRUE(ask(R"({"execute":"device_add","arguments":{"id":"x"}})").contains("error"));
+    EXPECT_EQ(ask(R"({"execute":"device_del","arguments":{"id":"disk1"}})")["return"],
+              json::object());
+    const json list =
+        ask(R"({"execute":"qom-list","arguments":{"path":"/machine/peripheral"}})")["return"];
+    ASSERT_EQ(list.size(), 1u);
+    EXPECT_EQ(list[0]["name"], "disk1");
+    EXPECT_TRUE(ask(R"({"execute":"qom-list","arguments":{"path":"/"}})").contains("error"));
+    EXPECT_THAT(machine_.notes(),
+                ElementsAre("attach virtio-blk-pci disk1 path=a",
+                            "attach virtio-blk-pci disk1 refused", "detach disk1"));
+}
+
 TEST_F(QmpSessionTest, ActsOnTheMachine) {
     negotiate();
     for (const char* name : {"system_powerdown", "system_reset", "quit"})

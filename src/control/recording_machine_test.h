@@ -17,6 +17,17 @@ class RecordingMachine final : public ControlledMachine {
         if (path == "refused") return Error("refused: no picture");
         return {};
     }
+    Result<void> attach(const std::string& driver, const std::string& id, const std::string& value,
+                        const std::string&) override {
+        note("attach " + driver + " " + id + " " + value);
+        if (value == "refused") return Error("refused: no slot");
+        return {};
+    }
+    Result<void> detach(const std::string& id) override {
+        note("detach " + id);
+        return {};
+    }
+    std::vector<std::string> attached() override { return {"disk1"}; }
     std::vector<RemovableDrive> removable_drives() override {
         return {{"cd0", "/images/a.iso", false, true}, {"cd1", "", true, false}};
     }

@@ -62,10 +62,10 @@ Bytes windows(const AcpiBoard::Pci& pci) {
     return aml::name("_CRS", aml::resource_template(append_all(out)));
 }
 
-// Which of PCI Express' features the operating system may run itself [PCI FW 4.5.1]: all but hot
-// plug and power management events, of which there are none.
+// Which of PCI Express' features the operating system may run itself [PCI FW 4.5.1]: hot plug of
+// the root ports, power management events, errors, and the capability; there is no SHPC.
 Bytes capabilities_method() {
-    constexpr uint64_t kGranted = 0x1c, kUnknownUuid = 0x04, kUnknownRevision = 0x08,
+    constexpr uint64_t kGranted = 0x1d, kUnknownUuid = 0x04, kUnknownRevision = 0x08,
                        kMasked = 0x10;
     const Bytes status = aml::reference("CDW1"), control = aml::reference("CDW3");
     const Bytes granted = aml::local(0);

@@ -19,6 +19,7 @@
 #include "machine/register_dump.h"
 #include "machine/serial_backends.h"
 #include "machine/vhost_devices.h"
+#include "machine/virtio_options.h"
 #include "paravirt/virtio/virtio_block.h"
 #include "paravirt/virtio/virtio_entropy.h"
 #include "paravirt/virtio/virtio_net.h"
@@ -85,13 +86,13 @@ Machine::~Machine() {
 Result<void> Machine::build() {
     // What the operator named comes first, then what changes something on the host: a mistake in
     // the command line leaves nothing behind.
-    if (is_pc() && (config_.kernel.empty() || config_.boot.wants_firmware() ||
-                    !config_.firmware.empty())) {
+    if (is_pc() &&
+        (config_.kernel.empty() || config_.boot.wants_firmware() || !config_.firmware.empty())) {
         firmware_ = TRY(PcFirmware::open(config_));
         if (!config_.kernel.empty()) {
             const KernelFiles files = TRY(KernelFiles::open(config_));
-            firmware_kernel_ = TRY(
-                files.for_firmware(config_, pc::ram_ranges(config_.memory_bytes).front().size));
+            firmware_kernel_ =
+                TRY(files.for_firmware(config_, pc::ram_ranges(config_.memory_bytes).front().size));
         }
     } else {
         kernel_ = TRY(KernelFiles::open(config_));
@@ -170,7 +171,8 @@ Result<void> Machine::build_board() {
     TRY(open_devices());
     std::vector<CharacterBackend*> serial;
     for (const auto& backend : serial_backends_) serial.push_back(backend.get());
-    const BoardContext context{*memory_, ports_, memory_space_, clock_, apic_bus_, pics_, *this};
+    const BoardContext context{*memory_,  ports_, memory_space_, clock_,
+                               apic_bus_, pics_,  *this,         slow_work_};
     board_ = TRY(is_pc() ? make_pc_board(context, serial) : make_micro_board(context, serial));
     return build_graphics();
 }
@@ -207,17 +209,12 @@ Result<std::unique_ptr<Board>> Machine::make_micro_board(
     std::vector<std::unique_ptr<VirtioDevice>> devices;
     devices.push_back(std::make_unique<VirtioEntropy>(entropy_));
     for (size_t i = 0; i < disks_.size(); ++i) {
-        VirtioBlockOptions options;
-        options.queues =
-            static_cast<uint16_t>(std::min<size_t>(processors_.size(), VirtioBlock::kMaxQueues));
-        options.id = fmt::format("{}-disk{}", config_.name, i);
-        options.writeback = config_.disks[i].guest_cache();
-        devices.push_back(std::make_unique<VirtioBlock>(*disks_[i], options));
+        devices.push_back(std::make_unique<VirtioBlock>(
+            *disks_[i], virtio_block_options(config_, config_.disks[i], i)));
     }
     for (unsigned i = 0; i < networks_.size(); ++i) {
-        const NetworkConfig& network = config_.networks[i];
-        const VirtioNetOptions options{card_address(network, config_.name, i), network.mtu};
-        devices.push_back(std::make_unique<VirtioNet>(*networks_[i], options));
+        devices.push_back(std::make_unique<VirtioNet>(
+            *networks_[i], virtio_net_options(config_, config_.networks[i], i)));
     }
     for (VirtioPlug& plug : TRY(take_virtio_plugs())) devices.push_back(std::move(plug.device));
     return std::unique_ptr<Board>(TRY(MicroBoard::create(context, serial, std::move(devices))));

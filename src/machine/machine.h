@@ -71,6 +71,12 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
     uint64_t balloon_actual() const;
     std::map<std::string, uint64_t> balloon_statistics();
     void ask_for_free_pages();
+    // A virtio disk or card put into the running machine, under a name of the operator's.
+    // detach(): asks the guest, which lets it go when it likes. Error: names what is wrong.
+    Result<void> attach_disk(const std::string& id, const DiskConfig& config);
+    Result<void> attach_network(const std::string& id, const NetworkConfig& config);
+    Result<void> detach(const std::string& id);
+    std::vector<std::string> attached() const;
 
     // Where the screen is served, lines for the operator; empty: nowhere.
     std::string graphics_places() const;
@@ -89,6 +95,7 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
                                                     std::span<CharacterBackend* const> serial);
     Result<std::unique_ptr<Board>> make_pc_board(const BoardContext& context,
                                                  std::span<CharacterBackend* const> serial);
+    Result<HotSlots*> hot_slots() const;
     Result<void> build_graphics();
     bool is_pc() const { return config_.board == MachineConfig::BoardKind::kPc; }
     TranslatorOptions translator_options() const;
@@ -111,6 +118,8 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
     const MachineConfig config_;
     uint64_t started_ns_ = 0;
     unsigned reboots_ = 0;
+    // Numbers for serials and addresses of what comes later; the operator's own come first.
+    std::atomic<size_t> next_attached_{0};
     RunControl control_;
     WorkerExecutor slow_work_;
     std::vector<std::unique_ptr<BlockBackend>> disks_;

@@ -11,6 +11,7 @@
 #include "machine/device_config.h"
 #include "machine/network_config.h"
 #include "machine/vhost_config.h"
+#include "machine/virtio_config.h"
 
 namespace mynah {
 
@@ -20,6 +21,9 @@ inline constexpr uint64_t kMebibyte = uint64_t{1} << 20;
 enum class DiskBus : uint8_t { kDefault, kVirtio, kSata, kIde, kNvme, kUsb };
 
 struct DiskConfig {
+    static constexpr size_t kMaxSerial = 20;  // as long as all buses can tell it
+    static constexpr uint16_t kMaxQueues = 64;
+
     std::string path;  // empty for a CD drive without a CD
     DiskBus bus = DiskBus::kDefault;
     bool cdrom = false;
@@ -32,6 +36,8 @@ struct DiskConfig {
     uint64_t iops = 0;             // requests a second; 0: any number
     uint64_t bytes_per_second = 0;
     CacheMode cache = CacheMode::kWriteback;
+    std::string serial = {};   // what the guest sees; empty: one that goes with the machine's name
+    VirtioConfig virtio = {};  // of bus=virtio
     // The guest is told that there is a cache which it has to flush.
     bool guest_cache() const { return !writes_through(cache); }
 };
@@ -42,12 +48,12 @@ enum class UsbModel : uint8_t { kNone, kXhci, kEhci };
 // Who may see the screen, by VNC.
 struct GraphicsConfig {
     bool vnc = false;
-    std::string listen;              // a numeric address; empty: none
-    std::optional<uint16_t> port;    // 0: any
-    std::string socket;              // path of a Unix socket; empty: none
-    bool web = false;                // a page with a viewer as well
+    std::string listen;            // a numeric address; empty: none
+    std::optional<uint16_t> port;  // 0: any
+    std::string socket;            // path of a Unix socket; empty: none
+    bool web = false;              // a page with a viewer as well
     std::optional<uint16_t> web_port;
-    std::string password;            // empty: none
+    std::string password;  // empty: none
 };
 
 // From what a PC starts, as firmware is told.
@@ -86,7 +92,7 @@ struct MachineConfig {
     std::string kernel;  // path; needed by the micro board
     std::optional<std::string> initrd;
     std::string command_line;
-    bool unpack_kernel = true;  // see KernelBoot::unpack
+    bool unpack_kernel = true;                // see KernelBoot::unpack
     std::optional<std::string> kernel_cache;  // directory of unpacked kernels; see KernelCache
 
     std::vector<DiskConfig> disks;

@@ -7,12 +7,14 @@
 #include "backend/network/mac_address.h"
 #include "backend/network/switch_greeting.h"
 #include "backend/network/user_network.h"
+#include "machine/virtio_config.h"
 
 namespace mynah {
 
 // One network card and where its cable goes: plain data, checked for sense where it is used.
 struct NetworkConfig {
     static constexpr unsigned kMaxCards = 8;
+    static constexpr uint16_t kMaxQueues = 16;  // pairs
 
     enum class Kind : uint8_t { kUser, kTap, kStream, kDatagram, kPasst, kBridge, kSwitch };
     enum class Model : uint8_t { kDefault, kVirtio, kE1000, kRtl8139 };  // kDefault: the board's
@@ -28,6 +30,7 @@ struct NetworkConfig {
     UserNetworkOptions user;            // kUser
     SwitchGreeting port;                // kSwitch
     uint16_t mtu = 0;                   // bytes of a packet; 0: 1500, and nothing is said about it
+    VirtioConfig virtio = {};           // of model=virtio
     std::string pcap;                   // record to this file; empty: do not
 };
 

@@ -1,5 +1,6 @@
 #include "testing/virtio_driver.h"
 
+#include <algorithm>
 #include <atomic>
 
 #include "base/bits.h"
@@ -18,14 +19,15 @@ GuestPhys GuestAllocator::take(uint64_t size, uint64_t alignment) {
     return place;
 }
 
-GuestQueue::GuestQueue(GuestAllocator& allocator, uint16_t size, bool event_index)
+GuestQueue::GuestQueue(GuestAllocator& allocator, uint16_t size, bool event_index,
+                       uint64_t alignment)
     : allocator_(allocator),
       memory_(allocator.memory()),
       size_(size),
       event_index_(event_index),
-      descriptors_(allocator.take(16 * uint64_t{size}, 16)),
+      descriptors_(allocator.take(16 * uint64_t{size}, std::max<uint64_t>(alignment, 16))),
       available_(allocator.take(avail_bytes(size), 2)),
-      used_(allocator.take(used_bytes(size), 4)) {
+      used_(allocator.take(used_bytes(size), std::max<uint64_t>(alignment, 4))) {
     CHECK(memory_.fill(descriptors_, std::byte{0}, 16 * uint64_t{size}));
     CHECK(memory_.fill(available_, std::byte{0}, avail_bytes(size)));
     CHECK(memory_.fill(used_, std::byte{0}, used_bytes(size)));

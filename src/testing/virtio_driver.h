@@ -34,7 +34,8 @@ struct GuestBuffer {
 // negative tests the rings can be written directly.
 class GuestQueue {
   public:
-    GuestQueue(GuestAllocator& allocator, uint16_t size, bool event_index);
+    // alignment: of the table and the used ring, as legacy devices want it; 0: what must be.
+    GuestQueue(GuestAllocator& allocator, uint16_t size, bool event_index, uint64_t alignment = 0);
 
     uint16_t size() const { return size_; }
     GuestPhys descriptors() const { return descriptors_; }

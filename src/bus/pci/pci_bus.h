@@ -1,7 +1,9 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
+#include <vector>
 
 #include "bus/pci/pci_address.h"
 #include "bus/pci/pci_function.h"
@@ -9,7 +11,8 @@
 namespace mynah {
 
 // The functions on one PCI bus by where they sit, and the buses behind its bridges. Put together
-// before the machine runs; after that any thread. Functions and buses outlive it.
+// before the machine runs, but for insert() and remove(); those and cycles on any thread. Functions
+// and buses outlive it unless they are removed.
 class PciBus {
   public:
     PciBus() = default;
@@ -22,7 +25,14 @@ class PciBus {
     // `bridge` is a function made with PciIdentity::bridge; its registers give the bus its number.
     void add_bridge(PciSlot slot, PciFunction& bridge, PciBus& secondary);
 
+    // A function that comes while the machine runs, in function 0 of a device. remove(): no cycle
+    // begins from now on; settle() waits for those under way, so not from within one.
+    void insert(uint8_t device, PciFunction& function);
+    void remove(uint8_t device);
+    void settle(uint8_t device);
+
     // From the bus with number `own`: the function that answers to bus number `bus`; null: nobody.
+    // Only where nothing is removed meanwhile.
     PciFunction* find(uint8_t own, uint8_t bus, uint8_t devfn);
     PciFunction* at(uint8_t devfn) { return functions_[devfn].function; }
 
@@ -32,11 +42,17 @@ class PciBus {
 
   private:
     struct Place {
-        PciFunction* function = nullptr;
-        PciBus* secondary = nullptr;
+        std::atomic<PciFunction*> function{nullptr};
+        std::atomic<uint32_t> cycles{0};  // under way
     };
+    struct Bridge {
+        PciFunction* function;
+        PciBus* secondary;
+    };
+    // Where a cycle goes, and it is counted there; null: nowhere.
+    Place* begin(uint8_t own, uint8_t bus, uint8_t devfn);
     std::array<Place, 256> functions_;  // by devfn
-    std::vector<Place> bridges_;
+    std::vector<Bridge> bridges_;
 };
 
 }  // namespace mynah

@@ -48,7 +48,12 @@ PciFunction::PciFunction(const PciAttachment& attachment, const PciIdentity& ide
 }
 
 PciFunction::~PciFunction() {
-    for (const auto& bar : bars_) move_bar(*bar, kNowhere);
+    for (const auto& bar : bars_) {
+        move_bar(*bar, kNowhere);
+        // A processor may be in the middle of an access to a card that is pulled.
+        if (bar->window != nullptr)
+            (bar->is_io() ? at_.ports : at_.memory_space).forget(*bar->window);
+    }
 }
 
 void PciFunction::set_config(unsigned offset, unsigned size, uint32_t value, uint32_t writable) {
@@ -142,6 +147,12 @@ void PciFunction::config_write(unsigned offset, unsigned size, uint32_t value) {
 void PciFunction::store_config(unsigned offset, unsigned size, uint32_t value) {
     MutexLock lock(mutex_);
     state_->config.store(offset, size, value);
+}
+
+void PciFunction::change_config(unsigned offset, unsigned size, uint32_t clear, uint32_t set) {
+    MutexLock lock(mutex_);
+    const uint32_t before = state_->config.read(offset, size);
+    state_->config.store(offset, size, (before & ~clear) | set);
 }
 
 void PciFunction::lock_config(unsigned offset, unsigned size, uint32_t writable) {

@@ -120,6 +120,9 @@ class PciFunction {
     // The device changes registers of its own while the machine runs (a status, say); masks do not
     // apply, and on_config_write is not told.
     void store_config(unsigned offset, unsigned size, uint32_t value) EXCLUDES(mutex_);
+    // The same for some of their bits: those of `clear` go, those of `set` come.
+    void change_config(unsigned offset, unsigned size, uint32_t clear, uint32_t set)
+        EXCLUDES(mutex_);
     // Which bits the guest may write from now on, until the next reset (registers that lock).
     void lock_config(unsigned offset, unsigned size, uint32_t writable) EXCLUDES(mutex_);
 

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <span>
 
+#include "base/executor.h"
 #include "base/result.h"
 #include "bus/io_space.h"
 #include "bus/vm_clock.h"
@@ -14,6 +15,7 @@
 namespace mynah {
 
 class BlockBackend;
+class HotSlots;
 class InputSink;
 class Screen;
 
@@ -26,6 +28,7 @@ struct BoardContext {
     ApicBus& apic_bus;
     PicPair& pics;  // made first, as the local APICs take its interrupts
     PowerSink& power;
+    Executor& slow_work;  // what would keep a processor waiting
 };
 
 // A mainboard: everything but memory and the processors with their local APICs, which are the
@@ -53,6 +56,8 @@ class Board {
     // The display, and where a person's input goes; null: there is none. They live with the board.
     virtual Screen* screen() { return nullptr; }
     virtual InputSink* input() { return nullptr; }
+    // Where cards are put in while the machine runs; null: nowhere.
+    virtual HotSlots* hot_slots() { return nullptr; }
 };
 
 }  // namespace mynah

@@ -77,6 +77,7 @@ PcBoard::PcBoard(const BoardContext& context, const PcBoardParts& parts, const t
       dma_(context.memory),
       firmware_config_(dma_),
       config_ports_(root_bus_, reset_control_),
+      hot_slots_(context.slow_work),
       next_card_(pc::kFirstCard.device) {
     power_management_.on_smi(parts.smi);
 }
@@ -107,6 +108,8 @@ void PcBoard::add_root_ports() {
         root_ports_.push_back(
             std::make_unique<Ich9RootPort>(attachment(slot, Ich9RootPort::pin(i)), i));
         root_bus_.add_bridge(slot, root_ports_[i]->function(), root_ports_[i]->secondary());
+        // The card's INTA# comes out at the device of the port [P2P 9.1].
+        hot_slots_.add(*root_ports_[i], attachment({pc::kRootPortDevice, 0}, 1));
     }
 }
 
@@ -193,7 +196,7 @@ void PcBoard::add_boot_path(BootConfig::Device kind, std::string path) {
 
 void PcBoard::reset() {
     for (auto device = devices_.rbegin(); device != devices_.rend(); ++device) device->reset();
-    for (const auto& port : root_ports_) port->reset();
+    hot_slots_.reset();
     lpc_->reset();
     mch_->reset();
     config_ports_.reset();

@@ -40,6 +40,7 @@
 #include "firmware/acpi_board.h"
 #include "firmware/firmware_kernel.h"
 #include "machine/boards/board.h"
+#include "machine/boards/hot_slots.h"
 #include "machine/boards/pc_firmware.h"
 #include "machine/machine_config.h"
 #include "machine/virtio_devices.h"
@@ -82,6 +83,7 @@ class PcBoard final : public Board {
     Tray tray(size_t disk) override;
     Screen* screen() override { return &*screen_; }
     InputSink* input() override { return &input_; }
+    HotSlots* hot_slots() override { return &hot_slots_; }
 
     // --- for devices, while the board is built ---
     // What a function in this slot of bus 0 is plugged into; pin: its interrupt pin, 0 for none.
@@ -176,6 +178,7 @@ class PcBoard final : public Board {
     std::unique_ptr<Mch82G33> mch_;
     std::unique_ptr<Ich9Lpc> lpc_;
     std::vector<std::unique_ptr<Ich9RootPort>> root_ports_;
+    HotSlots hot_slots_;
     struct Device {
         std::shared_ptr<void> device;
         std::function<void()> reset;

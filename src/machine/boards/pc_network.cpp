@@ -8,6 +8,7 @@
 #include "machine/boards/virtio_card.h"
 #include "machine/networks.h"
 #include "machine/option_rom.h"
+#include "machine/virtio_options.h"
 #include "paravirt/virtio/virtio_net.h"
 
 // Network cards. Where nothing else is said a card is an e1000, which every system knows.
@@ -37,7 +38,8 @@ Result<void> PcBoard::add_network() {
 
 Result<void> PcBoard::add_network_card(size_t index) {
     const NetworkConfig& config = parts_.config.networks[index];
-    const Model model = config.model == Model::kDefault ? Model::kE1000 : config.model;
+    const Model usual = config.virtio.given() ? Model::kVirtio : Model::kE1000;
+    const Model model = config.model == Model::kDefault ? usual : config.model;
     NetworkBackend& backend = *parts_.networks[index];
     const MacAddress address =
         card_address(config, parts_.config.name, static_cast<unsigned>(index));
@@ -56,10 +58,10 @@ Result<void> PcBoard::add_network_card(size_t index) {
                          [](Rtl8139& each) { each.reset(); });
         root_bus_.add(slot, card.function());
     } else {
-        const VirtioNetOptions options{address, config.mtu};
+        const VirtioNetOptions options = virtio_net_options(parts_.config, config, index);
         auto& card = own<VirtioCard>(
             std::make_unique<VirtioCard>(std::make_unique<VirtioNet>(backend, options), place,
-                                         kEthernetController),
+                                         kEthernetController, VirtioPci::Interface::kTransitional),
             [](VirtioCard& each) { each.transport.reset(); });
         add_rom(place, card.transport.function(), rom);
         root_bus_.add(slot, card.transport.function());

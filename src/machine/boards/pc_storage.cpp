@@ -8,6 +8,7 @@
 #include "machine/boards/pc_board.h"
 #include "machine/boards/pc_layout.h"
 #include "machine/boards/virtio_card.h"
+#include "machine/virtio_options.h"
 #include "paravirt/virtio/virtio_block.h"
 
 // The disks and CD drives of a PC board, each behind the controller its option names.
@@ -38,7 +39,8 @@ Result<void> PcBoard::add_disk(size_t index) {
         config.bus != DiskBus::kIde) {
         return Error(fmt::format("--disk: {}: a CD drive is on bus=sata or bus=ide", config.path));
     }
-    switch (config.bus) {
+    const DiskBus usual = config.virtio.given() ? DiskBus::kVirtio : DiskBus::kSata;
+    switch (config.bus == DiskBus::kDefault ? usual : config.bus) {
         case DiskBus::kDefault:
         case DiskBus::kSata:
             return add_sata_disk(index);
@@ -56,7 +58,8 @@ Result<void> PcBoard::add_disk(size_t index) {
 
 // What the guest tells disks apart by: the same at every start.
 std::string PcBoard::disk_serial(size_t index) const {
-    return fmt::format("{}-{}", parts_.config.name.substr(0, 12), index);
+    const std::string& given = parts_.config.disks[index].serial;
+    return given.empty() ? fmt::format("{}-{}", parts_.config.name.substr(0, 12), index) : given;
 }
 
 Result<void> PcBoard::add_sata_disk(size_t index) {
@@ -162,16 +165,13 @@ Result<void> PcBoard::add_usb_disk(size_t index) {
 
 Result<void> PcBoard::add_virtio_disk(size_t index) {
     const DiskConfig& config = parts_.config.disks[index];
-    VirtioBlockOptions options;
-    options.queues = static_cast<uint16_t>(
-        std::min<size_t>(parts_.config.topology.vcpus(), VirtioBlock::kMaxQueues));
-    options.id = disk_serial(index);
-    options.writeback = config.guest_cache();
+    const VirtioBlockOptions options = virtio_block_options(parts_.config, config, index);
     const PciSlot slot = TRY(take_card_slot());
-    auto& card = own<VirtioCard>(
-        std::make_unique<VirtioCard>(std::make_unique<VirtioBlock>(*parts_.disks[index], options),
-                                     attachment(slot), kMassStorage),
-        [](VirtioCard& device) { device.transport.reset(); });
+    auto& card =
+        own<VirtioCard>(std::make_unique<VirtioCard>(
+                            std::make_unique<VirtioBlock>(*parts_.disks[index], options),
+                            attachment(slot), kMassStorage, VirtioPci::Interface::kTransitional),
+                        [](VirtioCard& device) { device.transport.reset(); });
     root_bus_.add(slot, card.transport.function());
     add_boot_path(BootConfig::Device::kDisk,
                   fmt::format("/pci@i0cf8/scsi@{:x}/disk@0,0", slot.device));

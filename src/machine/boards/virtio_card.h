@@ -10,8 +10,8 @@ namespace mynah {
 // A virtio device on a PCI card of its own: the device, and the transport in front of it.
 struct VirtioCard {
     VirtioCard(std::unique_ptr<VirtioDevice> made, const PciAttachment& attachment,
-               uint32_t class_code)
-        : device(std::move(made)), transport(*device, attachment, class_code) {}
+               uint32_t class_code, VirtioPci::Interface interface = VirtioPci::Interface::kModern)
+        : device(std::move(made)), transport(*device, attachment, class_code, interface) {}
 
     std::unique_ptr<VirtioDevice> device;
     VirtioPci transport;  // behind the device it drives

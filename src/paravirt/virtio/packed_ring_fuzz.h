@@ -156,8 +156,8 @@ class PackedRingFuzzBoard {
     DmaView view_{*memory_};
     testing::RecordingLine line_;
     testing::MemoryDisk disk_{kDisk};
-    VirtioBlock block_{disk_, {1, "fuzz", true}};
-    VirtioMmio mmio_{block_, view_, line_, {.packed = true, .in_order = true}};
+    VirtioBlock block_{disk_, {1, "fuzz", true, {.packed = true, .in_order = true}}};
+    VirtioMmio mmio_{block_, view_, line_};
     uint32_t size_ = 1, next_ = 0;
     bool wrap_ = true;
 };

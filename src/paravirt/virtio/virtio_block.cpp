@@ -37,7 +37,7 @@ uint32_t VirtioBlock::device_id() const { return virtio::kDeviceBlock; }
 
 uint64_t VirtioBlock::features() const {
     uint64_t bits = kFeatureSizeMax | kFeatureSegMax | kFeatureBlkSize | kFeatureTopology |
-                    kFeatureFlush | kFeatureConfigWce;
+                    kFeatureFlush | kFeatureConfigWce | kFeatureLifetime;
     if (geometry_.read_only) bits |= kFeatureReadOnly;
     if (options_.queues > 1) bits |= kFeatureMq;
     if (geometry_.can_discard && !geometry_.read_only) bits |= kFeatureDiscard;
@@ -143,6 +143,8 @@ std::optional<uint8_t> VirtioBlock::prepare(Request& request) {
             return std::nullopt;
         case kGetId:
             return answer_id(request);
+        case kGetLifetime:
+            return answer_lifetime(request);
         case kDiscard:
             if ((features() & kFeatureDiscard) == 0) return kStatusUnsupported;
             request.operation = BlockOperation::kDiscard;
@@ -217,6 +219,14 @@ uint8_t VirtioBlock::answer_id(Request& request) {
     return kStatusOk;
 }
 
+// A file does not wear out.
+uint8_t VirtioBlock::answer_lifetime(Request& request) {
+    const Lifetime lifetime{};
+    if (request.chain.writable.size() < sizeof lifetime) return kStatusIoError;
+    request.size = request.chain.writable.fill(std::as_bytes(std::span(&lifetime, 1)));
+    return kStatusOk;
+}
+
 // [virtio-1.2 5.2.6.2]: a write is stable if the driver has no means to flush, or has switched
 // the cache to write-through.
 bool VirtioBlock::stable_writes() const { return !writeback_.load(std::memory_order_relaxed); }
@@ -250,7 +260,8 @@ void VirtioBlock::finish(std::unique_ptr<Request> request, uint8_t status) {
     const uint64_t room = request->chain.writable.size();
     uint64_t written = 0;
     if (status == kStatusOk && request->header.type == kIn) written = room;
-    if (status == kStatusOk && request->header.type == kGetId) written = request->size;
+    const uint32_t type = request->header.type;
+    if (status == kStatusOk && (type == kGetId || type == kGetLifetime)) written = request->size;
     if (written == room) ++written;
     VirtioQueue& queue = *request->queue;
     const uint16_t head = request->chain.head;

@@ -20,15 +20,16 @@ struct VirtioBlockOptions {
     // Whether writes may wait in a volatile cache until the guest flushes, to begin with. The guest
     // can turn this off and on (VIRTIO_BLK_F_CONFIG_WCE).
     bool writeback = true;
+    VirtioRings rings = {};
 };
 
 // The block device [virtio-1.2 5.2] over a BlockBackend.
 //
-// Modelled: read, write, flush, discard, write zeroes, get-id; several queues; volatile cache with
-// flush, that the driver can switch to write-through; limits and topology from the backend. A
-// driver that negotiates neither FLUSH nor CONFIG_WCE gets stable writes [virtio-1.2 5.2.6.2]. Left
-// out: secure erase, lifetime, zoned devices, the legacy interface (barriers, SCSI commands,
-// geometry).
+// Modelled: read, write, flush, discard, write zeroes, get-id, lifetime (unknown); several queues;
+// volatile cache with flush, that the driver can switch to write-through; limits and topology from
+// the backend. A driver that negotiates neither FLUSH nor CONFIG_WCE gets stable writes
+// [virtio-1.2 5.2.6.2]. Left out: secure erase, zoned devices, and of legacy devices barriers, SCSI
+// commands, geometry.
 class VirtioBlock final : public VirtioDevice, private BlockCompletion {
   public:
     static constexpr uint16_t kMaxQueues = 64;
@@ -42,6 +43,7 @@ class VirtioBlock final : public VirtioDevice, private BlockCompletion {
 
     uint32_t device_id() const override;
     uint64_t features() const override;
+    VirtioRings rings() const override { return options_.rings; }
     uint16_t queue_count() const override { return options_.queues; }
     uint16_t queue_size_max(uint16_t) const override { return kQueueSize; }
     void read_config(uint64_t offset, std::span<std::byte> to) const override;
@@ -60,6 +62,7 @@ class VirtioBlock final : public VirtioDevice, private BlockCompletion {
     std::optional<uint8_t> prepare_transfer(Request& request);
     std::optional<uint8_t> prepare_segments(Request& request);
     uint8_t answer_id(Request& request);
+    static uint8_t answer_lifetime(Request& request);
     bool next_segment(Request& request);
     bool within_disk(uint64_t sector, uint64_t bytes) const;
     bool stable_writes() const;

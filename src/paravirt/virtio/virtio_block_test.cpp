@@ -105,7 +105,7 @@ TEST_F(VirtioBlockTest, FeaturesAndConfiguration) {
     EXPECT_EQ(driver_->read(8), 2u);
     EXPECT_EQ(device_->features(), kFeatureSizeMax | kFeatureSegMax | kFeatureBlkSize |
                                        kFeatureTopology | kFeatureFlush | kFeatureConfigWce |
-                                       kFeatureDiscard | kFeatureWriteZeroes);
+                                       kFeatureDiscard | kFeatureWriteZeroes | kFeatureLifetime);
     EXPECT_EQ(driver_->config<uint64_t>(0), kDisk / 512);
     EXPECT_EQ(driver_->config<uint32_t>(8), VirtioBlock::kMaxBuffer);
     EXPECT_EQ(driver_->config<uint32_t>(12), 254u);  // seg_max
@@ -261,9 +261,22 @@ TEST_F(VirtioBlockTest, GetIdOfTwentyCharactersHasNoTerminator) {
     EXPECT_EQ(memory_->load<uint8_t>(data + 20), kUntouched);
 }
 
+TEST_F(VirtioBlockTest, LifetimeIsUnknown) {
+    begin();
+    const GuestPhys place = filled(8, kUntouched);
+    const GuestBuffer buffer{place, 6, true};
+    const Answer answer = run(kGetLifetime, 0, {&buffer, 1});
+    EXPECT_EQ(answer.status, kStatusOk);
+    EXPECT_EQ(answer.length, 7u);
+    EXPECT_EQ(memory_->load<uint32_t>(place), 0u);
+    EXPECT_EQ(memory_->load<uint16_t>(place + 6), kUntouched << 8 | kUntouched);
+    const GuestBuffer little{place, 5, true};
+    EXPECT_EQ(run(kGetLifetime, 0, {&little, 1}).status, kStatusIoError);
+}
+
 TEST_F(VirtioBlockTest, UnknownRequestsAreUnsupported) {
     begin();
-    for (const uint32_t type : {2u, 3u, 5u, 10u, 14u, 15u, ~0u}) {
+    for (const uint32_t type : {2u, 3u, 5u, 14u, 15u, ~0u}) {
         EXPECT_EQ(run(type, 0, filled(512, 0), 512).status, kStatusUnsupported) << type;
     }
     EXPECT_TRUE(disk_.records().empty());

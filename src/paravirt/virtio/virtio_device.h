@@ -33,6 +33,12 @@ class RingOwner {
     virtual void bell(uint16_t queue) = 0;
 };
 
+// What a device's rings are offered with, beside what all are.
+struct VirtioRings {
+    bool packed = false;    // the driver may choose the packed layout [virtio-1.2 2.8]
+    bool in_order = false;  // it may ask for its buffers back in order [virtio-1.2 2.7.9, 2.8.12]
+};
+
 // A virtio device of some type, below any transport: it knows its queues, its feature bits and
 // its configuration, and nothing of registers, interrupts or addresses. Every function from any
 // thread; serve() on several at once.
@@ -51,8 +57,8 @@ class VirtioDevice {
     virtual void read_config(uint64_t offset, std::span<std::byte> to) const = 0;
     virtual void write_config(uint64_t offset, std::span<const std::byte> from) = 0;
 
-    // The driver accepted these bits, a subset of features(), and FEATURES_OK is set. No queue
-    // runs.
+    // The driver accepted these bits, a subset of features(), and VERSION_1 unless it is a legacy
+    // one. No queue runs.
     virtual void negotiated(uint64_t features) = 0;
     // The driver rang the bell of a queue, or it was started with buffers in it.
     virtual void serve(VirtioQueue& queue) = 0;
@@ -65,6 +71,8 @@ class VirtioDevice {
     // Whom to tell, from the making of the session to its end; null: nobody any more, and no queue
     // that serve() was called with exists any longer.
     virtual void connect(VirtioDeviceEvents*) {}
+    // Constant: as the operator wants it.
+    virtual VirtioRings rings() const { return {}; }
     // Constant. Not null: this runs all queues, serve() is never called, and features() and
     // negotiated() are about the bits of rings as well.
     virtual RingOwner* ring_owner() { return nullptr; }

@@ -70,9 +70,8 @@ Name writable_name(uint64_t offset) {
 
 }  // namespace
 
-VirtioMmio::VirtioMmio(VirtioDevice& device, const DmaView& memory, InterruptLine& line,
-                       VirtioRings rings)
-    : interrupt_(line), session_(device, memory, *this, rings), registers_(session_) {}
+VirtioMmio::VirtioMmio(VirtioDevice& device, const DmaView& memory, InterruptLine& line)
+    : interrupt_(line), session_(device, memory, *this), registers_(session_) {}
 
 uint64_t VirtioMmio::read(uint64_t offset, unsigned size) {
     if (offset >= kConfig) return read_config(offset - kConfig, size);

@@ -20,8 +20,7 @@ class VirtioMmio final : public IoHandler, private VirtioInterrupts {
   public:
     // All must outlive the transport. Work that reaches the device by its bell is done on the
     // processor that rang it.
-    VirtioMmio(VirtioDevice& device, const DmaView& memory, InterruptLine& line,
-               VirtioRings rings = {});
+    VirtioMmio(VirtioDevice& device, const DmaView& memory, InterruptLine& line);
 
     uint64_t read(uint64_t offset, unsigned size) override;
     void write(uint64_t offset, unsigned size, uint64_t value) override;

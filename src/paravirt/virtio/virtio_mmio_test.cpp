@@ -157,7 +157,7 @@ TEST_F(VirtioMmioTest, ConfigurationTakesAnyWidth) {
 TEST_F(VirtioMmioTest, NegotiationReachesTheDevice) {
     EXPECT_TRUE(negotiate(kFeatureOwn | kFeatureEventIdx));
     EXPECT_EQ(driver_.status(), kStatusAcknowledge | kStatusDriver | kStatusFeaturesOk);
-    EXPECT_EQ(device_.negotiated_, kFeatureOwn);
+    EXPECT_EQ(device_.negotiated_, kFeatureOwn | virtio::kFeatureVersion1);
 }
 
 TEST_F(VirtioMmioTest, FeaturesAreFixedOnceAccepted) {

@@ -13,7 +13,11 @@ namespace mynah {
 using namespace virtio::net;
 
 VirtioNet::VirtioNet(NetworkBackend& backend, const VirtioNetOptions& options)
-    : backend_(backend), options_(options), transmit_offloads_(backend.transmit_offloads()) {
+    : backend_(backend),
+      options_(options),
+      transmit_offloads_(backend.transmit_offloads()),
+      pairs_(options.pairs) {
+    CHECK(options_.pairs >= 1 && options_.pairs <= kMaxPairs);
     CHECK(options_.mtu == 0 || options_.mtu >= kMinMtu);
     MutexLock lock(mutex_);
     filter_.address = options_.address;
@@ -28,6 +32,7 @@ uint64_t VirtioNet::features() const {
                     kFeatureStatus | kFeatureCtrlVq | kFeatureCtrlRx | kFeatureCtrlVlan |
                     kFeatureCtrlRxExtra | kFeatureGuestAnnounce | kFeatureCtrlMacAddr;
     if (options_.mtu != 0) bits |= kFeatureMtu;
+    if (options_.pairs > 1) bits |= kFeatureMq;
     if (transmit_offloads_.checksum) {
         bits |= kFeatureCsum;
         if (transmit_offloads_.tcp4) bits |= kFeatureHostTso4;
@@ -38,7 +43,12 @@ uint64_t VirtioNet::features() const {
 }
 
 uint16_t VirtioNet::queue_size_max(uint16_t queue) const {
-    return queue == kControlQueue ? kControlQueueSize : kQueueSize;
+    // Without multiqueue the third is the control queue, too.
+    return queue + 1 == queue_count() ? kControlQueueSize : kQueueSize;
+}
+
+uint16_t VirtioNet::control_queue() const {
+    return has(kFeatureMq) ? static_cast<uint16_t>(2 * options_.pairs) : kControlQueue;
 }
 
 void VirtioNet::read_config(uint64_t offset, std::span<std::byte> to) const {
@@ -49,12 +59,25 @@ void VirtioNet::read_config(uint64_t offset, std::span<std::byte> to) const {
         if (announce_) config.status |= kStatusAnnounce;
     }
     if (backend_.link_up()) config.status |= kStatusLinkUp;
-    config.max_virtqueue_pairs = 1;
+    config.max_virtqueue_pairs = options_.pairs;
     config.mtu = options_.mtu;
     std::fill(to.begin(), to.end(), std::byte{0});
     if (offset >= sizeof config) return;
     const size_t size = std::min<size_t>(to.size(), sizeof config - offset);
     std::memcpy(to.data(), reinterpret_cast<const std::byte*>(&config) + offset, size);
+}
+
+// Only a legacy driver that has no command for it writes its address here [virtio-1.2 5.1.4.3].
+void VirtioNet::write_config(uint64_t offset, std::span<const std::byte> from) {
+    if (has(virtio::kFeatureVersion1) || has(kFeatureCtrlMacAddr)) return;
+    MutexLock lock(mutex_);
+    const auto address = std::as_writable_bytes(std::span(filter_.address.bytes));
+    for (size_t i = 0; i < from.size() && offset + i < address.size(); ++i)
+        address[offset + i] = from[i];
+}
+
+size_t VirtioNet::header_size() const {
+    return has(virtio::kFeatureVersion1) || has(kFeatureMrgRxbuf) ? kHeaderSize : kNumBuffers;
 }
 
 void VirtioNet::negotiated(uint64_t features) {
@@ -79,8 +102,12 @@ void VirtioNet::reset() {
         MutexLock order(attach_mutex_);
         backend_.set_sink(nullptr);
         attached_ = false;
-        receive_queue_ = nullptr;
-        transmit_queue_ = nullptr;
+        for (Pair& pair : pairs_) {
+            pair.receive = nullptr;
+            pair.transmit = nullptr;
+        }
+        active_pairs_ = 1;
+        steering_.clear();
     }
     negotiated_ = 0;
     set_guest_offloads(0);
@@ -90,27 +117,28 @@ void VirtioNet::reset() {
     announce_ = false;
 }
 
-void VirtioNet::attach(VirtioQueue& receive_queue) {
+void VirtioNet::attach() {
     MutexLock order(attach_mutex_);
-    receive_queue_ = &receive_queue;
     if (attached_) return;
     attached_ = true;
     backend_.set_sink(this);
 }
 
 void VirtioNet::serve(VirtioQueue& queue) {
-    switch (queue.index()) {
-        case kReceiveQueue:
-            attach(queue);
-            backend_.receive_ready();
-            return;
-        case kTransmitQueue:
-            transmit_queue_ = &queue;
-            send(queue);
-            return;
-        default:
-            serve_control(queue);
-            return;
+    const uint16_t index = queue.index();
+    if (index == control_queue()) {
+        serve_control(queue);
+        return;
+    }
+    if (index / 2 >= options_.pairs) return;
+    Pair& pair = pairs_[index / 2];
+    if (index % 2 == kReceiveQueue) {
+        pair.receive = &queue;
+        attach();
+        backend_.receive_ready();
+    } else {
+        pair.transmit = &queue;
+        send(pair, queue);
     }
 }
 
@@ -195,6 +223,14 @@ uint8_t VirtioNet::control(DescriptorChain& chain) {
         // Only what was negotiated [virtio-1.2 5.1.6.5.6.2].
         if ((bits & ~(negotiated_.load() & kGuestOffloads)) != 0) return kError;
         set_guest_offloads(bits);
+        return kOk;
+    }
+    if (header.control_class == kClassMq) {
+        uint16_t pairs = 0;
+        if (header.command != kMqPairsSet || !has(kFeatureMq)) return kError;
+        if (!data.take_front(std::as_writable_bytes(std::span(&pairs, 1)))) return kError;
+        if (pairs == 0 || pairs > options_.pairs) return kError;  // [virtio-1.2 5.1.6.5.5]
+        active_pairs_ = pairs;
         return kOk;
     }
     MutexLock lock(mutex_);

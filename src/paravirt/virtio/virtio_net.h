@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -10,6 +11,7 @@
 #include "backend/network/network_backend.h"
 #include "base/mutex.h"
 #include "paravirt/virtio/net_filter.h"
+#include "paravirt/virtio/net_steering.h"
 #include "paravirt/virtio/virtio_device.h"
 #include "spec/virtio/net.h"
 
@@ -17,21 +19,23 @@ namespace mynah {
 
 struct VirtioNetOptions {
     MacAddress address;
-    uint16_t mtu = 0;  // what the driver is told; 0: nothing
+    uint16_t mtu = 0;    // what the driver is told; 0: nothing
+    uint16_t pairs = 1;  // of queues, 1 to kMaxPairs
+    VirtioRings rings = {};
 };
 
-// The network device [virtio-1.2 5.1] over a NetworkBackend, with one pair of queues.
+// The network device [virtio-1.2 5.1] over a NetworkBackend.
 //
 // Modelled: mergeable receive buffers, checksum and TCP segmentation offload both ways as far as
 // the backend goes, the control queue (receive modes, MAC table and address, VLANs, announcement,
-// guest offloads), link status, MTU. Left out: several queue pairs, hash reports and RSS, UDP
-// segmentation, notification coalescing, the legacy interface.
+// guest offloads, pairs of queues), link status, MTU, the legacy interface. Left out: hash reports
+// and RSS, UDP segmentation, notification coalescing.
 //
 // The driver's packets go to the backend from its own memory on the thread that rang. The card is
 // the backend's sink only while a driver runs it: what comes otherwise is lost.
 class VirtioNet final : public VirtioDevice, private NetworkSink {
   public:
-    static constexpr uint16_t kQueueSize = 256, kControlQueueSize = 64;
+    static constexpr uint16_t kQueueSize = 256, kControlQueueSize = 64, kMaxPairs = 16;
 
     // The backend must outlive the device.
     VirtioNet(NetworkBackend& backend, const VirtioNetOptions& options);
@@ -39,10 +43,11 @@ class VirtioNet final : public VirtioDevice, private NetworkSink {
 
     uint32_t device_id() const override;
     uint64_t features() const override;
-    uint16_t queue_count() const override { return 3; }
+    VirtioRings rings() const override { return options_.rings; }
+    uint16_t queue_count() const override { return static_cast<uint16_t>(2 * options_.pairs + 1); }
     uint16_t queue_size_max(uint16_t queue) const override;
     void read_config(uint64_t offset, std::span<std::byte> to) const override EXCLUDES(mutex_);
-    void write_config(uint64_t, std::span<const std::byte>) override {}
+    void write_config(uint64_t offset, std::span<const std::byte> from) override EXCLUDES(mutex_);
     void negotiated(uint64_t features) override;
     void serve(VirtioQueue& queue) override;
     void reset() override;
@@ -57,6 +62,16 @@ class VirtioNet final : public VirtioDevice, private NetworkSink {
         DescriptorChain chain;
         NetworkFrame frame;
     };
+    struct Pair {
+        std::atomic<VirtioQueue*> transmit{nullptr}, receive{nullptr};
+        // Orders the calls of the backend; taken before any other lock.
+        Mutex transmit_mutex;
+        std::vector<std::unique_ptr<Outgoing>> outgoing GUARDED_BY(transmit_mutex);
+        // Of receive(), which the backend calls from one thread at a time.
+        VirtioQueue::Batch batch;
+        std::vector<virtio::UsedElement> used;
+    };
+    using FrameStart = std::array<std::byte, NetSteering::kLooksAt>;
 
     // NetworkSink
     size_t receive(std::span<const NetworkFrame> frames) override;
@@ -66,21 +81,27 @@ class VirtioNet final : public VirtioDevice, private NetworkSink {
     bool has(uint64_t feature) const {
         return (negotiated_.load(std::memory_order_relaxed) & feature) != 0;
     }
-    void attach(VirtioQueue& receive_queue);
+    // Without num_buffers for a legacy driver that does not merge [virtio-1.2 5.1.6.1].
+    size_t header_size() const;
+    uint16_t control_queue() const;
+    void attach();
+    Pair* receiving_pair(std::span<const std::byte> start);
     void set_guest_offloads(uint64_t bits);
 
     // --- driver to network ---
-    void send(VirtioQueue& queue) EXCLUDES(transmit_mutex_);
-    bool send_some(VirtioQueue& queue, VirtioQueue::Batch& batch) REQUIRES(transmit_mutex_);
+    void send(Pair& pair, VirtioQueue& queue) EXCLUDES(pair.transmit_mutex);
+    bool send_some(Pair& pair, VirtioQueue& queue, VirtioQueue::Batch& batch)
+        REQUIRES(pair.transmit_mutex);
+    void note_flow(const NetworkFrame& frame, const Pair& pair);
     bool read_packet(Outgoing& packet) const;
 
     // --- network to driver ---
     enum class Stored : uint8_t { kYes, kDropped, kNoRoom };
-    Stored store(const NetworkFrame& frame, VirtioQueue::Batch& batch);
-    bool take_receive_chain(VirtioQueue::Batch& batch, DescriptorChain& chain);
+    Stored store(const NetworkFrame& frame, Pair& pair);
+    Stored receive_one(const NetworkFrame& frame);
+    static bool take_receive_chain(Pair& pair, DescriptorChain& chain);
     bool fits_negotiated(const FrameOffload& offload) const;
-    void write_packet(const NetworkFrame& frame, size_t chains);
-    void flush_used();
+    void write_packet(const NetworkFrame& frame, size_t chains, Pair& pair);
 
     // --- control ---
     void serve_control(VirtioQueue& queue);
@@ -97,17 +118,14 @@ class VirtioNet final : public VirtioDevice, private NetworkSink {
     NetFilter filter_ GUARDED_BY(mutex_);
     bool announce_ GUARDED_BY(mutex_) = false;
 
-    // Orders the calls of the backend; taken before any other lock.
-    Mutex transmit_mutex_;
-    std::vector<std::unique_ptr<Outgoing>> outgoing_ GUARDED_BY(transmit_mutex_);
-    std::atomic<VirtioQueue*> transmit_queue_{nullptr};
+    std::vector<Pair> pairs_;
+    std::atomic<uint16_t> active_pairs_{1};
+    NetSteering steering_;
 
     Mutex attach_mutex_;  // orders set_sink()
     bool attached_ GUARDED_BY(attach_mutex_) = false;
-    std::atomic<VirtioQueue*> receive_queue_{nullptr};
     // Of receive(), which the backend calls from one thread at a time.
     std::vector<DescriptorChain> chains_;
-    std::vector<virtio::UsedElement> used_;
     std::vector<std::byte> whole_;
 };
 

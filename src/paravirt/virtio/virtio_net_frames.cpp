@@ -20,7 +20,7 @@ using Segmentation = FrameOffload::Segmentation;
 bool VirtioNet::read_packet(Outgoing& packet) const {
     std::array<std::byte, kHeaderSize> bytes;
     SliceList& data = packet.chain.readable;
-    if (!data.take_front(bytes)) return false;
+    if (!data.take_front(std::span(bytes).first(header_size()))) return false;
     if (data.size() < ethernet::kHeaderSize || data.size() > ethernet::kMaxSuperFrame) return false;
     NetHeader header;
     std::memcpy(&header, bytes.data(), sizeof header);
@@ -40,20 +40,21 @@ bool VirtioNet::read_packet(Outgoing& packet) const {
 }
 
 // False: the backend is full, or there is nothing left.
-bool VirtioNet::send_some(VirtioQueue& queue, VirtioQueue::Batch& batch) {
+bool VirtioNet::send_some(Pair& pair, VirtioQueue& queue, VirtioQueue::Batch& batch) {
     constexpr size_t kMost = 64;  // frames in one call of the backend
     std::array<NetworkFrame, kMost> frames;
     std::array<virtio::UsedElement, kMost> used;
     std::array<size_t, kMost> position;  // of a frame's chain among those taken
     size_t count = 0, taken = 0;
     while (taken < kMost) {
-        if (taken == outgoing_.size()) outgoing_.push_back(std::make_unique<Outgoing>());
-        Outgoing& packet = *outgoing_[taken];
+        if (taken == pair.outgoing.size()) pair.outgoing.push_back(std::make_unique<Outgoing>());
+        Outgoing& packet = *pair.outgoing[taken];
         if (!queue.take(batch, packet.chain)) break;
         used[taken] = {packet.chain.head, 0};
         if (read_packet(packet)) {
             position[count] = taken;
             frames[count++] = packet.frame;
+            note_flow(packet.frame, pair);
         }
         ++taken;
     }
@@ -67,25 +68,47 @@ bool VirtioNet::send_some(VirtioQueue& queue, VirtioQueue::Batch& batch) {
     return sent == count;
 }
 
-void VirtioNet::send(VirtioQueue& queue) {
-    MutexLock order(transmit_mutex_);
+void VirtioNet::send(Pair& pair, VirtioQueue& queue) {
+    MutexLock order(pair.transmit_mutex);
     VirtioQueue::Batch batch = queue.open_batch();
-    while (send_some(queue, batch)) {
+    while (send_some(pair, queue, batch)) {
     }
 }
 
 void VirtioNet::transmit_ready() {
-    if (VirtioQueue* queue = transmit_queue_) send(*queue);
+    for (Pair& pair : pairs_)
+        if (VirtioQueue* queue = pair.transmit) send(pair, *queue);
+}
+
+namespace {
+
+// The first bytes of a frame, as many as there are.
+std::span<const std::byte> start_of(const NetworkFrame& frame, std::span<std::byte> to) {
+    size_t known = 0;
+    for (const Slice piece : frame.pieces) {
+        const size_t part = std::min(piece.size(), to.size() - known);
+        std::memcpy(to.data() + known, piece.data(), part);
+        known += part;
+    }
+    return to.first(known);
+}
+
+}  // namespace
+
+void VirtioNet::note_flow(const NetworkFrame& frame, const Pair& pair) {
+    if (active_pairs_.load(std::memory_order_relaxed) == 1) return;
+    FrameStart start;
+    steering_.sent(start_of(frame, start), static_cast<uint16_t>(&pair - pairs_.data()));
 }
 
 // --- To the driver [virtio-1.2 5.1.6.3, 5.1.6.4].
 
-bool VirtioNet::take_receive_chain(VirtioQueue::Batch& batch, DescriptorChain& chain) {
-    VirtioQueue& queue = *receive_queue_;
-    if (queue.take(batch, chain)) return true;
-    batch = queue.open_quiet_batch();
-    if (batch.left == 0) batch = queue.open_batch();  // none: a bell, please
-    return queue.take(batch, chain);
+bool VirtioNet::take_receive_chain(Pair& pair, DescriptorChain& chain) {
+    VirtioQueue& queue = *pair.receive;
+    if (queue.take(pair.batch, chain)) return true;
+    pair.batch = queue.open_quiet_batch();
+    if (pair.batch.left == 0) pair.batch = queue.open_batch();  // none: a bell, please
+    return queue.take(pair.batch, chain);
 }
 
 bool VirtioNet::fits_negotiated(const FrameOffload& offload) const {
@@ -103,26 +126,26 @@ bool VirtioNet::fits_negotiated(const FrameOffload& offload) const {
     return false;
 }
 
-VirtioNet::Stored VirtioNet::store(const NetworkFrame& frame, VirtioQueue::Batch& batch) {
-    VirtioQueue& queue = *receive_queue_;
-    const uint64_t needed = kHeaderSize + uint64_t{frame.size};
+VirtioNet::Stored VirtioNet::store(const NetworkFrame& frame, Pair& pair) {
+    VirtioQueue& queue = *pair.receive;
+    const uint64_t needed = header_size() + uint64_t{frame.size};
     uint64_t room = 0;
     size_t taken = 0;
     while (room < needed) {
         if (taken == chains_.size()) chains_.emplace_back();
-        if (!take_receive_chain(batch, chains_[taken])) {
-            queue.put_back(batch, static_cast<uint16_t>(taken));
+        if (!take_receive_chain(pair, chains_[taken])) {
+            queue.put_back(pair.batch, static_cast<uint16_t>(taken));
             return Stored::kNoRoom;
         }
         room += chains_[taken].writable.size();
         ++taken;
         if (!has(kFeatureMrgRxbuf) && room < needed) {
             // Buffers too small for the frame: it is lost, they are not.
-            queue.put_back(batch, 1);
+            queue.put_back(pair.batch, 1);
             return Stored::kDropped;
         }
     }
-    write_packet(frame, taken);
+    write_packet(frame, taken, pair);
     return Stored::kYes;
 }
 
@@ -159,7 +182,7 @@ class ChainWriter {
 
 }  // namespace
 
-void VirtioNet::write_packet(const NetworkFrame& frame, size_t chains) {
+void VirtioNet::write_packet(const NetworkFrame& frame, size_t chains, Pair& pair) {
     NetHeader header = to_net_header(frame.offload, 0);
     if (!has(kFeatureGuestCsum)) header.flags = 0;
     std::array<std::byte, kHeaderSize> bytes{};
@@ -168,52 +191,56 @@ void VirtioNet::write_packet(const NetworkFrame& frame, size_t chains) {
     std::memcpy(bytes.data() + kNumBuffers, &buffers, sizeof buffers);
     const auto parts = std::span(chains_).first(chains);
     ChainWriter writer(parts);
-    writer.write(bytes);
+    writer.write(std::span(bytes).first(header_size()));
     for (const Slice piece : frame.pieces) writer.write(piece);
-    uint64_t left = kHeaderSize + uint64_t{frame.size};
+    uint64_t left = header_size() + uint64_t{frame.size};
     for (const DescriptorChain& chain : parts) {
         const uint64_t part = std::min(left, chain.writable.size());
-        receive_queue_.load()->wrote(chain.writable);
-        used_.push_back({chain.head, static_cast<uint32_t>(part)});
+        pair.receive.load()->wrote(chain.writable);
+        pair.used.push_back({chain.head, static_cast<uint32_t>(part)});
         left -= part;
     }
 }
 
-void VirtioNet::flush_used() {
-    receive_queue_.load()->give_back_all(used_);
-    used_.clear();
+// Null: the driver has not started any.
+VirtioNet::Pair* VirtioNet::receiving_pair(std::span<const std::byte> start) {
+    Pair& chosen = pairs_[steering_.choose(start, active_pairs_.load(std::memory_order_relaxed))];
+    if (chosen.receive != nullptr) return &chosen;
+    return pairs_[0].receive != nullptr ? &pairs_[0] : nullptr;
+}
+
+VirtioNet::Stored VirtioNet::receive_one(const NetworkFrame& given) {
+    NetworkFrame frame = given;
+    FrameStart bytes;
+    const std::span<const std::byte> start = start_of(frame, bytes);
+    {
+        MutexLock lock(mutex_);
+        if (!filter_.accepts(start)) return Stored::kDropped;
+    }
+    Pair* const pair = receiving_pair(start);
+    if (pair == nullptr) return Stored::kDropped;
+    Slice together;
+    if (!fits_negotiated(frame.offload)) {
+        // The driver has just turned this off: what can be done here is.
+        if (frame.offload.segmentation != Segmentation::kNone) return Stored::kDropped;
+        whole_.resize(frame.size);
+        if (!gather_frame(frame, whole_)) return Stored::kDropped;
+        complete_checksum(whole_, frame.offload);
+        together = whole_;
+        frame = {std::span(&together, 1), whole_.size(), {}};
+    }
+    return store(frame, *pair);
 }
 
 size_t VirtioNet::receive(std::span<const NetworkFrame> frames) {
-    if (receive_queue_ == nullptr) return frames.size();
-    VirtioQueue::Batch batch;
+    for (Pair& pair : pairs_) pair.batch = {};
     size_t done = 0;
-    for (; done < frames.size(); ++done) {
-        NetworkFrame frame = frames[done];
-        std::array<std::byte, ethernet::kHeaderSize + ethernet::kVlanTagSize> start;
-        size_t known = 0;
-        for (const Slice piece : frame.pieces) {
-            const size_t part = std::min(piece.size(), start.size() - known);
-            std::memcpy(start.data() + known, piece.data(), part);
-            known += part;
-        }
-        {
-            MutexLock lock(mutex_);
-            if (!filter_.accepts(std::span(start).first(known))) continue;
-        }
-        Slice together;
-        if (!fits_negotiated(frame.offload)) {
-            // The driver has just turned this off: what can be done here is.
-            if (frame.offload.segmentation != Segmentation::kNone) continue;
-            whole_.resize(frame.size);
-            if (!gather_frame(frame, whole_)) continue;
-            complete_checksum(whole_, frame.offload);
-            together = whole_;
-            frame = {std::span(&together, 1), whole_.size(), {}};
-        }
-        if (store(frame, batch) == Stored::kNoRoom) break;
+    while (done < frames.size() && receive_one(frames[done]) != Stored::kNoRoom) ++done;
+    for (Pair& pair : pairs_) {
+        if (pair.used.empty()) continue;
+        pair.receive.load()->give_back_all(pair.used);
+        pair.used.clear();
     }
-    flush_used();
     return done;
 }
 

@@ -446,5 +446,79 @@ TEST_F(VirtioNetTest, SendsFromSeveralProcessorsAtOnce) {
     EXPECT_EQ(tx_->used_index(), kPackets);
 }
 
+// Four pairs [virtio-1.2 5.1.6.5.5]: one is used until the driver says more, and answers come where
+// the question was asked.
+TEST_F(VirtioNetTest, PairsOfQueues) {
+    VirtioNetOptions options{kMac, 0};
+    options.pairs = 4;
+    make(options);
+    EXPECT_EQ(driver_->config<uint16_t>(offsetof(Config, max_virtqueue_pairs)), 4u);
+    ASSERT_TRUE(driver_->negotiate(kRings | kUsual | kFeatureMq));
+    std::vector<GuestQueue> queues;
+    for (uint16_t i = 0; i < 9; ++i) queues.push_back(driver_->make_queue(i));
+    control_.emplace(std::move(queues[8]));
+    driver_->driver_ok();
+    const auto pairs_set = [&](uint8_t pairs) {
+        const std::array<uint8_t, 4> command{kClassMq, kMqPairsSet, pairs, 0};
+        const GuestPhys place = driver_->allocator().take(5);
+        EXPECT_TRUE(memory_->write(place, std::as_bytes(std::span(command))));
+        const std::array buffers{GuestBuffer{place, 4, false}, GuestBuffer{place + 4, 1, true}};
+        control_->add(buffers);
+        driver_->ring(8);
+        EXPECT_TRUE(control_->take_used());
+        return memory_->load<uint8_t>(place + 4).value();
+    };
+    EXPECT_EQ(pairs_set(0), kError);
+    EXPECT_EQ(pairs_set(5), kError);
+    EXPECT_EQ(pairs_set(4), kOk);
+
+    for (uint16_t pair = 0; pair < 4; ++pair) {
+        const GuestPhys place = driver_->allocator().take(2048);
+        const GuestBuffer buffer{place, 2048, true};
+        queues[2 * pair].add({&buffer, 1});
+        driver_->ring(static_cast<uint16_t>(2 * pair));
+    }
+    // A flow of its own is sent on each pair; the answer has addresses and ports turned round.
+    const auto ip_frame = [](uint8_t from, uint8_t to, uint8_t from_port, uint8_t to_port) {
+        std::vector<std::byte> frame = make_frame(kMac, kPeer, 60);
+        const uint8_t header[] = {8, 0,  0x45, 0, 0,    46, 0, 0, 0,  0,  64,        17, 0,
+                                  0, 10, 0,    2, from, 10, 0, 2, to, 40, from_port, 40, to_port};
+        std::memcpy(frame.data() + 12, header, sizeof header);
+        return frame;
+    };
+    for (uint8_t pair = 0; pair < 4; ++pair) {
+        const std::vector<std::byte> frame = ip_frame(15, 2, static_cast<uint8_t>(100 + pair), 7);
+        std::vector<std::byte> bytes(kHeaderSize);
+        bytes.insert(bytes.end(), frame.begin(), frame.end());
+        const GuestPhys place = driver_->allocator().take(bytes.size());
+        ASSERT_TRUE(memory_->write(place, bytes));
+        const GuestBuffer buffer{place, static_cast<uint32_t>(bytes.size()), false};
+        queues[2 * pair + 1].add({&buffer, 1});
+        driver_->ring(static_cast<uint16_t>(2 * pair + 1));
+    }
+    EXPECT_EQ(backend_.take_sent().size(), 4u);
+    for (uint8_t pair = 4; pair-- > 0;) {
+        EXPECT_TRUE(backend_.deliver(ip_frame(2, 15, 7, static_cast<uint8_t>(100 + pair))));
+        for (uint8_t other = 0; other < 4; ++other)
+            EXPECT_EQ(queues[2 * other].take_used().has_value(), other == pair);
+    }
+    // One pair again: everything comes there.
+    EXPECT_EQ(pairs_set(1), kOk);
+    const GuestPhys place = driver_->allocator().take(2048);
+    const GuestBuffer buffer{place, 2048, true};
+    queues[0].add({&buffer, 1});
+    EXPECT_TRUE(backend_.deliver(ip_frame(2, 15, 7, 103)));
+    EXPECT_TRUE(queues[0].take_used());
+}
+
+TEST_F(VirtioNetTest, WithoutMultiqueueTheThirdQueueIsTheControlQueue) {
+    VirtioNetOptions options{kMac, 0};
+    options.pairs = 4;
+    make(options);
+    begin();
+    EXPECT_EQ(control(kClassMq, kMqPairsSet, {1, 0}), kError);
+    EXPECT_EQ(control(kClassRx, kRxPromiscuous, {0}), kOk);
+}
+
 }  // namespace
 }  // namespace mynah

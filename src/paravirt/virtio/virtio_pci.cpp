@@ -5,6 +5,7 @@
 #include <span>
 
 #include "base/bits.h"
+#include "base/check.h"
 
 namespace mynah {
 
@@ -13,7 +14,8 @@ using namespace virtio::pci;
 namespace {
 
 // Where the structures lie in BAR 4, each on a page of its own.
-constexpr unsigned kBar = 4, kMsixBar = 1;
+constexpr unsigned kLegacyBar = 0, kBar = 4, kMsixBar = 1;
+constexpr uint32_t kLegacyBarSize = 128;  // the longest device configuration behind the registers
 constexpr uint32_t kCommonAt = 0, kIsrAt = 0x1000, kDeviceAt = 0x2000, kNotifyAt = 0x3000;
 constexpr uint32_t kPage = 0x1000, kBarSize = 0x4000;
 constexpr uint32_t kNotifyStride = 4;  // bytes from one queue's bell to the next
@@ -22,7 +24,19 @@ constexpr uint32_t kMsixTable = 0, kMsixPending = 0x800, kMsixBarSize = 0x1000;
 
 using Name = VirtioRegisters::Name;
 
-PciIdentity identity_of(const VirtioDevice& device, uint32_t class_code) {
+PciIdentity identity_of(const VirtioDevice& device, uint32_t class_code,
+                        VirtioPci::Interface interface) {
+    if (interface == VirtioPci::Interface::kTransitional) {
+        // Its type is the subsystem [virtio-1.2 4.1.2.2].
+        const uint16_t id = transitional_id(device.device_id());
+        CHECK(id != 0);
+        return {.vendor = kVendor,
+                .device = id,
+                .class_code = class_code,
+                .revision = kTransitionalRevision,
+                .subsystem_vendor = kVendor,
+                .subsystem = static_cast<uint16_t>(device.device_id())};
+    }
     return {.vendor = kVendor,
             .device = static_cast<uint16_t>(kFirstDevice + device.device_id()),
             .class_code = class_code,
@@ -104,21 +118,23 @@ Nothing nothing;
 }  // namespace
 
 VirtioPci::VirtioPci(VirtioDevice& device, const PciAttachment& attachment, uint32_t class_code,
-                     VirtioRings rings)
-    : function_(attachment, identity_of(device, class_code)),
+                     Interface interface)
+    : function_(attachment, identity_of(device, class_code, interface)),
       line_(function_),
       isr_(line_),
       vectors_(std::min<unsigned>(device.queue_count() + 1u, kMostVectors)),
       config_vector_(kNoVector),
       queue_vectors_(device.queue_count()),
-      session_(device, function_.dma(), *this, rings),
+      session_(device, function_.dma(), *this),
       registers_(session_) {
-    for (auto& vector : queue_vectors_) vector = kNoVector;
-    lay_out();
+    reset_vectors();
+    lay_out(interface);
 }
 
-void VirtioPci::lay_out() {
+void VirtioPci::lay_out(Interface interface) {
     function_.add_express(PciFunction::Express::kIntegrated);
+    if (interface == Interface::kTransitional)
+        function_.add_bar(kLegacyBar, PciFunction::Bar::kIo, kLegacyBarSize, legacy_ports_);
     function_.add_bar(kMsixBar, PciFunction::Bar::kMemory32, kMsixBarSize, nothing);
     function_.add_bar(kBar, PciFunction::Bar::kPrefetchable64, kBarSize, *this);
     function_.add_msix(vectors_, kMsixBar, kMsixTable, kMsixPending);
@@ -196,12 +212,8 @@ uint64_t VirtioPci::read(uint64_t offset, unsigned size) {
     switch (offset - within) {
         case kCommonAt:
             return common_width(within) == size ? read_common(within) : 0;
-        case kIsrAt: {
-            if (within != 0) return 0;
-            const uint32_t bits = isr_.bits();
-            isr_.acknowledge(bits);  // reading clears [virtio-1.2 4.1.4.5]
-            return bits;
-        }
+        case kIsrAt:
+            return within == 0 ? take_isr() : 0;
         case kDeviceAt: {
             std::array<std::byte, 8> bytes{};
             session_.device().read_config(within, std::span(bytes).first(size));
@@ -287,9 +299,19 @@ void VirtioPci::set_vector(std::atomic<uint16_t>& vector, uint32_t value) {
 
 void VirtioPci::write_status(uint32_t value) {
     registers_.write(Name::kStatus, value);
-    if ((value & 0xff) != 0) return;
+    if ((value & 0xff) == 0) reset_vectors();
+}
+
+void VirtioPci::reset_vectors() {
     config_vector_ = kNoVector;
     for (auto& vector : queue_vectors_) vector = kNoVector;
+}
+
+// Reading clears [virtio-1.2 4.1.4.5].
+uint32_t VirtioPci::take_isr() {
+    const uint32_t bits = isr_.bits();
+    isr_.acknowledge(bits);
+    return bits;
 }
 
 // With MSI-X enabled the ISR stays as it is [virtio-1.2 4.1.4.5.1].

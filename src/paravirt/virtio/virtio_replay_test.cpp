@@ -5,6 +5,7 @@
 
 #include "paravirt/virtio/packed_ring_fuzz.h"
 #include "paravirt/virtio/virtio_block_fuzz.h"
+#include "paravirt/virtio/virtio_legacy_fuzz.h"
 #include "paravirt/virtio/virtio_mmio_fuzz.h"
 #include "paravirt/virtio/virtio_net_fuzz.h"
 
@@ -39,6 +40,14 @@ TEST_F(VirtioReplay, APackedRingWithAnythingInIt) {
         const std::vector<uint8_t> bytes = input(seed);
         testing::ByteFeed feed(bytes.data(), bytes.size());
         PackedRingFuzzBoard().run(feed);
+    }
+}
+
+TEST_F(VirtioReplay, AnOldDriverThatDoesAnything) {
+    for (uint32_t seed = 0; seed < 1000; ++seed) {
+        const std::vector<uint8_t> bytes = input(seed);
+        testing::ByteFeed feed(bytes.data(), bytes.size());
+        VirtioLegacyFuzzBoard().run(feed);
     }
 }
 

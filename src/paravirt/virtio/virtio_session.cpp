@@ -7,8 +7,11 @@ namespace mynah {
 using namespace virtio;
 
 VirtioSession::VirtioSession(VirtioDevice& device, const DmaView& memory,
-                             VirtioInterrupts& interrupts, VirtioRings rings)
-    : device_(device), owner_(device.ring_owner()), interrupts_(interrupts), rings_(rings) {
+                             VirtioInterrupts& interrupts)
+    : device_(device),
+      owner_(device.ring_owner()),
+      interrupts_(interrupts),
+      rings_(device.rings()) {
     QueueEvents& events = *this;
     for (uint16_t i = 0; i < device.queue_count(); ++i) {
         QueueSlot slot;
@@ -48,11 +51,26 @@ void VirtioSession::set_driver_features(uint64_t features) {
     driver_features_ = features;
 }
 
+uint32_t VirtioSession::legacy_features() const {
+    const uint64_t rings = kFeatureIndirectDesc | kFeatureEventIdx | kFeatureAnyLayout;
+    return static_cast<uint32_t>(device_.features() | (owner_ == nullptr ? rings : 0));
+}
+
 void VirtioSession::write_status(uint32_t value) {
-    if (value == 0) {
+    if (value == 0)
         reset();
-        return;
-    }
+    else
+        add_status(value, false);
+}
+
+void VirtioSession::write_legacy_status(uint32_t value) {
+    if (value == 0)
+        reset();
+    else
+        add_status(value & ~kStatusFeaturesOk, true);
+}
+
+void VirtioSession::add_status(uint32_t value, bool legacy) {
     std::vector<VirtioQueue*> started;
     bool broken = false;
     {
@@ -60,8 +78,12 @@ void VirtioSession::write_status(uint32_t value) {
         const uint32_t before = status();
         // The driver only adds bits [virtio-1.2 2.1.1], and never this one.
         uint32_t added = value & ~before & ~kStatusNeedsReset;
-        if ((added & kStatusFeaturesOk) != 0 && !accept_features()) added &= ~kStatusFeaturesOk;
-        if ((added & kStatusDriverOk) != 0 && ((before | added) & kStatusFeaturesOk) == 0) {
+        if ((added & kStatusFeaturesOk) != 0 && !accept_features(offered_features()))
+            added &= ~kStatusFeaturesOk;
+        if (legacy) {
+            if ((added & kStatusDriverOk) != 0 && !accept_features(legacy_features()))
+                added &= ~kStatusDriverOk;
+        } else if ((added & kStatusDriverOk) != 0 && ((before | added) & kStatusFeaturesOk) == 0) {
             if (complaints_.allow()) {
                 log(LogLevel::kWarning, "virtio device {}: DRIVER_OK before FEATURES_OK ignored",
                     device_.device_id());
@@ -84,11 +106,11 @@ void VirtioSession::write_status(uint32_t value) {
     for (VirtioQueue* queue : started) serve(*queue);
 }
 
-bool VirtioSession::accept_features() {
+bool VirtioSession::accept_features(uint64_t offered) {
     // [virtio-1.2 2.2.2]: a set that the device cannot work with is refused by not setting the
     // bit; without VERSION_1 the driver would be a legacy one [6.1].
-    if ((driver_features_ & ~offered_features()) != 0 ||
-        (driver_features_ & kFeatureVersion1) == 0) {
+    if ((driver_features_ & ~offered) != 0 ||
+        (driver_features_ & offered & kFeatureVersion1) != (offered & kFeatureVersion1)) {
         if (complaints_.allow()) {
             log(LogLevel::kWarning, "virtio device {}: driver's features {:#x} refused",
                 device_.device_id(), driver_features_);
@@ -96,7 +118,7 @@ bool VirtioSession::accept_features() {
         return false;
     }
     has_notification_data_ = (driver_features_ & kFeatureNotificationData) != 0;
-    device_.negotiated(driver_features_ & device_.features());
+    device_.negotiated(driver_features_ & (device_.features() | kFeatureVersion1));
     return true;
 }
 

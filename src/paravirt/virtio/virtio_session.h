@@ -22,12 +22,6 @@ class VirtioInterrupts {
     virtual void forget() = 0;
 };
 
-// What a device's rings are offered with, beside what all are.
-struct VirtioRings {
-    bool packed = false;    // the driver may choose the packed layout [virtio-1.2 2.8]
-    bool in_order = false;  // it may ask for its buffers back in order [virtio-1.2 2.7.9, 2.8.12]
-};
-
 // What driver and device have agreed on since the last reset: status, features, queues
 // [virtio-1.2 2.1, 2.2, 3.1]. The part of a virtio device that is the same under every
 // transport; a transport turns its registers into these calls. Every function from any thread.
@@ -36,8 +30,7 @@ struct VirtioRings {
 // that the driver did not mean sets DEVICE_NEEDS_RESET, after which only a reset helps.
 class VirtioSession final : private QueueEvents, private VirtioDeviceEvents {
   public:
-    VirtioSession(VirtioDevice& device, const DmaView& memory, VirtioInterrupts& interrupts,
-                  VirtioRings rings = {});
+    VirtioSession(VirtioDevice& device, const DmaView& memory, VirtioInterrupts& interrupts);
     // Stops the queues.
     ~VirtioSession() override;
     VirtioSession(const VirtioSession&) = delete;
@@ -51,6 +44,11 @@ class VirtioSession final : private QueueEvents, private VirtioDeviceEvents {
     void set_driver_features(uint64_t features);
 
     uint32_t status() const { return status_.load(std::memory_order_acquire); }
+    // What a driver of the legacy interface is offered; it knows 32 bits.
+    uint32_t legacy_features() const;
+    // As write_status() for such a driver, who knows no FEATURES_OK: his features count when he
+    // sets DRIVER_OK [virtio-1.2 3.1.2].
+    void write_legacy_status(uint32_t value);
     // Bits are added; 0 resets the device and returns when nothing is in flight.
     void write_status(uint32_t value);
 
@@ -88,7 +86,8 @@ class VirtioSession final : private QueueEvents, private VirtioDeviceEvents {
     void configuration_changed() override;
 
     void reset();
-    bool accept_features() REQUIRES(lock_);
+    void add_status(uint32_t value, bool legacy);
+    bool accept_features(uint64_t offered) REQUIRES(lock_);
     bool start_queue(QueueSlot& slot) REQUIRES(lock_);
     void stop_queue(QueueSlot& slot) REQUIRES(lock_);
     void serve(VirtioQueue& queue);

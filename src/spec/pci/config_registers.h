@@ -91,6 +91,22 @@ inline constexpr uint16_t kDeviceStatusClearable = 0x000f;
 // 2.5 GT/s, one lane.
 inline constexpr uint32_t kLinkSpeed1Width1 = 0x011;
 inline constexpr uint16_t kLinkControlWritable = 0x00fb;
+
+namespace slot {  // [PCIe 3.0 7.8.9 to 7.8.11]
+// Capabilities.
+inline constexpr uint32_t kButton = 1u << 0, kPowerController = 1u << 1, kAttentionLamp = 1u << 3,
+                          kPowerLamp = 1u << 4, kHotPlug = 1u << 6;
+inline constexpr unsigned kNumberShift = 19;
+// Control: enables are the bits of their events but for the link's.
+inline constexpr uint32_t kSameEnables = 0x1f, kInterruptEnable = 1u << 5,
+                          kAttentionLampOff = 3u << 6, kPowerLampOn = 1u << 8,
+                          kPowerLampOff = 3u << 8, kPowerOff = 1u << 10, kLinkEnable = 1u << 12,
+                          kControlWritable = 0x17ff;
+// Status.
+inline constexpr uint32_t kButtonPressed = 1u << 0, kPresenceChanged = 1u << 3,
+                          kCommandCompleted = 1u << 4, kPresence = 1u << 6, kLinkChanged = 1u << 8,
+                          kEvents = 0x011f;
+}  // namespace slot
 }  // namespace express
 
 // Configuration mechanism 1 [PCI 3.0 3.2.2.3.2].

@@ -21,6 +21,7 @@ inline constexpr uint64_t kFeatureConfigWce = bit(11);
 inline constexpr uint64_t kFeatureMq = bit(12);
 inline constexpr uint64_t kFeatureDiscard = bit(13);
 inline constexpr uint64_t kFeatureWriteZeroes = bit(14);
+inline constexpr uint64_t kFeatureLifetime = bit(15);
 
 // struct virtio_blk_config [virtio-1.2 5.2.4], little-endian, naturally aligned.
 struct Config {
@@ -57,6 +58,7 @@ inline constexpr uint32_t kIn = 0;
 inline constexpr uint32_t kOut = 1;
 inline constexpr uint32_t kFlush = 4;
 inline constexpr uint32_t kGetId = 8;
+inline constexpr uint32_t kGetLifetime = 10;
 inline constexpr uint32_t kDiscard = 11;
 inline constexpr uint32_t kWriteZeroes = 13;
 
@@ -76,6 +78,14 @@ struct RangeSegment {
 };
 static_assert(sizeof(RangeSegment) == 16);
 inline constexpr uint32_t kSegmentUnmap = 1;
+
+// struct virtio_blk_lifetime: 0 everywhere means that nobody knows.
+struct Lifetime {
+    uint16_t pre_eol_info;
+    uint16_t device_lifetime_est_typ_a;
+    uint16_t device_lifetime_est_typ_b;
+};
+static_assert(sizeof(Lifetime) == 6);
 
 inline constexpr size_t kIdSize = 20;  // bytes of VIRTIO_BLK_T_GET_ID's answer
 

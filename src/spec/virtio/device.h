@@ -29,6 +29,8 @@ inline constexpr uint32_t kStatusNeedsReset = 64;
 inline constexpr uint32_t kStatusFailed = 128;
 
 // Feature bits that belong to no device type [virtio-1.2 6].
+// Of legacy devices: requests need not lie in buffers of a certain shape [virtio-1.2 6.3].
+inline constexpr uint64_t kFeatureAnyLayout = bit(27);
 inline constexpr uint64_t kFeatureIndirectDesc = bit(28);
 inline constexpr uint64_t kFeatureEventIdx = bit(29);
 inline constexpr uint64_t kFeatureVersion1 = bit(32);

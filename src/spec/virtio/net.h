@@ -27,12 +27,14 @@ inline constexpr uint64_t kFeatureCtrlRx = bit(18);
 inline constexpr uint64_t kFeatureCtrlVlan = bit(19);
 inline constexpr uint64_t kFeatureCtrlRxExtra = bit(20);
 inline constexpr uint64_t kFeatureGuestAnnounce = bit(21);
+inline constexpr uint64_t kFeatureMq = bit(22);
 inline constexpr uint64_t kFeatureCtrlMacAddr = bit(23);
 // What CTRL_GUEST_OFFLOADS can turn on and off.
 inline constexpr uint64_t kGuestOffloads =
     kFeatureGuestCsum | kFeatureGuestTso4 | kFeatureGuestTso6 | kFeatureGuestEcn;
 
-// Queues without multiqueue [virtio-1.2 5.1.2].
+// Queues [virtio-1.2 5.1.2]: of each pair first the one that receives; behind all pairs, or behind
+// the first without multiqueue, the control queue.
 inline constexpr uint16_t kReceiveQueue = 0, kTransmitQueue = 1, kControlQueue = 2;
 
 // struct virtio_net_config [virtio-1.2 5.1.4], little-endian.
@@ -62,6 +64,7 @@ inline constexpr uint8_t kClassRx = 0, kRxPromiscuous = 0, kRxAllMulticast = 1, 
 inline constexpr uint8_t kClassMac = 1, kMacTableSet = 0, kMacAddressSet = 1;
 inline constexpr uint8_t kClassVlan = 2, kVlanAdd = 0, kVlanDelete = 1;
 inline constexpr uint8_t kClassAnnounce = 3, kAnnounceAcknowledge = 0;
+inline constexpr uint8_t kClassMq = 4, kMqPairsSet = 0;
 inline constexpr uint8_t kClassGuestOffloads = 5, kGuestOffloadsSet = 0;
 
 }  // namespace mynah::virtio::net

@@ -46,6 +46,48 @@ enum Common : uint64_t {
     kCommonSize = 0x3c,
 };
 
+// The legacy interface of transitional devices: ports in BAR 0 [virtio-1.2 4.1.4.10]; widths in
+// bits behind the names.
+enum Legacy : uint64_t {
+    kLegacyDeviceFeatures = 0x00,  // 32 R
+    kLegacyDriverFeatures = 0x04,  // 32 RW
+    kLegacyQueueAddress = 0x08,    // 32 RW: in pages
+    kLegacyQueueSize = 0x0c,       // 16 R
+    kLegacyQueueSelect = 0x0e,     // 16 RW
+    kLegacyQueueNotify = 0x10,     // 16 RW
+    kLegacyStatus = 0x12,          // 8 RW
+    kLegacyIsr = 0x13,             // 8 R
+    kLegacyConfig = 0x14,          // without MSI-X
+    kLegacyConfigVector = 0x14,    // 16 RW, with MSI-X
+    kLegacyQueueVector = 0x16,     // 16 RW, likewise
+    kLegacyConfigBehindVectors = 0x18,
+};
+inline constexpr uint64_t kLegacyPage = 4096;  // unit of the queue's address, and alignment of the
+                                               // used ring [virtio-1.2 2.7.2]
+inline constexpr uint16_t kTransitionalRevision = 0;
+
+// PCI device id of a transitional device by its type [virtio-1.2 4.1.2.1]; 0: there is none.
+constexpr uint16_t transitional_id(uint32_t type) {
+    switch (type) {
+        case 1:  // network
+            return 0x1000;
+        case 2:  // block
+            return 0x1001;
+        case 3:  // console
+            return 0x1003;
+        case 4:  // entropy
+            return 0x1005;
+        case 5:  // traditional balloon
+            return 0x1002;
+        case 8:  // SCSI host
+            return 0x1004;
+        case 9:  // 9P
+            return 0x1009;
+        default:
+            return 0;
+    }
+}
+
 inline constexpr uint16_t kNoVector = 0xffff;
 inline constexpr uint8_t kIsrQueue = 1, kIsrConfiguration = 2;
 

@@ -1,0 +1,67 @@
+// Devices that come and go while a machine runs.
+
+#include "machine/boards/hot_slots.h"
+#include "machine/disks.h"
+#include "machine/machine.h"
+#include "machine/networks.h"
+#include "machine/virtio_options.h"
+
+namespace mynah {
+namespace {
+
+// Class codes as drivers expect them.
+constexpr uint32_t kMassStorage = 0x010000, kEthernetController = 0x020000;
+
+}  // namespace
+
+Result<HotSlots*> Machine::hot_slots() const {
+    HotSlots* const slots = board_->hot_slots();
+    if (slots == nullptr)
+        return Error("this machine has no slots; expected one of mynah run --machine pc");
+    return slots;
+}
+
+Result<void> Machine::attach_disk(const std::string& id, const DiskConfig& config) {
+    HotSlots* const slots = TRY(hot_slots());
+    if (config.bus != DiskBus::kDefault && config.bus != DiskBus::kVirtio)
+        return Error("a disk that is attached to a running machine is virtio; expected bus=virtio");
+    if (config.cdrom) return Error("a CD drive cannot be attached; expected a disk");
+    std::vector<std::unique_ptr<BlockBackend>> opened = TRY(open_disks({config}, slow_work_));
+    const size_t index = config_.disks.size() + next_attached_++;
+    HotCard card;
+    card.id = id;
+    card.class_code = kMassStorage;
+    card.device = std::make_unique<VirtioBlock>(*opened.front(),
+                                                virtio_block_options(config_, config, index));
+    card.backend = std::shared_ptr<BlockBackend>(std::move(opened.front()));
+    return slots->plug(std::move(card));
+}
+
+Result<void> Machine::attach_network(const std::string& id, const NetworkConfig& config) {
+    HotSlots* const slots = TRY(hot_slots());
+    using Model = NetworkConfig::Model;
+    if (config.model != Model::kDefault && config.model != Model::kVirtio)
+        return Error(
+            "a card that is attached to a running machine is virtio; expected model=virtio");
+    std::vector<std::unique_ptr<NetworkBackend>> opened = TRY(open_networks({config}));
+    const size_t index = config_.networks.size() + next_attached_++;
+    HotCard card;
+    card.id = id;
+    card.class_code = kEthernetController;
+    card.device =
+        std::make_unique<VirtioNet>(*opened.front(), virtio_net_options(config_, config, index));
+    card.backend = std::shared_ptr<NetworkBackend>(std::move(opened.front()));
+    return slots->plug(std::move(card));
+}
+
+Result<void> Machine::detach(const std::string& id) {
+    HotSlots* const slots = TRY(hot_slots());
+    return slots->request_unplug(id);
+}
+
+std::vector<std::string> Machine::attached() const {
+    HotSlots* const slots = board_->hot_slots();
+    return slots != nullptr ? slots->ids() : std::vector<std::string>();
+}
+
+}  // namespace mynah
