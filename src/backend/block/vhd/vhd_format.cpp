@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <cstring>
 #include <vector>
 
@@ -132,7 +133,7 @@ std::array<std::byte, VhdDynamicHeader::kBytes> VhdDynamicHeader::serialize() co
     std::memcpy(&bytes[40], parent_id.data(), 16);
     store_big<uint32_t>(&bytes[56], parent_timestamp);
     const auto name = utf16_of_utf8(parent_name, true);
-    std::memcpy(&bytes[64], name.data(), std::min<size_t>(name.size(), 510));
+    std::copy_n(name.begin(), std::min<size_t>(name.size(), 510), bytes.begin() + 64);
     for (size_t i = 0; i < locators.size(); ++i) {
         std::byte* at = &bytes[576 + i * 24];
         store_big<uint32_t>(at, locators[i].platform);

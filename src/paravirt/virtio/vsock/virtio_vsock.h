@@ -55,7 +55,7 @@ class VirtioVsock final : public VirtioDevice, private VsockEvents {
     // --- guest to host: vsock_transmit.cpp ---
     void take_packets(VirtioQueue& queue) REQUIRES(mutex_);
     void packet(const Header& header, SliceList& data) REQUIRES(mutex_);
-    void connect(const Header& header) REQUIRES(mutex_);
+    void open_connection(const Header& header) REQUIRES(mutex_);
     void connection_packet(Connection& connection, const Header& header, SliceList& data)
         REQUIRES(mutex_);
     void data(Connection& connection, const SliceList& bytes) REQUIRES(mutex_);

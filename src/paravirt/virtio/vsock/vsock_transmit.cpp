@@ -30,7 +30,7 @@ void VirtioVsock::packet(const Header& header, SliceList& data) {
         return reject(header);
     }
     if (found == connections_.end()) {
-        if (header.operation == kRequest) return connect(header);
+        if (header.operation == kRequest) return open_connection(header);
         return reject(header);
     }
     connection_packet(*found->second, header, data);
@@ -42,7 +42,7 @@ void VirtioVsock::reject(const Header& header) {
     resets_.push_back({header.destination_port, header.source_port});
 }
 
-void VirtioVsock::connect(const Header& header) {
+void VirtioVsock::open_connection(const Header& header) {
     if (connections_.size() >= kMaxConnections) return reject(header);
     const VsockStream stream = backend_.connect(header.destination_port);
     if (stream == 0) return reject(header);
