@@ -87,9 +87,8 @@ std::unique_ptr<Terminal> Terminal::make_raw(int fd) {
     if (isatty(fd) == 0 || !in_foreground(fd) || tcgetattr(fd, &g_original) != 0) return nullptr;
     g_raw = g_original;
     cfmakeraw(&g_raw);
-    if (tcsetattr(fd, TCSANOW, &g_raw) != 0) return nullptr;
+    // Who puts it back is there before it is changed: a signal may come at any moment.
     g_raw_fd.store(fd);
-
     static const int at_exit = std::atexit(put_back);
     (void)at_exit;
     for (const int number : kFatalSignals) {
@@ -98,7 +97,9 @@ std::unique_ptr<Terminal> Terminal::make_raw(int fd) {
     }
     catch_signal(SIGTSTP, on_stop, SA_RESTART);
     catch_signal(SIGCONT, on_continue, SA_RESTART);
-    return std::unique_ptr<Terminal>(new Terminal(fd));
+    std::unique_ptr<Terminal> terminal(new Terminal(fd));
+    if (tcsetattr(fd, TCSANOW, &g_raw) != 0) return nullptr;
+    return terminal;
 }
 
 Terminal::~Terminal() {

@@ -68,6 +68,11 @@ def change(name, bus):
         status, text = mynah("insert", machine, "/nowhere.iso")
         check_equal(status, 1, "status for an image that is not there")
         check("/nowhere.iso" in text, text)
+        presses = "cat /sys/firmware/acpi/interrupts/ff_pwr_btn"
+        check_equal(mynah("stop", machine), (0, ""), "mynah stop")
+        guest.command(f"for i in $(seq 50); do [ $({presses} | awk '{{print $1}}') = 1 ] && break; "
+                      "sleep 0.1; done")
+        check_equal(int(guest.command(presses).split()[0]), 1, "presses of the power button")
         power_off(context, guest)
 
 
