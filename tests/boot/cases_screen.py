@@ -97,7 +97,7 @@ def start_debian(context, screen, *more):
     return start_pc(context, path, "sata", "--name", screen.name, *more)
 
 
-@case("screen-vnc", own=True)
+@case("screen-vnc", own=True, fast=True)
 def vnc(context):
     for tool in ("vncsnapshot", "djpeg"):
         if shutil.which(tool) is None:

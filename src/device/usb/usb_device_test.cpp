@@ -330,7 +330,7 @@ TEST(UsbKeyboard, HeldKeysAreRightAfterAFloodNobodyRead) {
         keyboard.events(events);
     };
     key(KEY_X, 1);
-    for (int i = 0; i < 1000; ++i) {
+    for (int i = 0; i < 10000; ++i) {
         key(KEY_B, 1);
         key(KEY_B, 0);
     }
@@ -340,7 +340,7 @@ TEST(UsbKeyboard, HeldKeysAreRightAfterAFloodNobodyRead) {
         last = reply.data;
         ++reports;
     }
-    EXPECT_LE(reports, 64u);
+    EXPECT_LE(reports, 4096u);
     EXPECT_THAT(last, ElementsAre(0, 0, 0x1b, 0, 0, 0, 0, 0));
 }
 

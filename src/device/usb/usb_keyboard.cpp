@@ -63,7 +63,7 @@ void UsbKeyboard::events(std::span<const HidEvent> batch) {
             if (usage == 0 || down_[usage] == (event.value != 0)) continue;
             down_[usage] = event.value != 0;
             // What nobody fetches is not told change by change, but what is down stays right.
-            if (queue_.size() >= kMaxQueued) take_change();
+            if (queue_.size() >= kMostChanges) take_change();
             queue_.push_back({usage, event.value != 0});
             changed = true;
         }

@@ -35,6 +35,8 @@ class UsbKeyboard final : public HidDevice, public KeySink {
 
   private:
     static constexpr size_t kKeys = 6;
+    // A viewer that pastes types faster than reports are fetched.
+    static constexpr size_t kMostChanges = 4096;
     struct Change {
         uint8_t usage;
         bool down;
