@@ -35,7 +35,7 @@ def keeps_time(guest, source, seconds):
     check(now == source, f"the kernel gave up clock source {source} for {now}")
 
 
-@case("pc-clock", own=True)
+@case("pc-keeps-time", own=True)
 def clock(context):
     """Every processor of the guest computes and its disk is written, so that ticks come late and
     the host's processors have more to run than there are of them."""

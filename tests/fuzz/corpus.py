@@ -22,13 +22,12 @@ def unpack(target, directory):
 
 
 def keep(target, directory, most_inputs, most_bytes):
-    """Keeps the smallest inputs of a directory, in a stable order; how many."""
+    """Keeps inputs of a directory, small and large ones alike, in a stable order; how many."""
     inputs = sorted((path.read_bytes() for path in directory.iterdir()), key=lambda x: (len(x), x))
-    kept, size = [], 0
-    for data in inputs[:most_inputs]:
-        size += len(data)
-        if size > most_bytes:
-            break
-        kept.append(base64.b64encode(data).decode())
-    (FOLDER / f"{target}.txt").write_text("\n".join(kept) + "\n")
-    return len(kept)
+    step = max(1, len(inputs) / most_inputs)
+    chosen = [inputs[int(i * step)] for i in range(min(most_inputs, len(inputs)))]
+    while sum(map(len, chosen)) > most_bytes:
+        chosen.pop(len(chosen) // 2 if len(chosen) > 2 else -1)
+    text = "\n".join(base64.b64encode(data).decode() for data in chosen)
+    (FOLDER / f"{target}.txt").write_text(text + "\n")
+    return len(chosen)
