@@ -391,11 +391,28 @@ Result<void> VmdkSparseExtent::create(ImageFile& file, const VmdkSparseOptions& 
 CheckReport VmdkSparseExtent::check(Repair) {
     CheckReport report;
     report.total_clusters = (size_ + block_size_ - 1) / block_size_;
-    std::unordered_set<uint64_t> seen;
+    std::unordered_set<uint64_t> seen, tables;
+    // A table that is not there, is met again or cannot be read is passed over as a whole: what is
+    // looked at is bounded by the file, whatever size of disk it claims.
+    const auto skip = [&](uint64_t& i) { i += header_.table_entries - 1; };
     for (uint64_t i = 0; i < report.total_clusters; ++i) {
+        if (!streaming_ && i % header_.table_entries == 0) {
+            const uint32_t table_at = directory_[i / header_.table_entries];
+            if (table_at != 0 && !tables.insert(table_at).second) {
+                ++report.corruptions;
+                report.say(fmt::format("ERROR the table of grain {} is another's", i));
+                skip(i);
+                continue;
+            }
+            if (table_at == 0) {
+                skip(i);
+                continue;
+            }
+        }
         Place place;
         if (find_block(i, place) != BlockStatus::kOk) {
             ++report.check_errors;
+            if (!streaming_) i |= header_.table_entries - 1;
             continue;
         }
         if (place.kind != Place::Kind::kData) continue;
