@@ -7,6 +7,7 @@ import random
 import shutil
 import socket
 import threading
+import time
 
 import machine
 from case import SHELL_PROMPT, Skipped, case, check, check_equal
@@ -109,7 +110,8 @@ def reach_in(guest, port):
     """A connection from the host to a port of the guest."""
     guest.send("nc -l -p 2222 -e cat; echo served\n")
     text = b"over the bridge"
-    for _ in range(200):
+    for attempt in range(600):
+        time.sleep(0.1 if attempt else 0)       # until it listens, the guest refuses at once
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 60) as peer:
             peer.settimeout(60)
             peer.sendall(text)

@@ -39,7 +39,7 @@ bool Translation::translate(const GuestInstruction& in) {
     return done;
 }
 
-// What is no branch.
+// What is no branch. PAUSE is left to the interpreter, which gives the host's processor away.
 bool Translation::operation(const GuestInstruction& in) {
     const ZydisMnemonic m = in.mnemonic();
     bool done = false;
@@ -59,7 +59,6 @@ bool Translation::operation(const GuestInstruction& in) {
         case ZYDIS_MNEMONIC_PREFETCHW:
             done = true;
             break;
-        case ZYDIS_MNEMONIC_PAUSE:
         case ZYDIS_MNEMONIC_LFENCE:
         case ZYDIS_MNEMONIC_MFENCE:
         case ZYDIS_MNEMONIC_SFENCE:
