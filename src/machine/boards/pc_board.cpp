@@ -77,7 +77,7 @@ PcBoard::PcBoard(const BoardContext& context, const PcBoardParts& parts, const t
       dma_(context.memory),
       firmware_config_(dma_),
       config_ports_(root_bus_, reset_control_),
-      hot_slots_(context.slow_work),
+      hot_slots_(removals_),
       next_card_(pc::kFirstCard.device) {
     power_management_.on_smi(parts.smi);
 }

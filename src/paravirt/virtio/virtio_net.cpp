@@ -6,6 +6,7 @@
 
 #include "backend/network/ethernet.h"
 #include "base/check.h"
+#include "paravirt/virtio/config_bytes.h"
 #include "spec/virtio/device.h"
 
 namespace mynah {
@@ -61,10 +62,7 @@ void VirtioNet::read_config(uint64_t offset, std::span<std::byte> to) const {
     if (backend_.link_up()) config.status |= kStatusLinkUp;
     config.max_virtqueue_pairs = options_.pairs;
     config.mtu = options_.mtu;
-    std::fill(to.begin(), to.end(), std::byte{0});
-    if (offset >= sizeof config) return;
-    const size_t size = std::min<size_t>(to.size(), sizeof config - offset);
-    std::memcpy(to.data(), reinterpret_cast<const std::byte*>(&config) + offset, size);
+    read_config_bytes(config, offset, to);
 }
 
 // Only a legacy driver that has no command for it writes its address here [virtio-1.2 5.1.4.3].
