@@ -95,6 +95,20 @@ Result<void> Qcow2Image::shrink(uint64_t new_size) {
     return {};
 }
 
+// Whoever made the disk smaller may have left what was behind its end in the last cluster, as QEMU
+// does; it must not come back.
+BlockStatus Qcow2Image::clear_tail(uint64_t new_size) {
+    const uint64_t end = std::min(align_up(size_, cluster_size()), new_size);
+    for (uint64_t at = size_; at < end;) {
+        ImageExtent extent;
+        TRY_BLOCK(map(at, end - at, extent));
+        if (extent.kind == ImageExtent::Kind::kData || extent.kind == ImageExtent::Kind::kEncoded)
+            TRY_BLOCK(zero_part(at, extent.size));
+        at += extent.size;
+    }
+    return BlockStatus::kOk;
+}
+
 Result<void> Qcow2Image::make_empty() {
     TRY(shrink(0));
     return expect_ok(*file_, "written", flush());
@@ -116,6 +130,7 @@ Result<void> Qcow2Image::resize(uint64_t new_size) {
         TRY(replace_l1(std::move(longer)));
     }
     if (data_file_) TRY(sure(data_file_->truncate(new_size)));
+    if (new_size > old_size) TRY(sure(clear_tail(new_size)));
     TRY(sure(flush()));
     header_.size = size_ = new_size;
     std::byte field[8];
