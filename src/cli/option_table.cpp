@@ -212,12 +212,16 @@ constexpr std::array kOptions{
     Option{"--disk", "", "path=FILE[,KEY=VALUE]...",
            "disk; vhost-user=PATH[,queues=N]: one that another process serves.\n"
            "        format=raw, qcow2, vhdx, vhd, vmdk or vdi (by its first bytes, else raw);\n"
-           "        size=GIB makes it if it is not there; bus=virtio, sata, ide, nvme or usb;\n"
+           "        size=GIB makes it if it is not there; bus=virtio, scsi, sata, ide, nvme\n        or usb;\n"
            "        readonly=on; snapshot=on forgets at the end what is written; cache=writeback,\n"
            "        none, writethrough, directsync or unsafe; discard=unmap or ignore;\n"
-           "        copy_on_read=on; iops=N and bps=BYTES limit what it does in a second; serial=TEXT;\n"
-           "        data_file=FILE of a qcow2 image whose data is not beside it.\n"
-           "        virtio: queues=N, packed=on, in_order=on. Repeatable",
+           "        copy_on_read=on; iops=N and bps=BYTES limit what it does in a second; serial=TEXT;
+"
+           "        data_file=FILE of a qcow2 image whose data is not beside it.
+"
+           "        virtio: queues=N, packed=on, in_order=on. scsi: controller=ID, target=N, lun=N.
+"
+           "        device=cdrom: a CD drive. Repeatable",
            true, apply_disk_option},
     Option{"--cdrom", "", "FILE", "a CD drive with this image. Repeatable", true,
            apply_cdrom_option},
@@ -232,9 +236,10 @@ constexpr std::array kOptions{
     Option{"--graphics", "", "none|vnc[,listen=][,port=][,socket=][,web=on][,password=]",
            "who may see the screen of a pc, by VNC and by a browser (none)", false,
            apply_graphics_option},
-    Option{"--controller", "", "usb,model=xhci|ehci|none",
-           "the USB controller of a pc (xhci); ehci: with UHCI companions, for older systems", false,
-           apply_controller_option},
+    Option{"--controller", "", "usb,model=xhci|ehci|none or scsi[,KEY=VALUE]...",
+           "the USB controller of a pc (xhci); ehci: with UHCI companions, for older systems.\n"
+           "        scsi: a virtio SCSI host; id=NAME, queues=N, packed=on, in_order=on. Repeatable",
+           true, apply_controller_option},
     Option{"--network", "", "KIND[=WHERE][,KEY=VALUE]...",
            "a network card; KIND: user, tap=NAME, bridge=NAME, stream=PATH, dgram=PATH,\n"
            "        passt[=PATH], switch=NAME, vhost-user=PATH or none. It is behind the host's\n"

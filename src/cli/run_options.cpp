@@ -61,6 +61,7 @@ Result<Found> look_up(std::string_view word) {
 std::string_view only_on_pc(const RunOptions& options) {
     const MachineConfig& machine = options.machine;
     for (const DiskConfig& disk : machine.disks) {
+        if (disk.bus == DiskBus::kScsi) continue;
         if (disk.cdrom) return "--cdrom";
         if (disk.bus != DiskBus::kDefault && disk.bus != DiskBus::kVirtio) return "--disk: bus";
     }
@@ -88,7 +89,7 @@ Result<void> choose_board(RunOptions& options) {
     if (boot.wants_firmware())
         return Error("--boot: the micro board boots only a kernel; expected --machine pc");
     if (!hardware.empty())
-        return Error(fmt::format("{}: the micro board has only virtio disks, no PCI and no display; "
+        return Error(fmt::format("{}: the micro board has only virtio and SCSI disks, no PCI and no display; "
                                  "expected --machine pc",
                                  hardware));
     if (machine.kernel.empty()) {

@@ -128,4 +128,9 @@ Result<std::vector<std::unique_ptr<BlockBackend>>> open_disks(
     return disks;
 }
 
+std::string disk_serial(const MachineConfig& config, const DiskConfig& disk, size_t index) {
+    return disk.serial.empty() ? fmt::format("{}-{}", config.name.substr(0, 12), index)
+                               : disk.serial;
+}
+
 }  // namespace mynah

@@ -169,6 +169,7 @@ Result<void> Machine::open_devices() {
 
 Result<void> Machine::build_board() {
     TRY(open_devices());
+    scsi_ = TRY(ScsiHosts::make(config_, disks_));
     std::vector<CharacterBackend*> serial;
     for (const auto& backend : serial_backends_) serial.push_back(backend.get());
     const BoardContext context{*memory_,  ports_, memory_space_, clock_,
@@ -198,7 +199,8 @@ std::string Machine::graphics_places() const {
 }
 
 Result<std::vector<VirtioPlug>> Machine::take_virtio_plugs() {
-    std::vector<VirtioPlug> plugs = virtio_->take();
+    std::vector<VirtioPlug> plugs = scsi_->take();
+    for (VirtioPlug& plug : virtio_->take()) plugs.push_back(std::move(plug));
     for (VirtioPlug& plug : TRY(open_vhost_devices(config_, *memory_)))
         plugs.push_back(std::move(plug));
     return plugs;
@@ -209,6 +211,7 @@ Result<std::unique_ptr<Board>> Machine::make_micro_board(
     std::vector<std::unique_ptr<VirtioDevice>> devices;
     devices.push_back(std::make_unique<VirtioEntropy>(entropy_));
     for (size_t i = 0; i < disks_.size(); ++i) {
+        if (config_.disks[i].bus == DiskBus::kScsi) continue;  // behind a host, see below
         devices.push_back(std::make_unique<VirtioBlock>(
             *disks_[i], virtio_block_options(config_, config_.disks[i], i)));
     }

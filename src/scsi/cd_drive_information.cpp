@@ -1,8 +1,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "device/storage/byte_writer.h"
-#include "device/storage/cd_drive.h"
+#include "scsi/byte_writer.h"
+#include "scsi/cd_drive.h"
 #include "spec/scsi/commands.h"
 
 namespace mynah {

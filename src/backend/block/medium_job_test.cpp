@@ -1,4 +1,4 @@
-#include "device/storage/medium_job.h"
+#include "backend/block/medium_job.h"
 
 #include <gtest/gtest.h>
 

@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-#include "device/storage/medium_job.h"
+#include "backend/block/medium_job.h"
 
 namespace mynah {
 
@@ -19,17 +19,20 @@ struct DataPhase {
     uint64_t size = 0;            // bytes
     std::vector<uint8_t> buffer;  // kToHost: what to send; kFromHost: room for what comes
     MediumWork work;
+    bool repeats_buffer = false;  // the work writes the buffer again and again; see repeated()
 
     // True if the data go to or come from the medium, not the buffer.
     bool with_medium() const {
-        return work.any() && (work.operation == BlockOperation::kRead ||
-                              work.operation == BlockOperation::kWrite);
+        return work.any() && !repeats_buffer &&
+               (work.operation == BlockOperation::kRead ||
+                work.operation == BlockOperation::kWrite);
     }
     void clear() {
         direction = Direction::kNone;
         size = 0;
         buffer.clear();
         work.clear();
+        repeats_buffer = false;
     }
     // Sends these bytes, at most `limit` of them.
     void send(std::span<const uint8_t> bytes, uint64_t limit = ~uint64_t{0}) {
@@ -52,6 +55,16 @@ struct DataPhase {
         work.ranges.assign(1, {offset, bytes});
         size = bytes;
         direction = operation == BlockOperation::kRead ? Direction::kToHost : Direction::kFromHost;
+    }
+    // The slices of work that repeats the buffer; the last may be a part of it.
+    std::vector<Slice> repeated() {
+        const Slice once = std::as_writable_bytes(std::span(buffer));
+        std::vector<Slice> slices;
+        uint64_t left = work.ranges.front().size;
+        slices.reserve(left / once.size() + 1);
+        for (; left >= once.size(); left -= once.size()) slices.push_back(once);
+        if (left > 0) slices.push_back(once.first(left));
+        return slices;
     }
     // Makes durable what was written.
     void flush(BlockBackend& backend) {

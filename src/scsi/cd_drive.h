@@ -4,8 +4,7 @@
 #include <span>
 #include <string>
 
-#include "device/storage/data_phase.h"
-#include "spec/scsi/sense.h"
+#include "scsi/scsi_unit.h"
 
 namespace mynah {
 
@@ -27,17 +26,18 @@ struct CdDriveState {
 //
 // Modelled: what operating systems and firmware need to recognize, read, lock, eject and change a
 // medium. Left out: audio, writing, raw sectors and subchannels, regions and copy protection.
-class CdDrive {
+class CdDrive final : public ScsiUnit {
   public:
     static constexpr uint32_t kBlockSize = 2048;
 
     explicit CdDrive(CdDriveOptions options);
 
-    // Carries out a command packet of 6 to 16 bytes. kSenseNone: move data.size bytes, do the
-    // work, call finish(). Anything else is why it failed; it is kept for REQUEST SENSE, too.
-    scsi::Sense execute(std::span<const uint8_t> cdb, DataPhase& data);
-    scsi::Sense finish(const DataPhase& data, BlockStatus status);
-    void reset();
+    scsi::Sense execute(std::span<const uint8_t> cdb, DataPhase& data) override;
+    scsi::Sense received(std::span<const uint8_t>, DataPhase&) override { return scsi::kSenseNone; }
+    scsi::Sense finish(const DataPhase& data, BlockStatus status) override;
+    void sense_told() override { last_ = scsi::kSenseNone; }
+    void reset() override;
+    void attend(scsi::Sense attention) override { attention_ = attention; }
 
     // --- the operator's side ---
     // Puts a medium in, in place of the one that is there, and closes the tray. The backend must

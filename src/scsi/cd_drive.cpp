@@ -1,10 +1,10 @@
-#include "device/storage/cd_drive.h"
+#include "scsi/cd_drive.h"
 
 #include <algorithm>
 #include <array>
 #include <utility>
 
-#include "device/storage/byte_writer.h"
+#include "scsi/byte_writer.h"
 #include "spec/scsi/commands.h"
 
 namespace mynah {
@@ -73,7 +73,8 @@ Sense CdDrive::execute(std::span<const uint8_t> cdb, DataPhase& data) {
 }
 
 Sense CdDrive::finish(const DataPhase&, BlockStatus status) {
-    if (status != BlockStatus::kOk) last_ = kSenseUnrecoveredRead;
+    if (status == BlockStatus::kOk) return kSenseNone;
+    last_ = kSenseUnrecoveredRead;
     return last_;
 }
 

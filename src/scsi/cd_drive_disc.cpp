@@ -1,5 +1,5 @@
-#include "device/storage/byte_writer.h"
-#include "device/storage/cd_drive.h"
+#include "scsi/byte_writer.h"
+#include "scsi/cd_drive.h"
 
 namespace mynah {
 
