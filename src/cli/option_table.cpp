@@ -14,6 +14,7 @@
 #include "cli/option_value.h"
 #include "cli/serial_option.h"
 #include "cli/vhost_option.h"
+#include "cli/video_option.h"
 
 namespace mynah {
 namespace {
@@ -229,7 +230,7 @@ constexpr std::array kOptions{
            "a byte stream to the guest's /dev/virtio-ports/NAME. Repeatable", true,
            apply_channel_option},
     Option{"--graphics", "", "none|vnc[,listen=][,port=][,socket=][,web=on][,password=]",
-           "who may see the screen of a pc, by VNC and by a browser (none)", false,
+           "who may see the screen, by VNC and by a browser (none)", false,
            apply_graphics_option},
     Option{"--controller", "", "usb,model=xhci|ehci|none",
            "the USB controller of a pc (xhci); ehci: with UHCI companions, for older systems", false,
@@ -254,8 +255,12 @@ constexpr std::array kOptions{
            "a folder of the host for the guest, or what virtiofsd serves at a socket:\n        "
            "mount -t virtiofs TAG PLACE. Repeatable",
            true, apply_filesystem_option},
+    Option{"--video", "", "vga|virtio|none[,vga=off][,xres=N][,yres=N]",
+           "the display adapter (pc: vga, micro: none). virtio: a GPU, which on a pc is a VGA as\n"
+           "        well, unless vga=off. xres, yres: what the monitor likes best (1280, 800)",
+           false, apply_video_option},
     Option{"--input", "", "keyboard|mouse|tablet[,bus=virtio]",
-           "a virtio input device of a pc with a screen. Repeatable", true, apply_input_option},
+           "a virtio input device of a machine with a screen. Repeatable", true, apply_input_option},
     Option{"--watchdog", "", "i6300esb[,action=reset|poweroff|shutdown|none]",
            "a watchdog on a pc, and what happens when the guest does not feed it (reset)", false,
            apply_watchdog_option},
@@ -286,7 +291,6 @@ constexpr std::array kMissing{
     MissingOption{"--controller", ""},
     MissingOption{"--sound", ""},
     MissingOption{"--hostdev", ""},
-    MissingOption{"--video", ""},
     MissingOption{"--rng", "an entropy device is always there"},
     MissingOption{"--tpm", ""},
     MissingOption{"--parallel", ""},

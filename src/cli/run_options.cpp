@@ -65,8 +65,13 @@ std::string_view only_on_pc(const RunOptions& options) {
         if (disk.bus != DiskBus::kDefault && disk.bus != DiskBus::kVirtio) return "--disk: bus";
     }
     if (options.usb_given) return "--controller";
-    if (!machine.devices.inputs.empty()) return "--input";
     if (machine.devices.watchdog) return "--watchdog";
+    const VideoConfig& video = machine.devices.video;
+    if (video.vga.value_or(false)) return "--video: vga=on";
+    if (video.model == VideoConfig::Model::kVga) return "--video vga";
+    if (video.model == VideoConfig::Model::kVirtio) return "";
+    // A screen without an adapter that the micro board could have.
+    if (!machine.devices.inputs.empty()) return "--input";
     return machine.graphics.vnc ? "--graphics" : "";
 }
 
@@ -88,7 +93,7 @@ Result<void> choose_board(RunOptions& options) {
     if (boot.wants_firmware())
         return Error("--boot: the micro board boots only a kernel; expected --machine pc");
     if (!hardware.empty())
-        return Error(fmt::format("{}: the micro board has only virtio disks, no PCI and no display; "
+        return Error(fmt::format("{}: the micro board has only virtio devices and no PCI; "
                                  "expected --machine pc",
                                  hardware));
     if (machine.kernel.empty()) {

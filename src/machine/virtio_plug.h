@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "backend/display/display_source.h"
 #include "backend/display/input_sink.h"
 #include "paravirt/virtio/virtio_device.h"
 
@@ -13,6 +14,7 @@ struct VirtioPlug {
     std::unique_ptr<VirtioDevice> device;
     uint32_t pci_class = 0;
     bool disk = false;  // firmware can boot from it
+    DisplaySource* display = nullptr;  // what draws, if it is a display adapter
     // Where a person's input goes in, if it is a device for that.
     KeySink* keys = nullptr;
     PointerSink* pointer = nullptr;

@@ -42,6 +42,7 @@
 #include "machine/boards/board.h"
 #include "machine/boards/hot_slots.h"
 #include "machine/boards/pc_firmware.h"
+#include "machine/boards/vga_with_gpu.h"
 #include "machine/machine_config.h"
 #include "machine/virtio_devices.h"
 #include "memory/dirty_log.h"
@@ -81,7 +82,7 @@ class PcBoard final : public Board {
     void insert_medium(size_t disk, BlockBackend& medium) override;
     bool eject_medium(size_t disk, bool force) override;
     Tray tray(size_t disk) override;
-    Screen* screen() override { return &*screen_; }
+    Screen* screen() override { return screen_ ? &*screen_ : nullptr; }
     InputSink* input() override { return &input_; }
     HotSlots* hot_slots() override { return &hot_slots_; }
 
@@ -118,6 +119,8 @@ class PcBoard final : public Board {
     Result<void> add_virtio_devices();
     Result<void> add_watchdog();
     Result<void> add_display();
+    Result<void> add_vga_card(VirtioPlug* gpu);
+    Result<std::optional<GuestMemory::Block>> load_video_bios(const char* path);
     Result<void> add_usb();
     bool is_xhci() const { return parts_.config.usb == UsbModel::kXhci; }
     void add_xhci();
@@ -187,7 +190,8 @@ class PcBoard final : public Board {
     unsigned next_card_;
     InputRouter input_;
     std::unique_ptr<DirtyLog> dirty_;
-    std::unique_ptr<VgaAdapter> vga_;
+    std::unique_ptr<VgaAdapter> vga_;                // null: there is none
+    std::unique_ptr<VgaWithGpu> vga_with_gpu_;  // null: it is only a VGA
     std::optional<Screen> screen_;
     AhciController* sata_ = nullptr;
     unsigned sata_ports_ = 0;

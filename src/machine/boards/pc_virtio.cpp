@@ -9,6 +9,7 @@ namespace mynah {
 
 Result<void> PcBoard::add_virtio_devices() {
     for (VirtioPlug& plug : *parts_.virtio) {
+        if (plug.device == nullptr) continue;  // it is a part of the VGA's card
         if (plug.keys != nullptr) input_.add(*plug.keys);
         if (plug.pointer != nullptr) input_.add(*plug.pointer);
         const PciSlot slot = TRY(take_card_slot());
