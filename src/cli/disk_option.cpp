@@ -14,9 +14,9 @@
 namespace mynah {
 namespace {
 
-constexpr std::array<std::string_view, 16> kKeys{
+constexpr std::array<std::string_view, 17> kKeys{
     "path",     "format",  "bus",          "readonly", "cache", "device", "size",   "snapshot",
-    "discard",  "copy_on_read", "iops",    "bps",      "serial", "queues", "packed", "in_order"};
+    "discard",  "copy_on_read", "iops",    "bps",      "serial", "queues", "packed", "in_order", "iommu"};
 
 Result<DiskBus> parse_bus(std::string_view text) {
     if (text == "virtio") return DiskBus::kVirtio;
@@ -128,7 +128,7 @@ Result<void> apply_part(DiskConfig& disk, const ValuePart& part) {
         return Error(
             fmt::format("unknown part '{}'{}; expected path=, format=, size=, bus=, readonly=, "
                         "cache=, snapshot=, discard=, copy_on_read=, iops=, bps=, serial=, "
-                        "queues=, packed= or in_order=",
+                        "queues=, packed=, in_order= or iommu=",
                         part.key.empty() ? part.value : part.key, did_you_mean(part.key, kKeys)));
     }
     return {};
@@ -148,7 +148,7 @@ Result<void> apply_disk_option(RunOptions& options, std::string_view value) {
     if (disk.create_size && disk.read_only)
         return Error("size= and readonly=on: a new disk that cannot be written is of no use");
     if (disk.virtio.given() && disk.bus != DiskBus::kVirtio && disk.bus != DiskBus::kDefault)
-        return Error("queues=, packed= and in_order= belong to bus=virtio");
+        return Error("queues=, packed=, in_order= and iommu= belong to bus=virtio");
     options.machine.disks.push_back(disk);
     return {};
 }

@@ -217,7 +217,7 @@ constexpr std::array kOptions{
            "        readonly=on; snapshot=on forgets at the end what is written; cache=writeback,\n"
            "        none, writethrough, directsync or unsafe; discard=unmap or ignore;\n"
            "        copy_on_read=on; iops=N and bps=BYTES limit what it does in a second; serial=TEXT.\n"
-           "        virtio: queues=N, packed=on, in_order=on. Repeatable",
+           "        virtio: queues=N, packed=on, in_order=on, iommu=off. Repeatable",
            true, apply_disk_option},
     Option{"--cdrom", "", "FILE", "a CD drive with this image. Repeatable", true,
            apply_cdrom_option},
@@ -243,7 +243,8 @@ constexpr std::array kOptions{
            "        user: restrict=on, hostfwd=tcp:[ADDRESS]:PORT-:PORT, tftp=FOLDER, "
            "bootfile=NAME.\n        stream: server=on. dgram: peer=PATH. vhost-user: queues=PAIRS.\n"
            "        switch: vlan=N, trunk=all|N+N-N, group=NAME, mirror=on, rate=BITS.\n"
-           "        virtio: queues=PAIRS, packed=on, in_order=on. Repeatable",
+           "        virtio: queues=PAIRS, packed=on, in_order=on, iommu=off,\n"
+           "        rss=on, hash=on (receive-side scaling, hash reports). Repeatable",
            true, apply_network_option},
     Option{"--memballoon", "", "virtio[,deflate-on-oom=on][,free-page-reporting=on]|none",
            "a memory balloon, moved by QMP's balloon (none)", false, apply_memballoon_option},
@@ -261,6 +262,10 @@ constexpr std::array kOptions{
            false, apply_video_option},
     Option{"--input", "", "keyboard|mouse|tablet[,bus=virtio]",
            "a virtio input device of a machine with a screen. Repeatable", true, apply_input_option},
+    Option{"--iommu", "", "virtio|none",
+           "an IOMMU between a pc's devices and memory; iommu=off leaves a virtio disk or card out\n"
+           "        (none)",
+           false, apply_iommu_option},
     Option{"--watchdog", "", "i6300esb[,action=reset|poweroff|shutdown|none]",
            "a watchdog on a pc, and what happens when the guest does not feed it (reset)", false,
            apply_watchdog_option},

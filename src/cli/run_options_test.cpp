@@ -264,6 +264,18 @@ TEST(RunOptions, Video) {
     EXPECT_THAT(failure({"--machine", "micro", "--video", "vga"}), HasSubstr("--video vga"));
 }
 
+TEST(RunOptions, Iommu) {
+    EXPECT_TRUE(machine({"--iommu", "virtio"}).devices.iommu);
+    EXPECT_EQ(machine({"--iommu", "virtio"}).board, MachineConfig::BoardKind::kPc);
+    EXPECT_EQ(machine({"--iommu", "virtio", "--network", "user,iommu=off"})
+                  .networks.front().virtio.iommu,
+              false);
+    EXPECT_THAT(failure({"--iommu", "intel"}), HasSubstr("expected virtio or none"));
+    EXPECT_THAT(failure({"--machine", "micro", "--iommu", "virtio"}), HasSubstr("--iommu"));
+    EXPECT_THAT(failure({"--disk", "path=d.img,bus=virtio,iommu=on"}),
+                HasSubstr("expected --iommu virtio"));
+}
+
 TEST(RunOptions, UsbControllers) {
     EXPECT_EQ(machine({"--controller", "usb,model=ehci"}).usb, UsbModel::kEhci);
     EXPECT_EQ(machine({"--controller", "type=usb,model=qemu-xhci"}).usb, UsbModel::kXhci);

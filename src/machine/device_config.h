@@ -59,6 +59,7 @@ struct DeviceConfig {
     std::vector<FilesystemConfig> filesystems;
     std::optional<WatchdogAction> watchdog;
     VideoConfig video;
+    bool iommu = false;  // a virtio IOMMU in front of a PC's devices
     std::vector<InputDevice> inputs;  // on virtio; a PC has others anyway
 };
 

@@ -61,6 +61,7 @@ void VirtioDevices::add_balloon(const MachineConfig& config) {
     auto device = std::make_unique<VirtioBalloon>(parts_.memory, config.memory_bytes, options);
     balloon_ = device.get();
     plug(std::move(device), kUnclassified);
+    plugs_.back().direct = true;
 }
 
 Result<void> VirtioDevices::add_vsock(const MachineConfig& config) {

@@ -13,6 +13,7 @@ namespace mynah {
 struct VirtioPlug {
     std::unique_ptr<VirtioDevice> device;
     uint32_t pci_class = 0;
+    bool direct = false;  // never behind an IOMMU: its requests name the memory's own addresses
     bool disk = false;  // firmware can boot from it
     DisplaySource* display = nullptr;  // what draws, if it is a display adapter
     // Where a person's input goes in, if it is a device for that.

@@ -35,8 +35,8 @@ struct RfbSettings {
 // One viewer of the screen, as RFC 6143 has it: from its greeting to its last update. Bytes in,
 // bytes out, no sockets. A viewer can make it hold kMessageMost bytes and a list of keys; what is
 // no message of the protocol ends it. Served: versions 3.3 to 3.8, no security or the VNC password,
-// Raw and Tight, pictures that change their size, also by the viewer's wish, QEMU's extended key events, the clipboard in
-// Latin-1. Single-threaded.
+// Raw and Tight, pictures that change their size, also by the viewer's wish, QEMU's extended key
+// events, the clipboard in Latin-1. Single-threaded.
 class RfbSession {
   public:
     static constexpr size_t kMessageMost = 4 + 4 * 65535;  // the longest list of encodings

@@ -7,8 +7,8 @@
 
 namespace mynah {
 
-// Gives a function what a VgaAdapter has: frame buffer in BAR 0, registers in BAR 2, the video BIOS,
-// if there is one, as its expansion ROM.
+// Gives a function what a VgaAdapter has: frame buffer in BAR 0, registers in BAR 2, the video
+// BIOS, if there is one, as its expansion ROM.
 void add_vga(PciFunction& function, VgaAdapter& adapter, const GuestMemory::Block& video_memory,
              const std::optional<GuestMemory::Block>& rom);
 

@@ -46,6 +46,8 @@
 #include "machine/machine_config.h"
 #include "machine/virtio_devices.h"
 #include "memory/dirty_log.h"
+#include "paravirt/virtio/iommu/iommu_domains.h"
+#include "paravirt/virtio/virtio_pci.h"
 
 namespace mynah {
 
@@ -88,7 +90,18 @@ class PcBoard final : public Board {
 
     // --- for devices, while the board is built ---
     // What a function in this slot of bus 0 is plugged into; pin: its interrupt pin, 0 for none.
+    // With an IOMMU it reaches memory through it, as an endpoint with the function's number.
     PciAttachment attachment(PciSlot slot, unsigned pin = 1);
+    // The same past the IOMMU.
+    PciAttachment direct_attachment(PciSlot slot, unsigned pin = 1);
+    PciAttachment attachment(PciSlot slot, const VirtioConfig& config) {
+        return config.iommu.value_or(true) ? attachment(slot) : direct_attachment(slot);
+    }
+    // A legacy driver knows nothing of IOMMUs.
+    VirtioPci::Interface usual_interface(const VirtioConfig& config) const {
+        return iommu_ != nullptr && config.iommu.value_or(true) ? VirtioPci::Interface::kModern
+                                                                : VirtioPci::Interface::kTransitional;
+    }
     PciBus& root_bus() { return root_bus_; }
     FirmwareConfig& firmware_config() { return firmware_config_; }
     // Keeps a device for as long as the board lives; `reset` is called at machine reset.
@@ -117,6 +130,7 @@ class PcBoard final : public Board {
     Result<void> add_storage();
     Result<void> add_network();
     Result<void> add_virtio_devices();
+    Result<void> add_iommu();
     Result<void> add_watchdog();
     Result<void> add_display();
     Result<void> add_vga_card(VirtioPlug* gpu);
@@ -174,6 +188,8 @@ class PcBoard final : public Board {
     };
     std::vector<Com> serial_ports_;
 
+    std::unique_ptr<IommuDomains> iommu_;  // null: there is none
+    std::optional<PciSlot> iommu_slot_;
     PciBus root_bus_;
     PciConfigPorts config_ports_;
     std::unique_ptr<FlashStore> variable_store_;

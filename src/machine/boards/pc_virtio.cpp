@@ -13,8 +13,11 @@ Result<void> PcBoard::add_virtio_devices() {
         if (plug.keys != nullptr) input_.add(*plug.keys);
         if (plug.pointer != nullptr) input_.add(*plug.pointer);
         const PciSlot slot = TRY(take_card_slot());
+        // Who runs rings in other processes maps all of the memory.
+        const bool direct = plug.direct || plug.device->ring_owner() != nullptr;
+        const PciAttachment place = direct ? direct_attachment(slot) : attachment(slot);
         auto& card = own<VirtioCard>(
-            std::make_unique<VirtioCard>(std::move(plug.device), attachment(slot), plug.pci_class),
+            std::make_unique<VirtioCard>(std::move(plug.device), place, plug.pci_class),
             [](VirtioCard& each) { each.transport.reset(); });
         root_bus_.add(slot, card.transport.function());
         if (plug.disk) {

@@ -13,6 +13,7 @@
 #include "paravirt/virtio/device_fuzz.h"
 #include "paravirt/virtio/fs/virtio_fs.h"
 #include "paravirt/virtio/gpu/virtio_gpu.h"
+#include "paravirt/virtio/iommu/virtio_iommu.h"
 #include "paravirt/virtio/vsock/vsock_driver_test.h"
 #include "testing/scripted_character_backend.h"
 
@@ -154,6 +155,52 @@ inline void fuzz_gpu(ByteFeed& feed) {
                  if (from.take<uint8_t>() > 200) gpu.request_size(from.take<uint16_t>(), 600);
              },
          .more = false});
+}
+
+// Requests with few domains and pages, and accesses of endpoints in between.
+inline void fuzz_iommu(ByteFeed& feed) {
+    using namespace virtio::iommu;
+    IommuDomains domains;
+    const DmaTranslation* const endpoints[] = {&domains.add_endpoint(0), &domains.add_endpoint(1)};
+    InlineExecutor executor;
+    DeviceFuzzBoard board;
+    VirtioIommu iommu(domains, executor);
+    const auto place = [](ByteFeed& from) {
+        const uint8_t page = from.take<uint8_t>();
+        return page == 255 ? ~uint64_t{0xfff} : uint64_t{page % 64u} << 12 | page >> 7;
+    };
+    board.run(iommu, feed,
+              {.fill =
+                   [&](ByteFeed& from, uint16_t queue, std::vector<uint8_t>& to) {
+                       if (queue == kEventQueue) return;
+                       const uint8_t type = from.take<uint8_t>() % 7u;
+                       append_bytes(to, Head{type, {}});
+                       const uint32_t domain = from.take<uint8_t>() % 3u;
+                       if (type == kAttach || type == kDetach) {
+                           append_bytes(to, Attach{domain,
+                                                   from.take<uint8_t>() % 3u,
+                                                   from.take<uint8_t>() / 200u,
+                                                   {}});
+                       } else if (type == kMap) {
+                           const uint64_t first = place(from), last = place(from) | 0xfff;
+                           append_bytes(to, Map{domain, first, last, place(from),
+                                                from.take<uint8_t>() % 5u});
+                       } else if (type == kUnmap) {
+                           const uint64_t first = place(from), last = place(from) | 0xfff;
+                           append_bytes(to, Unmap{domain, first, last, {}});
+                       } else {
+                           append_bytes(to, Probe{domain, {}});
+                       }
+                   },
+               .event =
+                   [&](ByteFeed& from) {
+                       const uint64_t address = place(from), size = from.take<uint16_t>() + 1u;
+                       const auto use = static_cast<DmaUse>(from.take<uint8_t>() % 3u);
+                       const auto run = endpoints[from.take<uint8_t>() % 2u]->translate(
+                           GuestPhys(address), size, use);
+                       if (run) CHECK(run->size > 0 && run->size <= size);
+                   },
+               .more = false});
 }
 
 // A file server is asked for anything, in a folder of its own; what lies beside the folder must
