@@ -32,7 +32,7 @@ bool SplitRing::start(const RingLayout& layout, Features features) {
     }
     if (!memory_.contains(layout.descriptors, 16 * uint64_t{size}) ||
         !memory_.contains(layout.available, virtio::avail_bytes(size)) ||
-        !memory_.contains(layout.used, virtio::used_bytes(size))) {
+        !memory_.contains(layout.used, virtio::used_bytes(size), DmaUse::kWrite)) {
         return fail(RingError::kNotMemory);
     }
     return true;

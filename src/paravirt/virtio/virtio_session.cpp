@@ -15,7 +15,8 @@ VirtioSession::VirtioSession(VirtioDevice& device, const DmaView& memory,
     : device_(device),
       owner_(device.ring_owner()),
       interrupts_(interrupts),
-      rings_(device.rings()) {
+      rings_(device.rings()),
+      translated_(memory.translated()) {
     QueueEvents& events = *this;
     for (uint16_t i = 0; i < device.queue_count(); ++i) {
         QueueSlot slot;
@@ -41,6 +42,7 @@ uint64_t VirtioSession::offered_features() const {
                     kFeatureEventIdx | kFeatureNotificationData | kFeatureRingReset;
     if (rings_.packed) bits |= kFeatureRingPacked;
     if (rings_.in_order) bits |= kFeatureInOrder;
+    if (translated_) bits |= kFeatureAccessPlatform;
     return bits;
 }
 
@@ -125,10 +127,12 @@ void VirtioSession::add_status(uint32_t value, bool legacy) {
 }
 
 bool VirtioSession::accept_features(uint64_t offered) {
+    // Behind an IOMMU a driver that knows of none would hand out the wrong addresses [6.2].
+    const uint64_t needed = kFeatureVersion1 | kFeatureAccessPlatform;
     // [virtio-1.2 2.2.2]: a set that the device cannot work with is refused by not setting the
     // bit; without VERSION_1 the driver would be a legacy one [6.1].
     if ((driver_features_ & ~offered) != 0 ||
-        (driver_features_ & offered & kFeatureVersion1) != (offered & kFeatureVersion1)) {
+        (driver_features_ & offered & needed) != (offered & needed)) {
         if (complaints_.allow()) {
             log(LogLevel::kWarning, "virtio device {}: driver's features {:#x} refused",
                 device_.device_id(), driver_features_);

@@ -101,6 +101,7 @@ class VirtioSession final : private QueueEvents, private VirtioDeviceEvents {
     RingOwner* const owner_;  // null: the queues here run the rings
     VirtioInterrupts& interrupts_;
     const VirtioRings rings_;
+    const bool translated_;  // the driver's addresses are an IOMMU's [virtio-1.2 6.1]
     // Held over whole driver actions, so that two processors cannot interleave a reset with a
     // set-up. Never taken by completions or by notify().
     mutable Mutex lock_;
