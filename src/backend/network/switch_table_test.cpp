@@ -154,7 +154,8 @@ TEST(SwitchGreeting, ComesBackAsItWas) {
     EXPECT_EQ(back.value().text(), "mynah-switch 1;name=vm1-0;vlan=7;rate=12345;trunk=1+5-9+4094");
     EXPECT_EQ(back.value().rules.allowed, greeting.rules.allowed);
     for (const char* wrong : {"", "mynah-switch 2", "mynah-switch 1;vlan=0", "mynah-switch 1;vlan",
-                              "mynah-switch 1;trunk=1-5000", "mynah-switch 1;mirror=off", "mynah-switch 1;more=1"}) {
+                              "mynah-switch 1;trunk=1-5000", "mynah-switch 1;mirror=off",
+                              "mynah-switch 1;more=1"}) {
         EXPECT_FALSE(SwitchGreeting::parse(wrong).ok()) << wrong;
     }
 }

@@ -29,7 +29,8 @@ Result<void> VhostUserLink::make_bells(uint16_t queues) {
     bells_ = std::vector<Bells>(queues);
     bool valid = wake_.valid();
     for (const Bells& bells : bells_) valid &= bells.kick.valid() && bells.call.valid();
-    if (!valid) return Error(fmt::format("{}{}: eventfd: {}", origin_, path_, std::strerror(errno)));
+    if (!valid)
+        return Error(fmt::format("{}{}: eventfd: {}", origin_, path_, std::strerror(errno)));
     return {};
 }
 

@@ -45,8 +45,8 @@ class VhostUserBlock final : public VhostUserDevice {
     const uint16_t queues_;
     mutable Mutex mutex_;
     Config config_ GUARDED_BY(mutex_){};
-    // The cache's mode as the back end has it unasked, and the one that each back end is told; none:
-    // no driver has ever chosen.
+    // The cache's mode as the back end has it unasked, and the one that each back end is told;
+    // none: no driver has ever chosen.
     std::byte default_writeback_ GUARDED_BY(mutex_){};
     std::optional<std::byte> chosen_writeback_ GUARDED_BY(mutex_);
 };
