@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "backend/vhost/shared_memory.h"
+#include "memory/fault_guard.h"
 
 namespace mynah {
 
@@ -82,6 +83,8 @@ Result<std::unique_ptr<InflightRegion>> InflightRegion::map(Fd fd,
     void* const base = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
     if (base == MAP_FAILED)
         return Error(fmt::format("in-flight region: {}", std::strerror(errno)));
+    // A front end can make its file shorter at any time.
+    guard_mapping(base, mapped);
     return std::unique_ptr<InflightRegion>(
         new InflightRegion(std::move(fd), static_cast<std::byte*>(base), mapped, what.mmap_offset,
                            what.queues, what.queue_size));
@@ -97,7 +100,10 @@ InflightRegion::InflightRegion(Fd fd, std::byte* base, uint64_t mapped, uint64_t
       queue_size_(queue_size),
       next_count_(queues) {}
 
-InflightRegion::~InflightRegion() { munmap(base_, mapped_); }
+InflightRegion::~InflightRegion() {
+    unguard_mapping(base_);
+    munmap(base_, mapped_);
+}
 
 vhost_user::Inflight InflightRegion::description() const {
     return {mapped_ - offset_, offset_, queues_, queue_size_};

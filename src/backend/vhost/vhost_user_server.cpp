@@ -109,6 +109,8 @@ Result<bool> VhostUserServer::handle_device(VhostUserMessage& message) {
             stop_all();
             for (Vring& ring : rings_) ring.enabled = false;
             model_.reset();
+            // What is negotiated next is news to the device, even if it is the same.
+            features_ &= kFeatureProtocol;
             return true;
         case Request::kSetMemTable:
             TRY(set_memory(message));

@@ -37,8 +37,11 @@ Result<std::unique_ptr<VhostUserNet>> VhostUserNet::open(const VhostUserNetOptio
     const auto rings = static_cast<uint16_t>(2 * options.pairs);
     auto link = TRY(VhostUserLink::open(options.path, kOrigin, rings,
                                         vhost_user::kProtocolMq | vhost_user::kProtocolMtu));
-    // Some count queues, some pairs: the document says queues, DPDK's are pairs.
-    const uint64_t most = std::max<uint64_t>(link->first_client().queue_limit(), 1);
+    // Some count queues, some pairs: the document says queues, DPDK's are pairs. One that has more
+    // than a pair has the feature that needs them.
+    const VhostUserClient& client = link->first_client();
+    const bool several = (client.features() & kMultiqueue) != 0;
+    const uint64_t most = several ? std::max<uint64_t>(client.queue_limit(), 1) : 1;
     if (options.pairs > most)
         return Error(fmt::format("{}{}: queues={}: the back end has {}", kOrigin, options.path,
                                  options.pairs, most));
