@@ -14,9 +14,10 @@
 namespace mynah {
 namespace {
 
-constexpr std::array<std::string_view, 17> kKeys{
+constexpr std::array<std::string_view, 18> kKeys{
     "path",     "format",  "bus",          "readonly", "cache", "device", "size",   "snapshot",
-    "discard",  "copy_on_read", "iops",    "bps",      "serial", "queues", "packed", "in_order", "iommu"};
+    "discard",  "copy_on_read", "iops",    "bps",      "serial", "queues", "packed", "in_order",
+    "data_file", "iommu"};
 
 Result<DiskBus> parse_bus(std::string_view text) {
     if (text == "virtio") return DiskBus::kVirtio;
@@ -84,6 +85,8 @@ Result<bool> apply_image_part(DiskConfig& disk, const ValuePart& part) {
         disk.format = TRY(parse_format(part.value));
     else if (part.key == "size")
         disk.create_size = TRY(parse_size(part.value));
+    else if (part.key == "data_file")
+        disk.data_file = part.value;
     else if (part.key == "cache")
         disk.cache = TRY(parse_cache(part.value));
     else if (part.key == "snapshot")
@@ -127,7 +130,7 @@ Result<void> apply_part(DiskConfig& disk, const ValuePart& part) {
     } else {
         return Error(
             fmt::format("unknown part '{}'{}; expected path=, format=, size=, bus=, readonly=, "
-                        "cache=, snapshot=, discard=, copy_on_read=, iops=, bps=, serial=, "
+                        "data_file=, cache=, snapshot=, discard=, copy_on_read=, iops=, bps=, serial=, "
                         "queues=, packed=, in_order= or iommu=",
                         part.key.empty() ? part.value : part.key, did_you_mean(part.key, kKeys)));
     }

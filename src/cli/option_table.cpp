@@ -216,7 +216,8 @@ constexpr std::array kOptions{
            "        size=GIB makes it if it is not there; bus=virtio, sata, ide, nvme or usb;\n"
            "        readonly=on; snapshot=on forgets at the end what is written; cache=writeback,\n"
            "        none, writethrough, directsync or unsafe; discard=unmap or ignore;\n"
-           "        copy_on_read=on; iops=N and bps=BYTES limit what it does in a second; serial=TEXT.\n"
+           "        copy_on_read=on; iops=N and bps=BYTES limit what it does in a second; serial=TEXT;\n"
+           "        data_file=FILE of a qcow2 image whose data is not beside it.\n"
            "        virtio: queues=N, packed=on, in_order=on, iommu=off. Repeatable",
            true, apply_disk_option},
     Option{"--cdrom", "", "FILE", "a CD drive with this image. Repeatable", true,

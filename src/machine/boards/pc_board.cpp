@@ -78,7 +78,7 @@ PcBoard::PcBoard(const BoardContext& context, const PcBoardParts& parts, const t
       firmware_config_(dma_),
       iommu_(parts.config.devices.iommu ? std::make_unique<IommuDomains>() : nullptr),
       config_ports_(root_bus_, reset_control_),
-      hot_slots_(context.slow_work),
+      hot_slots_(removals_),
       next_card_(pc::kFirstCard.device) {
     power_management_.on_smi(parts.smi);
 }

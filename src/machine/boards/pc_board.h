@@ -12,6 +12,7 @@
 #include "backend/display/input_router.h"
 #include "backend/display/screen.h"
 #include "backend/network/network_backend.h"
+#include "base/worker_executor.h"
 #include "cpu/cpuid_policy.h"
 #include "device/chipset/a20_gate.h"
 #include "device/chipset/acpi_power_management.h"
@@ -197,6 +198,7 @@ class PcBoard final : public Board {
     std::unique_ptr<Mch82G33> mch_;
     std::unique_ptr<Ich9Lpc> lpc_;
     std::vector<std::unique_ptr<Ich9RootPort>> root_ports_;
+    WorkerExecutor removals_;  // not the disks' worker, for which taking a card apart waits
     HotSlots hot_slots_;
     struct Device {
         std::shared_ptr<void> device;

@@ -57,7 +57,8 @@ class VirtioNet final : public VirtioDevice, private NetworkSink {
     void reset() override;
     void connect(VirtioDeviceEvents* events) override { events_ = events; }
 
-    // Asks the driver to make itself known to the network, as after a move to another host.
+    // Asks the driver to make itself known to the network, as after a move to another host (which
+    // nothing does yet).
     void announce() EXCLUDES(mutex_);
 
   private:

@@ -1,6 +1,10 @@
 #include "paravirt/virtio/virtio_session.h"
 
+#include <array>
+#include <span>
 #include <utility>
+
+#include "base/bits.h"
 
 namespace mynah {
 
@@ -47,9 +51,21 @@ uint64_t VirtioSession::driver_features() const {
     return driver_features_;
 }
 
+uint64_t VirtioSession::read_config(uint64_t offset, unsigned size) const {
+    std::array<std::byte, 8> bytes{};
+    device_.read_config(offset, std::span(bytes).first(size));
+    return load_unaligned<uint64_t>(bytes.data());
+}
+
+void VirtioSession::write_config(uint64_t offset, unsigned size, uint64_t value) {
+    std::array<std::byte, 8> bytes;
+    store_unaligned(bytes.data(), value);
+    device_.write_config(offset, std::span(bytes).first(size));
+}
+
 void VirtioSession::set_driver_features(uint64_t features) {
     MutexLock hold(lock_);
-    if ((status() & kStatusFeaturesOk) != 0) return;
+    if ((status() & (kStatusFeaturesOk | kStatusDriverOk)) != 0) return;
     driver_features_ = features;
 }
 
@@ -80,7 +96,9 @@ void VirtioSession::add_status(uint32_t value, bool legacy) {
         const uint32_t before = status();
         // The driver only adds bits [virtio-1.2 2.1.1], and never this one.
         uint32_t added = value & ~before & ~kStatusNeedsReset;
-        if ((added & kStatusFeaturesOk) != 0 && !accept_features(offered_features()))
+        // Nor may a legacy driver, which has no such bit, negotiate while its queues run.
+        if ((added & kStatusFeaturesOk) != 0 &&
+            ((before & kStatusDriverOk) != 0 || !accept_features(offered_features())))
             added &= ~kStatusFeaturesOk;
         if (legacy) {
             if ((added & kStatusDriverOk) != 0 && !accept_features(legacy_features()))

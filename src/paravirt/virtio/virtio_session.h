@@ -37,6 +37,9 @@ class VirtioSession final : private QueueEvents, private VirtioDeviceEvents {
     VirtioSession& operator=(const VirtioSession&) = delete;
 
     VirtioDevice& device() { return device_; }
+    // A register access to the device's configuration; `size` is at most 8 bytes.
+    uint64_t read_config(uint64_t offset, unsigned size) const;
+    void write_config(uint64_t offset, unsigned size, uint64_t value);
     uint64_t offered_features() const;
 
     uint64_t driver_features() const;

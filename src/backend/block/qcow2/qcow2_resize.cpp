@@ -63,12 +63,16 @@ Result<void> Qcow2Image::replace_l1(std::vector<uint64_t> l1) {
     const uint64_t old_clusters =
         (uint64_t{header_.l1_entries} * 8 + cluster_size() - 1) >> header_.cluster_bits;
     const uint64_t old_first = header_.l1_offset >> header_.cluster_bits;
+    std::byte field[12];
+    store_big<uint32_t>(field, static_cast<uint32_t>(l1.size()));
+    store_big<uint64_t>(field + 4, first << header_.cluster_bits);
+    if (const BlockStatus status = file_->write_bytes(kL1Field, field);
+        status != BlockStatus::kOk) {
+        refcounts_.refuse_changes();
+        return sure(status);
+    }
     header_.l1_entries = static_cast<uint32_t>(l1.size());
     header_.l1_offset = first << header_.cluster_bits;
-    std::byte field[12];
-    store_big<uint32_t>(field, header_.l1_entries);
-    store_big<uint64_t>(field + 4, header_.l1_offset);
-    TRY(sure(file_->write_bytes(kL1Field, field)));
     TRY(sure(file_->flush()));
     if (old_first != 0) refcounts_.free_later(old_first, old_clusters);
     l1_ = std::move(l1);
@@ -125,7 +129,6 @@ Result<void> Qcow2Image::resize(uint64_t new_size) {
 
 // Those that follow the disk's changes do not from now on [qcow2, "Bitmap directory", in_use].
 BlockStatus Qcow2Image::distrust_bitmaps() {
-    bitmaps_distrusted_ = true;
     if ((header_.autoclear & kBitmapsConsistent) == 0) return BlockStatus::kOk;
     const Qcow2Bitmaps& bitmaps = *header_.bitmaps;
     bool good = bitmaps.directory_size <= kMaxBitmapDirectory;
