@@ -20,11 +20,10 @@ constexpr const char* kOrigin = "--network vhost-user=";
 
 constexpr uint64_t kMultiqueue = bit(22);  // VIRTIO_NET_F_MQ [virtio-1.2 5.1.3]
 constexpr uint64_t kGuestUfo = bit(10), kHostUfo = bit(14);
-constexpr uint64_t kGuestUso4 = bit(54), kGuestUso6 = bit(55), kHostUso = bit(56);
 // What is between the driver and whoever moves the frames.
 constexpr uint64_t kOfFrames = kFeatureCsum | kGuestOffloads | kGuestUfo | kFeatureHostTso4 |
                                kFeatureHostTso6 | kFeatureHostEcn | kHostUfo | kFeatureMrgRxbuf |
-                               kGuestUso4 | kGuestUso6 | kHostUso;
+                               kFeatureHostUso;
 // What is served here.
 constexpr uint64_t kOurs = kFeatureMac | kFeatureStatus | kFeatureCtrlVq | kFeatureCtrlRx |
                            kFeatureCtrlRxExtra | kFeatureCtrlMacAddr | kFeatureGuestAnnounce;

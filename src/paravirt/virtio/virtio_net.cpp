@@ -40,6 +40,7 @@ uint64_t VirtioNet::features() const {
         if (transmit_offloads_.tcp4) bits |= kFeatureHostTso4;
         if (transmit_offloads_.tcp6) bits |= kFeatureHostTso6;
         if (transmit_offloads_.tcp4 || transmit_offloads_.tcp6) bits |= kFeatureHostEcn;
+        if (transmit_offloads_.udp) bits |= kFeatureHostUso;
     }
     return bits;
 }
@@ -101,6 +102,9 @@ void VirtioNet::set_guest_offloads(uint64_t bits) {
     offloads.checksum = (bits & kFeatureGuestCsum) != 0;
     offloads.tcp4 = offloads.checksum && (bits & kFeatureGuestTso4) != 0;
     offloads.tcp6 = offloads.checksum && (bits & kFeatureGuestTso6) != 0;
+    // What comes does not say over which IP.
+    constexpr uint64_t kBoth = kFeatureGuestUso4 | kFeatureGuestUso6;
+    offloads.udp = offloads.checksum && (bits & kBoth) == kBoth;
     backend_.set_receive_offloads(offloads);
 }
 

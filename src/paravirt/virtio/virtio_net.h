@@ -30,10 +30,10 @@ struct VirtioNetOptions {
 
 // The network device [virtio-1.2 5.1] over a NetworkBackend.
 //
-// Modelled: mergeable receive buffers, checksum and TCP segmentation offload both ways as far as
+// Modelled: mergeable receive buffers, checksum, TCP and UDP segmentation offload both ways as far as
 // the backend goes, the control queue (receive modes, MAC table and address, VLANs, announcement,
 // guest offloads, pairs of queues, receive-side scaling), hash reports, link status, MTU, the legacy
-// interface. Left out: UDP segmentation, notification coalescing.
+// interface. Left out: notification coalescing.
 //
 // The driver's packets go to the backend from its own memory on the thread that rang. The card is
 // the backend's sink only while a driver runs it: what comes otherwise is lost.

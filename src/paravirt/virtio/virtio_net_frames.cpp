@@ -36,6 +36,8 @@ bool VirtioNet::read_packet(Outgoing& packet) const {
             return has(kFeatureHostTso4) && (!offload.ecn || has(kFeatureHostEcn));
         case Segmentation::kTcp6:
             return has(kFeatureHostTso6) && (!offload.ecn || has(kFeatureHostEcn));
+        case Segmentation::kUdp:
+            return has(kFeatureHostUso);
     }
     return false;
 }
@@ -123,6 +125,8 @@ bool VirtioNet::fits_negotiated(const FrameOffload& offload) const {
             return (offloads & kFeatureGuestTso4) != 0;
         case Segmentation::kTcp6:
             return (offloads & kFeatureGuestTso6) != 0;
+        case Segmentation::kUdp:
+            return (offloads & kFeatureGuestUso4) != 0 && (offloads & kFeatureGuestUso6) != 0;
     }
     return false;
 }

@@ -29,11 +29,15 @@ inline constexpr uint64_t kFeatureCtrlRxExtra = bit(20);
 inline constexpr uint64_t kFeatureGuestAnnounce = bit(21);
 inline constexpr uint64_t kFeatureMq = bit(22);
 inline constexpr uint64_t kFeatureCtrlMacAddr = bit(23);
+inline constexpr uint64_t kFeatureGuestUso4 = bit(54);
+inline constexpr uint64_t kFeatureGuestUso6 = bit(55);
+inline constexpr uint64_t kFeatureHostUso = bit(56);
 inline constexpr uint64_t kFeatureHashReport = bit(57);
 inline constexpr uint64_t kFeatureRss = bit(60);
 // What CTRL_GUEST_OFFLOADS can turn on and off.
 inline constexpr uint64_t kGuestOffloads =
-    kFeatureGuestCsum | kFeatureGuestTso4 | kFeatureGuestTso6 | kFeatureGuestEcn;
+    kFeatureGuestCsum | kFeatureGuestTso4 | kFeatureGuestTso6 | kFeatureGuestEcn |
+    kFeatureGuestUso4 | kFeatureGuestUso6;
 
 // Queues [virtio-1.2 5.1.2]: of each pair first the one that receives; behind all pairs, or behind
 // the first without multiqueue, the control queue.
