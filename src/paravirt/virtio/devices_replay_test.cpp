@@ -27,6 +27,8 @@ TEST(DevicesReplay, Console) { replay(testing::fuzz_console, 400); }
 TEST(DevicesReplay, Balloon) { replay(testing::fuzz_balloon, 400); }
 TEST(DevicesReplay, Vsock) { replay(testing::fuzz_vsock, 400); }
 TEST(DevicesReplay, Scsi) { replay(testing::fuzz_scsi, 400); }
+TEST(DevicesReplay, Mem) { replay(testing::fuzz_mem, 400); }
+TEST(DevicesReplay, Pmem) { replay(testing::fuzz_pmem, 400); }
 TEST(DevicesReplay, Fs) { replay(testing::fuzz_fs, 200); }
 
 }  // namespace
