@@ -5,6 +5,9 @@ import pathlib
 
 from case import SHELL_PROMPT, case, check, check_equal, run_tool
 from cases_balloon import MIB, Qmp, resident, wait_until
+from cases_disk import log_in
+from cases_pc import UEFI, power_off, start_pc
+from guest import disk, rootfs
 from modules import with_modules
 
 PC = ("--machine", "pc")
@@ -117,3 +120,34 @@ def pmem(context):
 @case("memdev-pmem-pc", own=True)
 def pmem_pc(context):
     persist(context, *PC)
+
+
+def under_firmware(name, *firmware):
+    @case(name, own=True)
+    def body(context):
+        """Firmware puts PCI devices behind this memory; Debian's own drivers find it."""
+        path = rootfs.copy(disk.bootable(), context.directory / "disk.img")
+        pages = context.blank_disk(64, "pmem.img")
+        guest = start_pc(context, path, "scsi", "--memdev",
+                         "virtio-mem,size=1G,requested=512M", "--memdev",
+                         f"virtio-pmem,path={pages}", *firmware)
+        log_in(guest)
+        guest.command("echo online_movable >/sys/devices/system/memory/auto_online_blocks; "
+                      "modprobe -r virtio_mem; modprobe virtio_mem virtio_pmem nd_pmem")
+        wait_until(lambda: "pmem0" in guest.command("ls /dev"), "/dev/pmem0")
+        where = guest.command("grep -iE 'virtio.*mem|Persistent' /proc/iomem")
+        check("Persistent" in where or "virtio" in where, f"/proc/iomem:\n{where}")
+        before = total(guest)
+        guest.command("for f in /sys/devices/system/memory/memory*/state; do "
+                      "grep -q offline $f && echo online_movable >$f; done; true")
+        check(total(guest) >= before, "memory was lost")
+        check(total(guest) > 1300, f"{total(guest)} MiB in all")
+        guest.command("dd if=/dev/urandom of=/dev/pmem0 bs=1M count=8 oflag=direct 2>/dev/null; sync")
+        wanted = guest.command("dd if=/dev/pmem0 bs=1M count=8 2>/dev/null | sha256sum").split()[0]
+        check_equal(hashlib.sha256(pages.read_bytes()[:8 << 20]).hexdigest(), wanted,
+                    "sha256 in the host's file")
+        power_off(context, guest)
+
+
+under_firmware("memdev-bios")
+under_firmware("memdev-uefi", *UEFI)
