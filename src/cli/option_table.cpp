@@ -10,6 +10,7 @@
 #include "cli/disk_option.h"
 #include "cli/controller_option.h"
 #include "cli/graphics_option.h"
+#include "cli/memdev_option.h"
 #include "cli/network_option.h"
 #include "cli/option_value.h"
 #include "cli/serial_option.h"
@@ -251,6 +252,12 @@ constexpr std::array kOptions{
            true, apply_network_option},
     Option{"--memballoon", "", "virtio[,deflate-on-oom=on][,free-page-reporting=on]|none",
            "a memory balloon, moved by QMP's balloon (none)", false, apply_memballoon_option},
+    Option{"--memdev", "", "virtio-mem,size=SIZE[,KEY=VALUE]...|virtio-pmem,path=FILE[,size=SIZE]",
+           "memory by a device. virtio-mem: plugged while the machine runs, by QMP's qom-set of its\n"
+           "        requested-size; requested=SIZE to begin with, block=SIZE (2M), id=NAME (mem0).\n"
+           "        virtio-pmem: a file (/dev/pmem0), made if it is not there. Sizes in MiB or with a\n"
+           "        suffix. Repeatable",
+           true, apply_memdev_option},
     Option{"--vsock", "", "cid=N,socket=PATH",
            "sockets between guest and host: who connects to PATH and says CONNECT PORT reaches\n        "
            "the guest's port; the guest's connections go to PATH_PORT",

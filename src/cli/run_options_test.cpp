@@ -241,6 +241,36 @@ TEST(RunOptions, Graphics) {
     EXPECT_THAT(failure({"--graphics", "vnc,pasword=x"}), HasSubstr("did you mean password?"));
 }
 
+TEST(RunOptions, MemoryDevices) {
+    const auto devices =
+        machine({"--memdev", "virtio-mem,size=1G,requested=256,block=4M,id=extra", "--memdev",
+                 "model=virtio-pmem,source.path=f,target.size=64"})
+            .devices;
+    ASSERT_TRUE(devices.pluggable_memory.has_value());
+    EXPECT_EQ(devices.pluggable_memory->size, 1024 * kMebibyte);
+    EXPECT_EQ(devices.pluggable_memory->requested, 256 * kMebibyte);
+    EXPECT_EQ(devices.pluggable_memory->block, 4 * kMebibyte);
+    EXPECT_EQ(devices.pluggable_memory->id, "extra");
+    ASSERT_EQ(devices.persistent_memory.size(), 1u);
+    EXPECT_EQ(devices.persistent_memory[0].path, "f");
+    EXPECT_EQ(devices.persistent_memory[0].size, 64 * kMebibyte);
+    const std::vector<std::pair<const char*, const char*>> cases{
+        {"dimm", "expected virtio-mem,size="},
+        {"virtio-mem", "size= is missing"},
+        {"virtio-mem,size=3M", "whole blocks"},
+        {"virtio-mem,size=4M,requested=6M", "requested=6291456"},
+        {"virtio-mem,size=4M,block=3M", "power of two"},
+        {"virtio-mem,size=lots", "expected a size"},
+        {"virtio-mem,sise=4M", "did you mean size?"},
+        {"virtio-pmem", "path= is missing"},
+        {"virtio-pmem,path=f,size=3M", "multiple of 2 MiB"},
+    };
+    for (const auto& [value, expected] : cases)
+        EXPECT_THAT(failure({"--memdev", value}), HasSubstr(expected)) << value;
+    EXPECT_THAT(failure({"--memdev", "virtio-mem,size=4M", "--memdev", "virtio-mem,size=4M"}),
+                HasSubstr("given before"));
+}
+
 TEST(RunOptions, ScsiHostsAndDisks) {
     const auto config =
         machine({"--controller", "type=scsi,model=virtio-scsi,id=a,queues=3", "--controller",

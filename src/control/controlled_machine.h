@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,13 @@ class ControlledMachine {
     // What the guest said last about its memory, by QEMU's names.
     virtual Result<std::map<std::string, uint64_t>> balloon_statistics() = 0;
     virtual Result<void> ask_for_free_pages() = 0;
+    // Memory that is plugged in and out; nothing: there is none.
+    struct PluggableMemory {
+        std::string id;
+        uint64_t address = 0, size = 0, block = 0, requested = 0, plugged = 0;  // bytes
+    };
+    virtual std::optional<PluggableMemory> pluggable_memory() = 0;
+    virtual Result<void> request_memory(uint64_t bytes) = 0;
     // A device put into the running machine under a name; `driver` as QEMU calls it, `value` what
     // --disk or --network take; `directory`: where relative paths in it begin. Error: names what is
     // wrong.

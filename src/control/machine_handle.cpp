@@ -32,4 +32,11 @@ Result<void> MachineHandle::ask_for_free_pages() {
     return {};
 }
 
+std::optional<ControlledMachine::PluggableMemory> MachineHandle::pluggable_memory() {
+    const auto memory = machine_.pluggable_memory();
+    if (!memory) return std::nullopt;
+    return PluggableMemory{memory->id,    memory->address,   memory->size,
+                           memory->block, memory->requested, memory->plugged};
+}
+
 }  // namespace mynah

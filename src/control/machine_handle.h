@@ -32,6 +32,10 @@ class MachineHandle final : public ControlledMachine {
     Result<uint64_t> balloon_actual() override;
     Result<std::map<std::string, uint64_t>> balloon_statistics() override;
     Result<void> ask_for_free_pages() override;
+    std::optional<PluggableMemory> pluggable_memory() override;
+    Result<void> request_memory(uint64_t bytes) override {
+        return machine_.request_memory(bytes);
+    }
     Result<void> attach(const std::string& driver, const std::string& id, const std::string& value,
                         const std::string& directory) override {
         return attach_(machine_, driver, id, value, directory);

@@ -63,6 +63,56 @@ Result<json> device_del(ControlledMachine& machine, const json& arguments) {
     return json::object();
 }
 
+Result<json> query_memory_devices(ControlledMachine& machine, const json&) {
+    json list = json::array();
+    if (const auto memory = machine.pluggable_memory()) {
+        list.push_back({{"type", "virtio-mem"},
+                        {"data",
+                         {{"id", memory->id},
+                          {"memaddr", memory->address},
+                          {"requested-size", memory->requested},
+                          {"size", memory->plugged},
+                          {"max-size", memory->size},
+                          {"block-size", memory->block},
+                          {"node", 0},
+                          {"memdev", "/objects/" + memory->id}}}});
+    }
+    return list;
+}
+
+// The memory device whose path this is: by its name, or below /machine/peripheral.
+Result<ControlledMachine::PluggableMemory> memory_at(ControlledMachine& machine,
+                                                     std::string_view path) {
+    constexpr std::string_view kPlace = "/machine/peripheral/";
+    if (path.starts_with(kPlace)) path.remove_prefix(kPlace.size());
+    const auto memory = machine.pluggable_memory();
+    if (memory && memory->id == path) return *memory;
+    return Error(fmt::format("path '{}': expected that of a virtio-mem device", path));
+}
+
+Result<json> qom_get(ControlledMachine& machine, const json& arguments) {
+    const auto memory = TRY(memory_at(machine, arguments["path"].get<std::string>()));
+    const std::string name = arguments["property"];
+    if (name == "requested-size") return json(memory.requested);
+    if (name == "size") return json(memory.plugged);
+    if (name == "block-size") return json(memory.block);
+    if (name == "memaddr") return json(memory.address);
+    return Error(fmt::format(
+        "property '{}': expected requested-size, size, block-size or memaddr", name));
+}
+
+Result<json> qom_set(ControlledMachine& machine, const json& arguments) {
+    TRY(memory_at(machine, arguments["path"].get<std::string>()));
+    const std::string name = arguments["property"];
+    if (name != "requested-size")
+        return Error(fmt::format("property '{}': expected requested-size", name));
+    const json& value = arguments["value"];
+    if (!value.is_number_unsigned() && value.get<int64_t>() < 0)
+        return Error("Parameter 'value' expects a size");
+    TRY(machine.request_memory(value.get<uint64_t>()));
+    return json::object();
+}
+
 // What clients look at to know what is attached.
 Result<json> qom_list(ControlledMachine& machine, const json& arguments) {
     if (arguments["path"] != "/machine/peripheral")
@@ -168,7 +218,12 @@ constexpr std::array kCommands{
                {{{"driver", true}, {"id", true}, {"x-value", true}, {"x-directory", false}}},
                device_add},
     QmpCommand{"device_del", {{{"id", true}}}, device_del},
+    QmpCommand{"qom-get", {{{"path", true}, {"property", true}}}, qom_get},
     QmpCommand{"qom-list", {{{"path", true}}}, qom_list},
+    QmpCommand{"qom-set",
+               {{{"path", true}, {"property", true}, {"value", true, QmpCommand::Type::kInteger}}},
+               qom_set},
+    QmpCommand{"query-memory-devices", {}, query_memory_devices},
     QmpCommand{"query-commands", {}, query_commands},
     QmpCommand{"query-name", {}, query_name},
     QmpCommand{"query-status", {}, query_status},

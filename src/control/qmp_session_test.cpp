@@ -125,6 +125,29 @@ TEST_F(QmpSessionTest, ChangesMedia) {
         HasSubstr("no medium"));
 }
 
+TEST_F(QmpSessionTest, PlugsMemory) {
+    negotiate();
+    const json devices = ask(R"({"execute":"query-memory-devices"})")["return"];
+    ASSERT_EQ(devices.size(), 1u);
+    EXPECT_EQ(devices[0]["data"]["size"], 2 << 20);
+    const auto property = [](const char* command, const char* path, const char* name, json more) {
+        json arguments{{"path", path}, {"property", name}};
+        arguments.update(more);
+        return json{{"execute", command}, {"arguments", arguments}}.dump();
+    };
+    const json none = json::object();
+    EXPECT_EQ(ask(property("qom-get", "mem0", "requested-size", none))["return"], 4 << 20);
+    ask(property("qom-set", "/machine/peripheral/mem0", "requested-size", {{"value", 8192}}));
+    EXPECT_THAT(machine_.notes(), ElementsAre("memory 8192"));
+    EXPECT_THAT(failure(property("qom-set", "mem1", "requested-size", {{"value", 1}})),
+                HasSubstr("path 'mem1'"));
+    EXPECT_THAT(failure(property("qom-set", "mem0", "size", {{"value", 1}})),
+                HasSubstr("expected requested-size"));
+    EXPECT_THAT(failure(property("qom-set", "mem0", "requested-size", {{"value", -1}})),
+                HasSubstr("expects a size"));
+    EXPECT_THAT(failure(property("qom-get", "mem0", "colour", none)), HasSubstr("'colour'"));
+}
+
 TEST_F(QmpSessionTest, TakesScreenshots) {
     negotiate();
     const auto shot = [](const json& arguments) {

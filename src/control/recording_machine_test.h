@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -46,6 +47,13 @@ class RecordingMachine final : public ControlledMachine {
     Result<uint64_t> balloon_actual() override { return uint64_t{4096}; }
     Result<std::map<std::string, uint64_t>> balloon_statistics() override {
         return std::map<std::string, uint64_t>{{"stat-free-memory", 77}};
+    }
+    std::optional<PluggableMemory> pluggable_memory() override {
+        return PluggableMemory{"mem0", 1ull << 32, 1ull << 30, 2 << 20, 4 << 20, 2 << 20};
+    }
+    Result<void> request_memory(uint64_t bytes) override {
+        note("memory " + std::to_string(bytes));
+        return {};
     }
     Result<void> ask_for_free_pages() override {
         note("free pages");

@@ -46,6 +46,22 @@ struct VideoConfig {
     uint16_t width = 1280, height = 800;  // the monitor's preferred mode
 };
 
+// A file of the host as memory of the guest.
+struct PersistentMemoryConfig {
+    static constexpr uint64_t kUnit = uint64_t{2} << 20;  // what Linux can map
+    static constexpr size_t kMost = 4;
+    std::string path;
+    std::optional<uint64_t> size;  // bytes: made if there is no such file
+};
+
+// Memory that is plugged in and out while the machine runs.
+struct PluggableMemoryConfig {
+    std::string id = "mem0";
+    uint64_t size = 0;       // bytes, at most
+    uint64_t requested = 0;  // bytes, to begin with
+    uint64_t block = uint64_t{2} << 20;
+};
+
 enum class InputDevice : uint8_t { kKeyboard, kMouse, kTablet };
 
 // What becomes of a machine whose watchdog was not fed; kShutdown: its power button is pressed.
@@ -60,6 +76,8 @@ struct DeviceConfig {
     std::optional<WatchdogAction> watchdog;
     VideoConfig video;
     bool iommu = false;  // a virtio IOMMU in front of a PC's devices
+    std::vector<PersistentMemoryConfig> persistent_memory;
+    std::optional<PluggableMemoryConfig> pluggable_memory;
     std::vector<InputDevice> inputs;  // on virtio; a PC has others anyway
 };
 

@@ -20,6 +20,7 @@
 #include "machine/serial_backends.h"
 #include "machine/vhost_devices.h"
 #include "machine/virtio_options.h"
+#include "paravirt/virtio/mem/virtio_mem.h"
 #include "paravirt/virtio/virtio_block.h"
 #include "paravirt/virtio/virtio_entropy.h"
 #include "paravirt/virtio/virtio_net.h"
@@ -101,7 +102,10 @@ Result<void> Machine::build() {
     cpuid_ = TRY(CpuidPolicy::create(config_.cpu, config_.topology, tsc_hz));
     // UEFI firmware maps all that can be addressed, page by page, before it does anything else; and
     // takes more than 40 bits for the truth.
-    if (is_pc() && config_.memory_bytes <= pc::kMemoryOf40Bits) cpuid_->limit_physical_bits(40);
+    const auto ranges = ram_ranges();
+    device_memory_ = TRY(DeviceMemory::open(config_, ranges.back().end(), slow_work_));
+    if (is_pc() && device_memory_->beyond().end.value <= pc::kMemoryOf40Bits)
+        cpuid_->limit_physical_bits(40);
     const uint32_t vcpus = config_.topology.vcpus();
     if (cpuid_->apic_id(vcpus - 1) > kLargestApicId) {
         return Error("--vcpus: so many sockets, cores and threads need APIC ids above 254");
@@ -110,9 +114,7 @@ Result<void> Machine::build() {
     media_.emplace(config_.disks, disks_,
                    [this](const DiskConfig& disk) { return open_disk(disk, slow_work_); });
     networks_ = TRY(open_networks(config_.networks));
-    memory_ =
-        TRY(is_pc() ? GuestMemory::create(pc::ram_ranges(config_.memory_bytes), pc::kBlockBytes)
-                    : GuestMemory::create(micro::ram_ranges(config_.memory_bytes)));
+    TRY(build_memory());
     TRY(load_kernel());
     using Accelerator = MachineConfig::Accelerator;
     const bool interpreter = config_.accelerator == Accelerator::kInterpreter ||
@@ -124,6 +126,22 @@ Result<void> Machine::build() {
         for (auto& processor : processors_) processor->vcpu().signals().raise(CpuSignals::kKick);
     });
     return build_board();
+}
+
+std::vector<GuestMemory::Range> Machine::ram_ranges() const {
+    return is_pc() ? pc::ram_ranges(config_.memory_bytes)
+                   : micro::ram_ranges(config_.memory_bytes);
+}
+
+Result<void> Machine::build_memory() {
+    const GuestMemory::Beyond beyond = device_memory_->beyond();
+    if (const uint64_t most = uint64_t{1} << cpuid_->physical_bits(); beyond.end.value > most)
+        return Error(fmt::format("--memdev: memory would end at {:#x}, above the {:#x} that the "
+                                 "processors can address",
+                                 beyond.end.value, most));
+    const uint64_t blocks = (is_pc() ? pc::kBlockBytes : 0) + device_memory_->block_bytes();
+    memory_ = TRY(GuestMemory::create(ram_ranges(), blocks, beyond));
+    return device_memory_->place(*memory_);
 }
 
 TranslatorOptions Machine::translator_options() const {
@@ -158,7 +176,10 @@ Result<void> Machine::open_devices() {
     std::vector<SerialConfig> streams = config_.serial_ports;
     for (const ConsoleConfig& console : config_.devices.consoles) streams.push_back(console.where);
     serial_backends_ = TRY(open_serial_backends(streams, [this] { stop(StopReason::kQuit); }));
-    VirtioDevices::Parts parts{.memory = *memory_, .slow_work = slow_work_, .consoles = {}};
+    VirtioDevices::Parts parts{.memory = *memory_,
+                               .slow_work = slow_work_,
+                               .device_memory = *device_memory_,
+                               .consoles = {}};
     const auto first_console =
         serial_backends_.begin() + static_cast<ptrdiff_t>(config_.serial_ports.size());
     std::move(first_console, serial_backends_.end(), std::back_inserter(parts.consoles));
@@ -308,6 +329,7 @@ Result<StopReason> Machine::wait() {
             case RunControl::Event::kReset:
                 ++reboots_;
                 board_->reset();
+                if (VirtioMem* const mem = virtio_->pluggable_memory()) mem->machine_reset();
                 booted = load_kernel();
                 if (booted) booted = boot();
                 if (!booted) stop(StopReason::kHostError);

@@ -20,6 +20,7 @@
 #include "engine/engine.h"
 #include "machine/boards/board.h"
 #include "machine/boards/pc_firmware.h"
+#include "machine/device_memory.h"
 #include "machine/graphics.h"
 #include "machine/kernel_files.h"
 #include "machine/machine_config.h"
@@ -75,6 +76,15 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
     uint64_t balloon_actual() const;
     std::map<std::string, uint64_t> balloon_statistics();
     void ask_for_free_pages();
+    // Memory that is plugged in and out (virtio-mem): nothing, if there is none.
+    struct PluggableMemory {
+        std::string id;
+        uint64_t address, size, block, requested, plugged;  // bytes
+    };
+    std::optional<PluggableMemory> pluggable_memory() const;
+    // Error: names what is wrong with the size.
+    Result<void> request_memory(uint64_t bytes);
+
     // A virtio or SCSI disk or a card put into the running machine, under a name of the operator's.
     // detach(): asks the guest, which lets it go when it likes; a SCSI disk goes soon in any case. Error: names what is wrong.
     Result<void> attach_disk(const std::string& id, const DiskConfig& config);
@@ -92,6 +102,8 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
   private:
     explicit Machine(const MachineConfig& config);
     Result<void> build();
+    std::vector<GuestMemory::Range> ram_ranges() const;
+    Result<void> build_memory();
     Result<void> build_board();
     Result<void> open_devices();
     Result<std::vector<VirtioPlug>> take_virtio_plugs();
@@ -135,6 +147,7 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
     std::optional<PcFirmware> firmware_;
     std::optional<FirmwareKernel> firmware_kernel_;
     std::optional<KernelFiles> kernel_;
+    std::unique_ptr<DeviceMemory> device_memory_;
     std::unique_ptr<GuestMemory> memory_;
     EntryPoint entry_;
     std::optional<CpuidPolicy> cpuid_;

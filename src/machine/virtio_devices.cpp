@@ -2,11 +2,14 @@
 
 #include "backend/filesystem/fuse_server.h"
 #include "backend/vsock/unix_vsock.h"
+#include "machine/device_memory.h"
 #include "paravirt/virtio/balloon/virtio_balloon.h"
 #include "paravirt/virtio/console/virtio_console.h"
 #include "paravirt/virtio/fs/virtio_fs.h"
 #include "paravirt/virtio/gpu/virtio_gpu.h"
 #include "paravirt/virtio/input/virtio_input.h"
+#include "paravirt/virtio/mem/virtio_mem.h"
+#include "paravirt/virtio/pmem/virtio_pmem.h"
 #include "paravirt/virtio/vsock/virtio_vsock.h"
 
 namespace mynah {
@@ -31,6 +34,7 @@ Result<std::unique_ptr<VirtioDevices>> VirtioDevices::make(const MachineConfig& 
     TRY(devices->add_filesystems(config));
     devices->add_display(config);
     devices->add_inputs(config);
+    devices->add_memory(config);
     return devices;
 }
 
@@ -107,6 +111,20 @@ void VirtioDevices::add_inputs(const MachineConfig& config) {
             plug(std::move(pointer), kMouse);
             plugs_.back().pointer = sink;
         }
+    }
+}
+
+void VirtioDevices::add_memory(const MachineConfig& config) {
+    if (const auto region = parts_.device_memory.pluggable()) {
+        const PluggableMemoryConfig& wanted = *config.devices.pluggable_memory;
+        auto device = std::make_unique<VirtioMem>(parts_.memory, *region, wanted.block,
+                                                  wanted.requested);
+        pluggable_memory_ = device.get();
+        plug(std::move(device), kUnclassified);
+    }
+    for (const DeviceMemory::Persistent& each : parts_.device_memory.persistent()) {
+        plug(std::make_unique<VirtioPmem>(each.range.start, each.range.size, *each.file),
+             kUnclassified);
     }
 }
 

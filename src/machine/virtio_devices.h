@@ -13,10 +13,12 @@
 
 namespace mynah {
 
+class DeviceMemory;
 class FuseServer;
 class UnixVsock;
 class VirtioBalloon;
 class VirtioConsole;
+class VirtioMem;
 
 // The virtio devices that MachineConfig::devices asks for, with their host sides; the same on both
 // boards. Disks, networks and the entropy device are the boards' own. Outlives the board.
@@ -26,6 +28,7 @@ class VirtioDevices {
     struct Parts {
         GuestMemory& memory;
         Executor& slow_work;
+        const DeviceMemory& device_memory;
         // Host sides of the virtio console's ports, in their order.
         std::vector<std::unique_ptr<CharacterBackend>> consoles;
     };
@@ -40,6 +43,7 @@ class VirtioDevices {
     // --- while the board lives; any thread ---
     void terminal_resized();
     VirtioBalloon* balloon() const { return balloon_; }  // null: there is none
+    VirtioMem* pluggable_memory() const { return pluggable_memory_; }  // null: there is none
 
   private:
     explicit VirtioDevices(Parts parts);
@@ -50,6 +54,7 @@ class VirtioDevices {
     Result<void> add_filesystems(const MachineConfig& config);
     void add_display(const MachineConfig& config);
     void add_inputs(const MachineConfig& config);
+    void add_memory(const MachineConfig& config);
 
     Parts parts_;
     std::unique_ptr<UnixVsock> vsock_;
@@ -57,6 +62,7 @@ class VirtioDevices {
     std::vector<VirtioPlug> plugs_;
     VirtioConsole* console_ = nullptr;
     VirtioBalloon* balloon_ = nullptr;
+    VirtioMem* pluggable_memory_ = nullptr;
 };
 
 }  // namespace mynah

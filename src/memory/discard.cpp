@@ -21,7 +21,7 @@ bool discard_memory(GuestMemory& memory, std::span<std::byte> pages) {
     const uint64_t offset = memory.file_offset(pages.data());
     if (offset % kPageSize != 0 || pages.size() % kPageSize != 0) return false;
     // RAM, which lies first in the file, and no block behind it.
-    if (offset >= memory.size() || pages.size() > memory.size() - offset) return false;
+    if (offset >= memory.ram_bytes() || pages.size() > memory.ram_bytes() - offset) return false;
     // The hole is in the file, so that it is one for all mappings of the page.
     if (fallocate(memory.fd(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
                   static_cast<off_t>(offset), static_cast<off_t>(pages.size())) != 0) {

@@ -33,11 +33,14 @@ void tell_thread_sanitizer([[maybe_unused]] std::byte* base, [[maybe_unused]] ui
 }  // namespace
 
 Result<std::unique_ptr<GuestMemory>> GuestMemory::create(std::span<const Range> ranges,
-                                                         uint64_t block_bytes) {
+                                                         uint64_t block_bytes,
+                                                         const Beyond& beyond) {
     uint64_t size = 0;
     std::vector<MemoryMap::Ram> ram;
     GuestPhys previous_end{0};
-    for (const Range& range : ranges) {
+    std::vector<Range> all(ranges.begin(), ranges.end());
+    if (beyond.pluggable) all.push_back(*beyond.pluggable);
+    for (const Range& range : all) {
         CHECK(range.start.value % kPageSize == 0 && range.size % kPageSize == 0 && range.size > 0);
         CHECK(range.start >= previous_end);
         previous_end = range.end();
@@ -76,8 +79,8 @@ Result<std::unique_ptr<GuestMemory>> GuestMemory::create(std::span<const Range> 
     madvise(base, file_size, MADV_DONTDUMP);
     tell_thread_sanitizer(static_cast<std::byte*>(base), file_size);
     return std::unique_ptr<GuestMemory>(
-        new GuestMemory(std::vector<Range>(ranges.begin(), ranges.end()), ram, size, file_size, fd,
-                        static_cast<std::byte*>(base)));
+        new GuestMemory(std::vector<Range>(ranges.begin(), ranges.end()), ram, beyond, file_size,
+                        fd, static_cast<std::byte*>(base)));
 }
 
 namespace {
@@ -124,7 +127,7 @@ Result<std::unique_ptr<GuestMemory>> GuestMemory::adopt(std::vector<Foreign> reg
     if (base == MAP_FAILED) return failed();
     auto* const bytes = static_cast<std::byte*>(base);
     std::unique_ptr<GuestMemory> memory(
-        new GuestMemory(std::move(ranges), ram, size, size, -1, bytes));
+        new GuestMemory(std::move(ranges), ram, {}, size, -1, bytes));
     for (size_t i = 0; i < regions.size(); ++i) {
         if (mmap(bytes + ram[i].offset, regions[i].size, PROT_READ | PROT_WRITE,
                  MAP_SHARED | MAP_NORESERVE | MAP_FIXED, regions[i].fd,
@@ -138,12 +141,31 @@ Result<std::unique_ptr<GuestMemory>> GuestMemory::adopt(std::vector<Foreign> reg
     return memory;
 }
 
+namespace {
+
+uint64_t total(std::span<const GuestMemory::Range> ranges) {
+    uint64_t size = 0;
+    for (const GuestMemory::Range& range : ranges) size += range.size;
+    return size;
+}
+
+GuestMemory::Beyond with_end(GuestMemory::Beyond beyond,
+                             std::span<const GuestMemory::Range> ranges) {
+    beyond.end = std::max(beyond.end, ranges.back().end());
+    if (beyond.pluggable) beyond.end = std::max(beyond.end, beyond.pluggable->end());
+    return beyond;
+}
+
+}  // namespace
+
 GuestMemory::GuestMemory(std::vector<Range> ranges, std::span<const MemoryMap::Ram> ram,
-                         uint64_t size, uint64_t file_size, int fd, std::byte* base)
+                         const Beyond& beyond, uint64_t file_size, int fd, std::byte* base)
     : ranges_(std::move(ranges)),
-      size_(size),
+      beyond_(with_end(beyond, ranges_)),
+      size_(total(ranges_)),
+      ram_bytes_(size_ + (beyond.pluggable ? beyond.pluggable->size : 0)),
       file_size_(file_size),
-      blocks_taken_(size),
+      blocks_taken_(ram_bytes_),
       fd_(fd),
       base_(base),
       map_(ram),
@@ -151,6 +173,10 @@ GuestMemory::GuestMemory(std::vector<Range> ranges, std::span<const MemoryMap::R
 
 GuestMemory::~GuestMemory() {
     if (fd_ < 0) unguard_mapping(base_);
+    for (const Piece& piece : backed_) {
+        unguard_mapping(base_ + piece.offset);
+        close(piece.fd);
+    }
     munmap(base_, file_size_);
     if (fd_ >= 0) close(fd_);
 }
@@ -160,6 +186,45 @@ GuestMemory::Block GuestMemory::take_block(uint64_t size) {
     const Block block{blocks_taken_, size, base_ + blocks_taken_};
     blocks_taken_ += size;
     return block;
+}
+
+Result<void> GuestMemory::back_block(const Block& block, int fd) {
+    if (mmap(block.host, block.size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) ==
+        MAP_FAILED) {
+        Error error(std::string("cannot be mapped: ") + std::strerror(errno));
+        close(fd);
+        return error;
+    }
+    madvise(block.host, block.size, MADV_DONTDUMP);
+    guard_mapping(block.host, block.size);
+    tell_thread_sanitizer(block.host, block.size);
+    const Piece piece{block.offset, block.size, fd, 0};
+    const auto after = [](const Piece& a, const Piece& b) { return a.offset < b.offset; };
+    backed_.insert(std::upper_bound(backed_.begin(), backed_.end(), piece, after), piece);
+    return {};
+}
+
+std::vector<GuestMemory::Piece> GuestMemory::pieces() const {
+    std::vector<Piece> pieces;
+    uint64_t done = 0;
+    const auto own = [&](uint64_t end) {
+        if (done < end) pieces.push_back({done, end - done, fd_, done});
+    };
+    for (const Piece& piece : backed_) {
+        own(piece.offset);
+        pieces.push_back(piece);
+        done = piece.offset + piece.size;
+    }
+    own(file_size_);
+    return pieces;
+}
+
+GuestMemory::FilePlace GuestMemory::file_place(const std::byte* host) const {
+    const uint64_t offset = file_offset(host);
+    for (const Piece& piece : backed_)
+        if (offset >= piece.offset && offset - piece.offset < piece.size)
+            return {piece.fd, offset - piece.offset};
+    return {fd_, offset};
 }
 
 void GuestMemory::set_overlay(unsigned slot, const MemoryOverlay& overlay) {

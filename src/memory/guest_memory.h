@@ -30,10 +30,22 @@ class GuestMemory {
         GuestPhys end() const { return start + size; }
     };
 
+    // What lies behind the RAM a guest finds at its start.
+    struct Beyond {
+        // RAM whose pages a device gives out and takes back, above all ranges.
+        std::optional<Range> pluggable = {};
+        // Nothing else may be placed below this address; 0: below the end of what is here.
+        GuestPhys end = GuestPhys(0);
+    };
+
     // Ranges must be page-aligned, ascending and disjoint (CHECKed). block_bytes: room for
     // take_block(). Error: the host refuses the mapping.
     static Result<std::unique_ptr<GuestMemory>> create(std::span<const Range> ranges,
-                                                       uint64_t block_bytes = 0);
+                                                       uint64_t block_bytes, const Beyond& beyond);
+    static Result<std::unique_ptr<GuestMemory>> create(std::span<const Range> ranges,
+                                                       uint64_t block_bytes = 0) {
+        return create(ranges, block_bytes, {});
+    }
 
     // Memory of another process's guest, which that process gave by descriptors.
     struct Foreign {
@@ -52,7 +64,10 @@ class GuestMemory {
     GuestMemory& operator=(const GuestMemory&) = delete;
 
     std::span<const Range> ranges() const { return ranges_; }
-    uint64_t size() const { return size_; }  // bytes of RAM in all
+    uint64_t size() const { return size_; }  // bytes of RAM in these
+    std::optional<Range> pluggable() const { return beyond_.pluggable; }
+    // The end of all addresses that are set aside for memory.
+    GuestPhys end() const { return beyond_.end; }
 
     // --- memory that is not RAM, and what lies over RAM ---
     // A piece of the backing file; all zero to begin with.
@@ -63,6 +78,9 @@ class GuestMemory {
     };
     // While the machine is built; CHECKs that create() was given room for it.
     Block take_block(uint64_t size);
+    // Puts a file's bytes into a block: what is written there is in the file. Takes over the
+    // descriptor; the file is at least as long as the block. While the machine is built.
+    Result<void> back_block(const Block& block, int fd);
 
     // A slot for an overlay that lies over RAM ranges and over earlier slots; while the machine is
     // built, CHECKs that one is left.
@@ -107,10 +125,24 @@ class GuestMemory {
     std::byte* host(GuestPhys address, uint64_t size,
                     MemoryView view = MemoryView::kNormal) const;
 
-    // The backing file, and where in it a byte of guest memory lies (for mapping pages a second
-    // time).
+    // The backing file, and where in it a byte of guest memory lies; blocks that another file backs
+    // have a place in it, too.
     int fd() const { return fd_; }
     uint64_t file_size() const { return file_size_; }  // bytes of RAM and blocks in all
+    uint64_t ram_bytes() const { return ram_bytes_; }  // of RAM, pluggable or not: it comes first
+    // What must be mapped to see all of it: pieces of files, ascending and side by side.
+    struct Piece {
+        uint64_t offset, size;  // in the backing file
+        int fd;
+        uint64_t fd_offset;
+    };
+    std::vector<Piece> pieces() const;
+    // The file with this byte, for mapping its page a second time.
+    struct FilePlace {
+        int fd;
+        uint64_t offset;
+    };
+    FilePlace file_place(const std::byte* host) const;
     uint64_t file_offset(const std::byte* host) const {
         return static_cast<uint64_t>(host - base_);
     }
@@ -120,14 +152,16 @@ class GuestMemory {
     WriteWatch& watch() const { return *watch_; }
 
   private:
-    GuestMemory(std::vector<Range> ranges, std::span<const MemoryMap::Ram> ram, uint64_t size,
-                uint64_t file_size, int fd, std::byte* base);
+    GuestMemory(std::vector<Range> ranges, std::span<const MemoryMap::Ram> ram,
+                const Beyond& beyond, uint64_t file_size, int fd, std::byte* base);
 
     std::byte* writable(GuestPhys address, uint64_t size) const;
 
     const std::vector<Range> ranges_;
-    const uint64_t size_, file_size_;
-    uint64_t blocks_taken_;  // where in the file the next block begins
+    const Beyond beyond_;
+    const uint64_t size_, ram_bytes_, file_size_;
+    uint64_t blocks_taken_;         // where in the file the next block begins
+    std::vector<Piece> backed_;     // blocks with files of their own, ascending
     const int fd_;
     std::byte* const base_;
     MemoryMap map_;

@@ -219,7 +219,7 @@ TEST_F(ScsiDiskTest, BlocksThatAreAllTheSame) {
 TEST_F(ScsiDiskTest, PagesTellTheLimits) {
     EXPECT_EQ(run({kInquiry, 1, 0, 0, 255}), kSenseNone);
     EXPECT_EQ(Bytes(in.begin() + 4, in.end()), (Bytes{0x00, 0x80, 0x83, 0xb0, 0xb1, 0xb2}));
-    for (const uint8_t page : {0x80, 0x83, 0xb0, 0xb1, 0xb2}) {
+    for (const uint8_t page : Bytes{0x80, 0x83, 0xb0, 0xb1, 0xb2}) {
         EXPECT_EQ(run({kInquiry, 1, page, 0, 255}), kSenseNone);
         EXPECT_EQ(number(2, 2) + 4, in.size());
     }

@@ -122,7 +122,11 @@ void PciFunction::set_overlay(const BarSlot& bar, uint64_t at) {
         return at < ram.end().value && ram.start.value < at + bar.size;
     };
     const std::span<const GuestMemory::Range> ranges = at_.memory.ranges();
-    if (at != kNowhere && std::none_of(ranges.begin(), ranges.end(), overlaps)) {
+    // Above RAM there may be memory of other kinds.
+    const GuestMemory::Range beyond{ranges.back().end(),
+                                    at_.memory.end().value - ranges.back().end().value};
+    if (at != kNowhere && std::none_of(ranges.begin(), ranges.end(), overlaps) &&
+        !overlaps(beyond)) {
         overlay.start = GuestPhys(at);
         overlay.size = bar.block.size;
         overlay.kind = bar.is_rom() ? Kind::kReadOnly : Kind::kMemory;

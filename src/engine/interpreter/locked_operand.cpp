@@ -24,9 +24,10 @@ void LockedOperandBase::prepare_split() NO_THREAD_SAFETY_ANALYSIS {
             bool mapped = true;
             for (unsigned i = 0; i < 2; ++i) {
                 const std::byte* page = pieces[i].host - (pieces[i].physical.value & kPageMask);
+                const GuestMemory::FilePlace place = memory.file_place(page);
                 mapped &= mmap(static_cast<std::byte*>(window) + i * kPageSize, kPageSize,
-                               PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, memory.fd(),
-                               static_cast<off_t>(memory.file_offset(page))) != MAP_FAILED;
+                               PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, place.fd,
+                               static_cast<off_t>(place.offset)) != MAP_FAILED;
             }
             if (mapped) {
                 core_.note_code_write(reinterpret_cast<uintptr_t>(pieces[0].host), first);

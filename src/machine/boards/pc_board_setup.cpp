@@ -144,6 +144,11 @@ void PcBoard::fill_firmware_config(std::span<const uint32_t> apic_ids) {
     config.set_number(fw_cfg::kMaxProcessors, id_limit, 2);
     config.set_number(fw_cfg::kBootMenu, parts_.config.boot.menu ? 1 : 0, 2);
     config.set_file("etc/e820", make_e820_file(at_.memory.ranges()));
+    // Firmware places PCI devices behind memory that it does not know of.
+    if (const uint64_t end = at_.memory.end().value; end > at_.memory.ranges().back().end().value) {
+        const auto bytes = std::as_bytes(std::span(&end, 1));
+        config.set_file("etc/reserved-memory-end", Bytes(bytes.begin(), bytes.end()));
+    }
     // Bit 7: there is the state; no S3, no S4 [SeaBIOS, OVMF].
     constexpr std::array<uint8_t, 6> kSystemStates{0x80, 0, 0, 0x01, 0x02, 0x80};
     const auto states = std::as_bytes(std::span(kSystemStates));
@@ -230,7 +235,7 @@ AcpiBoard::Pci PcBoard::describe_pci() {
     if (pci.ecam_base > first) pci.windows32.push_back({first, pci.ecam_base - 1});
     const uint64_t above = pci.ecam_base == 0 ? first : pci.ecam_base + kEcamBytes;
     if (above < pc::kPciMemoryEnd) pci.windows32.push_back({above, pc::kPciMemoryEnd - 1});
-    const uint64_t top = std::max(ram.back().end().value, pc::kFourGib);
+    const uint64_t top = std::max(at_.memory.end().value, pc::kFourGib);
     const uint64_t limit = uint64_t{1} << parts_.cpuid.physical_bits();
     if (const uint64_t start = align_up(top, kGib); start < limit)
         pci.window64 = AcpiBoard::Pci::Window{start, limit - 1};

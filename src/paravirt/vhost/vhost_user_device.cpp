@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <utility>
 
 #include "base/bits.h"
@@ -120,11 +121,13 @@ Result<void> VhostUserDevice::introduce(VhostUserClient& client) {
     const uint64_t device_bits = features_ & client.features();
     TRY(client.set_features(device_bits | (client.features() & (kFeatureVersion1 |
                                                                 kFeatureIndirectDesc))));
-    const std::array regions{
-        VhostUserRegion{memory_.fd(), 0, 0, memory_.at_offset(0), memory_.file_size()},
-        VhostUserRegion{rings_memory_->fd(), 0, rings_address_, rings_memory_->bytes().data(),
-                        rings_memory_->bytes().size()},
-    };
+    std::vector<VhostUserRegion> regions;
+    for (const GuestMemory::Piece& piece : memory_.pieces()) {
+        regions.push_back({piece.fd, piece.fd_offset, piece.offset, memory_.at_offset(piece.offset),
+                           piece.size});
+    }
+    regions.push_back({rings_memory_->fd(), 0, rings_address_, rings_memory_->bytes().data(),
+                       rings_memory_->bytes().size()});
     TRY(client.set_memory(regions));
     TRY(prepare(client));
     introduced_ = true;

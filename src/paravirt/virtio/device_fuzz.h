@@ -24,10 +24,10 @@ class DeviceFuzzBoard {
     static constexpr uint64_t kRam = 0x400000;
 
     // The device is made over memory().
-    DeviceFuzzBoard()
-        : memory_([] {
+    explicit DeviceFuzzBoard(const GuestMemory::Beyond& beyond = {})
+        : memory_([&beyond] {
               const GuestMemory::Range range{GuestPhys{0}, kRam};
-              return GuestMemory::create({&range, 1}).take_value();
+              return GuestMemory::create({&range, 1}, 0, beyond).take_value();
           }()),
           view_(*memory_) {}
 

@@ -14,6 +14,8 @@
 #include "paravirt/virtio/fs/virtio_fs.h"
 #include "paravirt/virtio/gpu/virtio_gpu.h"
 #include "paravirt/virtio/iommu/virtio_iommu.h"
+#include "paravirt/virtio/mem/virtio_mem.h"
+#include "paravirt/virtio/pmem/virtio_pmem.h"
 #include "paravirt/virtio/scsi/virtio_scsi.h"
 #include "paravirt/virtio/vsock/vsock_driver_test.h"
 #include "scsi/cd_drive.h"
@@ -139,8 +141,9 @@ inline void fuzz_scsi(ByteFeed& feed) {
     DeviceFuzzBoard board;
     VirtioScsi scsi({.queues = 2});
     const auto add_disk = [&](ScsiAddress at, MemoryDisk& of) {
-        return scsi.add_unit(at, std::make_unique<ScsiDisk>(
-                                     of, ScsiDiskOptions{.provisioning = true, .attentions = true}));
+        return scsi.add_unit(at,
+                             std::make_unique<ScsiDisk>(
+                                 of, ScsiDiskOptions{.provisioning = true, .attentions = true}));
     };
     CHECK(add_disk({0, 0}, disk));
     auto drive = std::make_unique<CdDrive>(CdDriveOptions{});
@@ -293,6 +296,52 @@ inline void fuzz_iommu(ByteFeed& feed) {
                        if (run) CHECK(run->size > 0 && run->size <= size);
                    },
                .more = false});
+}
+
+inline void fuzz_mem(ByteFeed& feed) {
+    constexpr uint64_t kBlock = 1 << 20;
+    constexpr GuestMemory::Range kRegion{GuestPhys{uint64_t{1} << 32}, 64 * kBlock};
+    DeviceFuzzBoard board({.pluggable = kRegion});
+    VirtioMem mem(board.memory(), kRegion, kBlock, 8 * kBlock);
+    board.run(mem, feed,
+              {.fill =
+                   [&](ByteFeed& from, uint16_t, std::vector<uint8_t>& to) {
+                       virtio::mem::Request request{};
+                       request.type = from.take<uint8_t>() % 5u;
+                       request.address =
+                           kRegion.start.value + (from.take<uint8_t>() % 80u) * kBlock;
+                       request.address += from.take<uint8_t>() < 240 ? 0u : from.take<uint64_t>();
+                       request.blocks = from.take<uint8_t>() % 8u;
+                       append_bytes(to, request);
+                   },
+               .event =
+                   [&](ByteFeed& from) {
+                       (void)mem.request(from.take<uint8_t>() % 80u * kBlock);
+                       const VirtioMem::Sizes sizes = mem.sizes();
+                       CHECK(sizes.plugged <= sizes.region && sizes.plugged % kBlock == 0);
+                   },
+               .room = sizeof(virtio::mem::Response)});
+}
+
+inline void fuzz_pmem(ByteFeed& feed) {
+    MemoryDisk file(1 << 16);
+    DeviceFuzzBoard board;
+    VirtioPmem pmem(GuestPhys{uint64_t{1} << 32}, 1 << 21, file);
+    board.run(
+        pmem, feed,
+        {.fill = [](ByteFeed& from, uint16_t,
+                    std::vector<uint8_t>& to) { append_bytes(to, from.take<uint8_t>() % 3u); },
+         .event =
+             [&](ByteFeed& from) {
+                 file.hold(from.take<uint8_t>() % 2 == 0);
+                 file.release_all();
+             },
+         .end =
+             [&] {
+                 file.hold(false);
+                 file.release_all();
+             },
+         .room = 4});
 }
 
 // A file server is asked for anything, in a folder of its own; what lies beside the folder must
