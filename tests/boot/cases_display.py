@@ -110,3 +110,16 @@ def debian(name, *firmware):
 
 debian("gpu-debian")
 debian("gpu-debian-uefi", "--boot", "uefi")
+
+
+@case("display-none", own=True)
+def none(context):
+    """A PC without a display adapter starts all the same, and says that there is no screen."""
+    screen = Screen(context)
+    guest = start_debian(context, screen, "--video", "none")
+    log_in(guest)
+    check(" VGA " not in guest.command("lspci"), "it has a VGA")
+    answer = screen.mynah("screenshot", screen.name, context.directory / "screen.png")
+    check_equal(answer.returncode, 1, "status of mynah screenshot")
+    check("no display" in answer.stdout, answer.stdout)
+    power_off(context, guest)
