@@ -14,10 +14,10 @@
 namespace mynah {
 namespace {
 
-constexpr std::array<std::string_view, 19> kKeys{
+constexpr std::array<std::string_view, 21> kKeys{
     "path",     "format",  "bus",          "readonly", "cache", "device", "size",   "snapshot",
     "discard",  "copy_on_read", "iops",    "bps",      "serial", "queues", "packed", "in_order",
-    "controller", "target", "lun"};
+    "controller", "target", "lun", "data_file", "iommu"};
 
 Result<DiskBus> parse_bus(std::string_view text) {
     if (text == "virtio") return DiskBus::kVirtio;
@@ -86,6 +86,8 @@ Result<bool> apply_image_part(DiskConfig& disk, const ValuePart& part) {
         disk.format = TRY(parse_format(part.value));
     else if (part.key == "size")
         disk.create_size = TRY(parse_size(part.value));
+    else if (part.key == "data_file")
+        disk.data_file = part.value;
     else if (part.key == "cache")
         disk.cache = TRY(parse_cache(part.value));
     else if (part.key == "snapshot")
@@ -150,8 +152,8 @@ Result<void> apply_part(DiskConfig& disk, const ValuePart& part) {
     } else {
         return Error(
             fmt::format("unknown part '{}'{}; expected path=, format=, size=, bus=, readonly=, "
-                        "cache=, snapshot=, discard=, copy_on_read=, iops=, bps=, serial=, "
-                        "queues=, packed=, in_order=, controller=, target= or lun=",
+                        "data_file=, cache=, snapshot=, discard=, copy_on_read=, iops=, bps=, serial=, "
+                        "queues=, packed=, in_order=, iommu=, controller=, target= or lun=",
                         part.key.empty() ? part.value : part.key, did_you_mean(part.key, kKeys)));
     }
     return {};
@@ -171,7 +173,7 @@ Result<void> apply_disk_option(RunOptions& options, std::string_view value) {
     if (disk.create_size && disk.read_only)
         return Error("size= and readonly=on: a new disk that cannot be written is of no use");
     if (disk.virtio.given() && disk.bus != DiskBus::kVirtio && disk.bus != DiskBus::kDefault)
-        return Error("queues=, packed= and in_order= belong to bus=virtio");
+        return Error("queues=, packed=, in_order= and iommu= belong to bus=virtio");
     if (disk.scsi.given() && disk.bus != DiskBus::kScsi)
         return Error("controller=, target= and lun= belong to bus=scsi");
     options.machine.disks.push_back(disk);

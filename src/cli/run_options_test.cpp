@@ -295,6 +295,41 @@ TEST(RunOptions, ScsiHostsAndDisks) {
                 HasSubstr("given before"));
 }
 
+TEST(RunOptions, Video) {
+    using Model = VideoConfig::Model;
+    using Board = MachineConfig::BoardKind;
+    EXPECT_EQ(machine({}).devices.video.model, Model::kDefault);
+    const auto gpu = machine({"--video", "virtio,xres=1600,yres=900", "--graphics", "vnc"});
+    EXPECT_EQ(gpu.devices.video.model, Model::kVirtio);
+    EXPECT_EQ(gpu.devices.video.width, 1600);
+    EXPECT_EQ(gpu.devices.video.height, 900);
+    EXPECT_EQ(gpu.board, Board::kMicro) << "which can have it";
+    EXPECT_EQ(machine({"--graphics", "vnc"}).board, Board::kPc);
+    EXPECT_EQ(machine({"--video", "vga"}).board, Board::kPc);
+    EXPECT_EQ(machine({"--video", "virtio,vga=on"}).board, Board::kPc);
+    EXPECT_EQ(machine({"--video", "virtio,vga=off"}).devices.video.vga, false);
+    EXPECT_EQ(machine({"--video", "model=none"}).devices.video.model, Model::kNone);
+    EXPECT_THAT(failure({"--video", "qxl"}), HasSubstr("expected vga, virtio or none"));
+    EXPECT_THAT(failure({"--video", "none,xres=640"}), HasSubstr("none takes no more"));
+    EXPECT_THAT(failure({"--video", "vga,vga=off"}), HasSubstr("it goes with virtio"));
+    EXPECT_THAT(failure({"--video", "virtio,xres=641"}), HasSubstr("expected an even number"));
+    EXPECT_THAT(failure({"--video", "virtio,yres=5000"}), HasSubstr("200 to 4094"));
+    EXPECT_THAT(failure({"--video", "virtio,xers=640"}), HasSubstr("did you mean xres?"));
+    EXPECT_THAT(failure({"--machine", "micro", "--video", "vga"}), HasSubstr("--video vga"));
+}
+
+TEST(RunOptions, Iommu) {
+    EXPECT_TRUE(machine({"--iommu", "virtio"}).devices.iommu);
+    EXPECT_EQ(machine({"--iommu", "virtio"}).board, MachineConfig::BoardKind::kPc);
+    EXPECT_EQ(machine({"--iommu", "virtio", "--network", "user,iommu=off"})
+                  .networks.front().virtio.iommu,
+              false);
+    EXPECT_THAT(failure({"--iommu", "intel"}), HasSubstr("expected virtio or none"));
+    EXPECT_THAT(failure({"--machine", "micro", "--iommu", "virtio"}), HasSubstr("--iommu"));
+    EXPECT_THAT(failure({"--disk", "path=d.img,bus=virtio,iommu=on"}),
+                HasSubstr("expected --iommu virtio"));
+}
+
 TEST(RunOptions, UsbControllers) {
     EXPECT_EQ(machine({"--controller", "usb,model=ehci"}).usb, UsbModel::kEhci);
     EXPECT_EQ(machine({"--controller", "type=usb,model=qemu-xhci"}).usb, UsbModel::kXhci);

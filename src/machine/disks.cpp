@@ -90,6 +90,7 @@ Result<std::unique_ptr<BlockBackend>> open_image_disk(const DiskConfig& config,
     options.read_only = config.read_only || config.snapshot;
     options.cache = config.cache;
     options.discard_unused = config.discard;
+    options.data_file = config.data_file;
     auto image = open_image(options);
     if (!image) return named(image.error());
     if (image.value()->size() < 512)

@@ -204,7 +204,7 @@ Result<void> Machine::build_graphics() {
     Screen* const screen = board_->screen();
     InputSink* const input = board_->input();
     if (screen == nullptr || input == nullptr)
-        return Error("--graphics vnc: this board has no display; expected none");
+        return Error("--graphics vnc: the machine has no display; expected --video vga or virtio");
     vnc_ = TRY(open_graphics(config_, *screen, *input));
     return {};
 }
@@ -229,18 +229,21 @@ Result<std::vector<VirtioPlug>> Machine::take_virtio_plugs() {
 
 Result<std::unique_ptr<Board>> Machine::make_micro_board(
     const BoardContext& context, std::span<CharacterBackend* const> serial) {
-    std::vector<std::unique_ptr<VirtioDevice>> devices;
-    devices.push_back(std::make_unique<VirtioEntropy>(entropy_));
+    std::vector<VirtioPlug> devices;
+    const auto add = [&devices](std::unique_ptr<VirtioDevice> device) {
+        devices.emplace_back().device = std::move(device);
+    };
+    add(std::make_unique<VirtioEntropy>(entropy_));
     for (size_t i = 0; i < disks_.size(); ++i) {
         if (config_.disks[i].bus == DiskBus::kScsi) continue;  // behind a host, see below
-        devices.push_back(std::make_unique<VirtioBlock>(
-            *disks_[i], virtio_block_options(config_, config_.disks[i], i)));
+        add(std::make_unique<VirtioBlock>(*disks_[i],
+                                          virtio_block_options(config_, config_.disks[i], i)));
     }
     for (unsigned i = 0; i < networks_.size(); ++i) {
-        devices.push_back(std::make_unique<VirtioNet>(
-            *networks_[i], virtio_net_options(config_, config_.networks[i], i)));
+        add(std::make_unique<VirtioNet>(*networks_[i],
+                                        virtio_net_options(config_, config_.networks[i], i)));
     }
-    for (VirtioPlug& plug : TRY(take_virtio_plugs())) devices.push_back(std::move(plug.device));
+    for (VirtioPlug& plug : TRY(take_virtio_plugs())) devices.push_back(std::move(plug));
     return std::unique_ptr<Board>(TRY(MicroBoard::create(context, serial, std::move(devices))));
 }
 

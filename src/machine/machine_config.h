@@ -47,6 +47,7 @@ struct DiskConfig {
     bool cdrom = false;
     bool read_only = false;
     std::string format;            // empty: by its first bytes, else raw
+    std::string data_file;         // of a qcow2 image; empty: the one it names, beside it
     std::optional<uint64_t> create_size;  // bytes; made if there is no such file
     bool snapshot = false;         // writes go to a file that is gone at the end
     bool discard = true;           // a guest's discards are handed on

@@ -44,6 +44,8 @@ VirtioNetOptions virtio_net_options(const MachineConfig& config, const NetworkCo
     options.mtu = network.mtu;
     options.pairs = network.virtio.queues.value_or(1);
     options.rings = rings(network.virtio);
+    options.rss = network.rss;
+    options.hash_report = network.hash_report;
     return options;
 }
 

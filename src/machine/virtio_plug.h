@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "backend/display/display_source.h"
 #include "backend/display/input_sink.h"
 #include "paravirt/virtio/virtio_device.h"
 
@@ -21,6 +22,8 @@ struct VirtioPlug {
     };
     std::vector<Bootable> bootable = {};
     bool transitional = false;  // as a card, drivers of the legacy interface may use it
+    bool direct = false;  // never behind an IOMMU: its requests name the memory's own addresses
+    DisplaySource* display = nullptr;  // what draws, if it is a display adapter
     // Where a person's input goes in, if it is a device for that.
     KeySink* keys = nullptr;
     PointerSink* pointer = nullptr;

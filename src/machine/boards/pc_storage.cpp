@@ -172,7 +172,8 @@ Result<void> PcBoard::add_virtio_disk(size_t index) {
     auto& card =
         own<VirtioCard>(std::make_unique<VirtioCard>(
                             std::make_unique<VirtioBlock>(*parts_.disks[index], options),
-                            attachment(slot), kMassStorage, VirtioPci::Interface::kTransitional),
+                            attachment(slot, config.virtio), kMassStorage,
+                            usual_interface(config.virtio)),
                         [](VirtioCard& device) { device.transport.reset(); });
     root_bus_.add(slot, card.transport.function());
     add_boot_path(BootConfig::Device::kDisk,

@@ -12,6 +12,8 @@
 #include "paravirt/virtio/console/virtio_console.h"
 #include "paravirt/virtio/device_fuzz.h"
 #include "paravirt/virtio/fs/virtio_fs.h"
+#include "paravirt/virtio/gpu/virtio_gpu.h"
+#include "paravirt/virtio/iommu/virtio_iommu.h"
 #include "paravirt/virtio/mem/virtio_mem.h"
 #include "paravirt/virtio/pmem/virtio_pmem.h"
 #include "paravirt/virtio/scsi/virtio_scsi.h"
@@ -239,6 +241,107 @@ inline void fuzz_pmem(ByteFeed& feed) {
                  file.release_all();
              },
          .room = 4});
+}
+
+// A GPU's command with numbers that are mostly small, so that they often mean something.
+inline void fuzz_gpu_command(ByteFeed& from, std::vector<uint8_t>& to) {
+    using namespace virtio::gpu;
+    Header header{};
+    const uint8_t choice = from.take<uint8_t>();
+    header.type = choice > 250 ? from.take<uint32_t>() : kGetDisplayInfo + choice % 14u;
+    header.flags = choice >> 7;
+    append_bytes(to, header);
+    constexpr std::array<uint32_t, 8> kValues{0, 1, 2, 64, 67, 4096, 0xfffffff0, 0x80000000};
+    const unsigned words = from.take<uint8_t>() % 24u;
+    for (unsigned i = 0; i < words; ++i) {
+        const uint8_t value = from.take<uint8_t>();
+        append_bytes(to, value < 32 ? kValues[value % 8u] : value % 5u);
+    }
+    // What may be a list of memory, in it or beyond its end.
+    for (unsigned i = from.take<uint8_t>() % 4u; i > 0; --i) {
+        append_bytes(to, MemoryEntry{from.take<uint8_t>() * 0x5000ull, from.take<uint16_t>(), 0});
+    }
+}
+
+inline void fuzz_gpu(ByteFeed& feed) {
+    DeviceFuzzBoard board;
+    VirtioGpu gpu{Monitor{}};
+    Surface surface;
+    board.run(
+        gpu, feed,
+        {.fill =
+             [](ByteFeed& from, uint16_t queue, std::vector<uint8_t>& to) {
+                 if (queue == virtio::gpu::kControlQueue) return fuzz_gpu_command(from, to);
+                 append_bytes(
+                     to,
+                     virtio::gpu::Cursor{
+                         {virtio::gpu::kUpdateCursor + from.take<uint8_t>() % 2u, 0, 0, 0, 0, {}},
+                         0,
+                         from.take<uint32_t>(),
+                         static_cast<uint32_t>(from.take<int8_t>()),
+                         0,
+                         from.take<uint8_t>() % 5u,
+                         0,
+                         0,
+                         0});
+             },
+         .event =
+             [&](ByteFeed& from) {
+                 std::vector<Rect> changed;
+                 gpu.refresh(surface, changed);
+                 for (const Rect& rect : changed) {
+                     CHECK(rect.x + rect.width <= surface.width());
+                     CHECK(rect.y + rect.height <= surface.height());
+                 }
+                 if (from.take<uint8_t>() > 200) gpu.request_size(from.take<uint16_t>(), 600);
+             },
+         .more = false});
+}
+
+// Requests with few domains and pages, and accesses of endpoints in between.
+inline void fuzz_iommu(ByteFeed& feed) {
+    using namespace virtio::iommu;
+    IommuDomains domains;
+    const DmaTranslation* const endpoints[] = {&domains.add_endpoint(0), &domains.add_endpoint(1)};
+    InlineExecutor executor;
+    DeviceFuzzBoard board;
+    VirtioIommu iommu(domains, executor);
+    const auto place = [](ByteFeed& from) {
+        const uint8_t page = from.take<uint8_t>();
+        return page == 255 ? ~uint64_t{0xfff} : uint64_t{page % 64u} << 12 | page >> 7;
+    };
+    board.run(iommu, feed,
+              {.fill =
+                   [&](ByteFeed& from, uint16_t queue, std::vector<uint8_t>& to) {
+                       if (queue == kEventQueue) return;
+                       const uint8_t type = from.take<uint8_t>() % 7u;
+                       append_bytes(to, Head{type, {}});
+                       const uint32_t domain = from.take<uint8_t>() % 3u;
+                       if (type == kAttach || type == kDetach) {
+                           append_bytes(to, Attach{domain,
+                                                   from.take<uint8_t>() % 3u,
+                                                   from.take<uint8_t>() / 200u,
+                                                   {}});
+                       } else if (type == kMap) {
+                           const uint64_t first = place(from), last = place(from) | 0xfff;
+                           append_bytes(to, Map{domain, first, last, place(from),
+                                                from.take<uint8_t>() % 5u});
+                       } else if (type == kUnmap) {
+                           const uint64_t first = place(from), last = place(from) | 0xfff;
+                           append_bytes(to, Unmap{domain, first, last, {}});
+                       } else {
+                           append_bytes(to, Probe{domain, {}});
+                       }
+                   },
+               .event =
+                   [&](ByteFeed& from) {
+                       const uint64_t address = place(from), size = from.take<uint16_t>() + 1u;
+                       const auto use = static_cast<DmaUse>(from.take<uint8_t>() % 3u);
+                       const auto run = endpoints[from.take<uint8_t>() % 2u]->translate(
+                           GuestPhys(address), size, use);
+                       if (run) CHECK(run->size > 0 && run->size <= size);
+                   },
+               .more = false});
 }
 
 // A file server is asked for anything, in a folder of its own; what lies beside the folder must

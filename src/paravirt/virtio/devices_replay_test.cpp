@@ -29,6 +29,8 @@ TEST(DevicesReplay, Vsock) { replay(testing::fuzz_vsock, 400); }
 TEST(DevicesReplay, Scsi) { replay(testing::fuzz_scsi, 400); }
 TEST(DevicesReplay, Mem) { replay(testing::fuzz_mem, 400); }
 TEST(DevicesReplay, Pmem) { replay(testing::fuzz_pmem, 400); }
+TEST(DevicesReplay, Gpu) { replay(testing::fuzz_gpu, 400); }
+TEST(DevicesReplay, Iommu) { replay(testing::fuzz_iommu, 400); }
 TEST(DevicesReplay, Fs) { replay(testing::fuzz_fs, 200); }
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include "backend/network/ethernet.h"
 #include "base/check.h"
+#include "paravirt/virtio/config_bytes.h"
 #include "spec/virtio/device.h"
 
 namespace mynah {
@@ -32,7 +33,8 @@ uint64_t VirtioNet::features() const {
                     kFeatureStatus | kFeatureCtrlVq | kFeatureCtrlRx | kFeatureCtrlVlan |
                     kFeatureCtrlRxExtra | kFeatureGuestAnnounce | kFeatureCtrlMacAddr;
     if (options_.mtu != 0) bits |= kFeatureMtu;
-    if (options_.pairs > 1) bits |= kFeatureMq;
+    if (options_.pairs > 1) bits |= kFeatureMq | (options_.rss ? kFeatureRss : 0);
+    if (options_.hash_report) bits |= kFeatureHashReport;
     if (transmit_offloads_.checksum) {
         bits |= kFeatureCsum;
         if (transmit_offloads_.tcp4) bits |= kFeatureHostTso4;
@@ -48,7 +50,7 @@ uint16_t VirtioNet::queue_size_max(uint16_t queue) const {
 }
 
 uint16_t VirtioNet::control_queue() const {
-    return has(kFeatureMq) ? static_cast<uint16_t>(2 * options_.pairs) : kControlQueue;
+    return has(kFeatureMq | kFeatureRss) ? static_cast<uint16_t>(2 * options_.pairs) : kControlQueue;
 }
 
 void VirtioNet::read_config(uint64_t offset, std::span<std::byte> to) const {
@@ -61,10 +63,14 @@ void VirtioNet::read_config(uint64_t offset, std::span<std::byte> to) const {
     if (backend_.link_up()) config.status |= kStatusLinkUp;
     config.max_virtqueue_pairs = options_.pairs;
     config.mtu = options_.mtu;
-    std::fill(to.begin(), to.end(), std::byte{0});
-    if (offset >= sizeof config) return;
-    const size_t size = std::min<size_t>(to.size(), sizeof config - offset);
-    std::memcpy(to.data(), reinterpret_cast<const std::byte*>(&config) + offset, size);
+    config.speed = kSpeedUnknown;
+    config.duplex = kDuplexUnknown;
+    if (options_.rss || options_.hash_report) {
+        config.rss_key_most = NetHash::kKeyMost;
+        config.rss_table_most = NetHash::kTableMost;
+        config.hash_types = NetHash::kTypes;
+    }
+    read_config_bytes(config, offset, to);
 }
 
 // Only a legacy driver that has no command for it writes its address here [virtio-1.2 5.1.4.3].
@@ -77,6 +83,7 @@ void VirtioNet::write_config(uint64_t offset, std::span<const std::byte> from) {
 }
 
 size_t VirtioNet::header_size() const {
+    if (has(kFeatureHashReport)) return kHashHeaderSize;
     return has(virtio::kFeatureVersion1) || has(kFeatureMrgRxbuf) ? kHeaderSize : kNumBuffers;
 }
 
@@ -113,6 +120,7 @@ void VirtioNet::reset() {
     set_guest_offloads(0);
     MutexLock lock(mutex_);
     filter_ = {};
+    hash_ = {};
     filter_.address = options_.address;
     announce_ = false;
 }
@@ -212,6 +220,30 @@ uint8_t set_vlan(NetFilter& filter, uint8_t command, SliceList& data) {
 
 }  // namespace
 
+// Where packets go [virtio-1.2 5.1.6.5.5, 5.1.6.5.7]: to the pairs of their flows, or by their
+// hashes.
+uint8_t VirtioNet::set_steering(uint8_t command, SliceList& data) {
+    uint16_t pairs = 0;
+    MutexLock lock(mutex_);
+    switch (command) {
+        case kMqPairsSet:
+            if (!has(kFeatureMq) || !data.take_front(std::as_writable_bytes(std::span(&pairs, 1))))
+                return kError;
+            if (pairs == 0 || pairs > options_.pairs) return kError;
+            hash_.stop_steering();
+            active_pairs_ = pairs;
+            return kOk;
+        case kMqRssConfig:
+            if (!has(kFeatureRss) || !hash_.set_steering(data, options_.pairs, pairs)) return kError;
+            active_pairs_ = pairs;
+            return kOk;
+        case kMqHashConfig:
+            return has(kFeatureHashReport) && hash_.set_report(data) ? kOk : kError;
+        default:
+            return kError;
+    }
+}
+
 uint8_t VirtioNet::control(DescriptorChain& chain) {
     Control header{};
     SliceList& data = chain.readable;
@@ -225,14 +257,7 @@ uint8_t VirtioNet::control(DescriptorChain& chain) {
         set_guest_offloads(bits);
         return kOk;
     }
-    if (header.control_class == kClassMq) {
-        uint16_t pairs = 0;
-        if (header.command != kMqPairsSet || !has(kFeatureMq)) return kError;
-        if (!data.take_front(std::as_writable_bytes(std::span(&pairs, 1)))) return kError;
-        if (pairs == 0 || pairs > options_.pairs) return kError;  // [virtio-1.2 5.1.6.5.5]
-        active_pairs_ = pairs;
-        return kOk;
-    }
+    if (header.control_class == kClassMq) return set_steering(header.command, data);
     MutexLock lock(mutex_);
     switch (header.control_class) {
         case kClassRx:

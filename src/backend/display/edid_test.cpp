@@ -1,4 +1,4 @@
-#include "device/display/edid.h"
+#include "backend/display/edid.h"
 
 #include <gtest/gtest.h>
 
