@@ -12,7 +12,7 @@ bool DmaView::for_each_run(GuestPhys start, uint64_t size, Visit&& visit) const 
     if (!allowed()) return false;
     if (size != 0 && start.value + (size - 1) < start.value) return false;
     for (uint64_t offset = 0; offset < size;) {
-        const auto run = memory_.find(start + offset, size - offset);
+        const auto run = memory_->find(start + offset, size - offset);
         if (!run || !visit(Slice(run->host, run->size), offset, run->writable)) return false;
         offset += run->size;
     }
@@ -37,7 +37,7 @@ bool DmaView::write(GuestPhys to, std::span<const std::byte> from) const {
     return for_each_run(to, from.size(), [&](Slice run, uint64_t offset, bool may_write) {
         if (!may_write) return false;  // it changed meanwhile
         std::memcpy(run.data(), from.data() + offset, run.size());
-        memory_.watch().wrote(run.data(), run.size());
+        memory_->watch().wrote(run.data(), run.size());
         return true;
     });
 }

@@ -21,11 +21,11 @@ namespace mynah {
 class DmaView {
   public:
     // The memory must outlive the view.
-    explicit DmaView(GuestMemory& memory) : memory_(memory) {}
+    explicit DmaView(GuestMemory& memory) : memory_(&memory) {}
     // Every access fails while `allowed` is false (a PCI function that is no bus master). Copies
     // share it; it must outlive them.
     DmaView(GuestMemory& memory, const std::atomic<bool>& allowed)
-        : memory_(memory), allowed_(&allowed) {}
+        : memory_(&memory), allowed_(&allowed) {}
 
     // True if every byte is RAM; a range that wraps around is not. Size 0 is.
     [[nodiscard]] bool contains(GuestPhys start, uint64_t size) const;
@@ -38,7 +38,7 @@ class DmaView {
     // RAM. The slices stay valid until the request they serve is completed. Who writes to them
     // calls wrote() afterwards.
     [[nodiscard]] bool slices(GuestPhys start, uint64_t size, SliceList& to) const;
-    void wrote(const SliceList& to) const { memory_.watch().wrote(to.slices()); }
+    void wrote(const SliceList& to) const { memory_->watch().wrote(to.slices()); }
 
     template <typename T>
     [[nodiscard]] std::optional<T> load(GuestPhys from) const {
@@ -64,7 +64,7 @@ class DmaView {
         T* place = naturally_aligned<T>(to);
         if (place == nullptr) return false;
         __atomic_store_n(place, value, __ATOMIC_RELEASE);
-        memory_.watch().wrote(place, sizeof(T));
+        memory_->watch().wrote(place, sizeof(T));
         return true;
     }
 
@@ -73,7 +73,7 @@ class DmaView {
     T* naturally_aligned(GuestPhys address) const {
         static_assert(std::is_integral_v<T>);
         if (address.value % sizeof(T) != 0 || !allowed()) return nullptr;
-        const auto run = memory_.find(address, sizeof(T));
+        const auto run = memory_->find(address, sizeof(T));
         if (!run || run->size != sizeof(T) || !run->writable) return nullptr;
         return reinterpret_cast<T*>(run->host);
     }
@@ -83,7 +83,7 @@ class DmaView {
     template <typename Visit>
     bool for_each_run(GuestPhys start, uint64_t size, Visit&& visit) const;
 
-    GuestMemory& memory_;
+    GuestMemory* memory_;
     const std::atomic<bool>* allowed_ = nullptr;
 };
 

@@ -201,9 +201,9 @@ def filesystem(context, serve, flavour, **fields):
     socket = context.directory / "fs.sock"
     with serve(context, folder, socket):
         more = ("--filesystem", f"socket={socket},shared", *fields.pop("more", ()))
-        guest = context.boot_to_shell(flavour=flavour, more=more, vcpus=2,
-                                      initrd=with_modules(context, flavour, ("virtiofs",)),
-                                      **fields)
+        boot = fields.pop("boot", context.boot_to_shell)
+        guest = boot(flavour=flavour, more=more, vcpus=2,
+                     initrd=with_modules(context, flavour, ("virtiofs",)), **fields)
         guest.command("sh /etc/more; mount -t virtiofs shared /mnt")
         check_equal(guest.command("sha256sum </mnt/from-host").split()[0], sha256(content),
                     "sha256 of what the guest read")
@@ -365,6 +365,28 @@ def serve_disk_qemu(context):
 def serve_disk_qemu_killed(context):
     """Our disk is killed and started again under QEMU, which keeps the in-flight region for it."""
     qemu_on_our_disk(context, kills=True)
+
+
+def mynah_filesystem(context, folder, socket):
+    return BackEnd([context.emulator.program, "serve", "fs", "--socket", socket, "--filesystem",
+                    f"{folder},shared"], socket, context.directory / "back-end.log")
+
+
+@case("vhost-serve-fs", fast=True, own=True)
+def serve_filesystem(context):
+    """A folder that another process of ours serves."""
+    filesystem(context, mynah_filesystem, "cloud")
+
+
+@case("vhost-serve-fs-qemu", own=True)
+def serve_filesystem_qemu(context):
+    """QEMU as the front end of our folder."""
+    def boot(more, flavour, vcpus, initrd):
+        socket = more[-1].split("=", 1)[1].split(",")[0]
+        return qemu(context, initrd, flavour,
+                    ["-chardev", f"socket,id=c,path={socket}", "-device",
+                     "vhost-user-fs-pci,chardev=c,tag=shared"])
+    filesystem(context, mynah_filesystem, "cloud", boot=boot)
 
 
 def on_our_network(context, start):

@@ -108,6 +108,8 @@ Result<bool> VhostUserServer::handle_device(VhostUserMessage& message) {
         case Request::kResetDevice:
             stop_all();
             for (Vring& ring : rings_) ring.enabled = false;
+            // What is negotiated next is news to the device, even if it is the same.
+            features_ &= kFeatureProtocol;
             model_.reset();
             return true;
         case Request::kSetMemTable:

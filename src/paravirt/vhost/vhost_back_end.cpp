@@ -62,16 +62,20 @@ void VhostBackEnd::reset() {
 }
 
 void VhostBackEnd::memory_changed(GuestMemory* memory) {
-    // The device may know queues that go.
-    device_.reset();
-    queues_.clear();
     memory_ = memory;
-    if (memory == nullptr) return;
+    if (memory == nullptr) {
+        // The device may know queues that go.
+        device_.reset();
+        queues_.clear();
+        return;
+    }
+    // A front end changes the memory of a driver that goes on: what the device knows stays.
+    for (Queue& place : queues_) place.queue->move_to(DmaView(*memory));
+    if (!queues_.empty()) return;
     QueueEvents& events = *this;
     for (uint16_t i = 0; i < offer_.queues; ++i) {
         queues_.push_back({std::make_unique<VirtioQueue>(DmaView(*memory), i, events), nullptr});
     }
-    device_.negotiated(negotiated_ & device_.features());
 }
 
 Result<void> VhostBackEnd::start_ring(const Ring& ring) {
