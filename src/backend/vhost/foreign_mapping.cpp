@@ -12,8 +12,7 @@
 
 namespace mynah {
 
-Result<std::unique_ptr<ForeignMapping>> ForeignMapping::map(Fd fd, uint64_t offset,
-                                                            uint64_t size) {
+Result<std::unique_ptr<ForeignMapping>> ForeignMapping::map(Fd fd, uint64_t offset, uint64_t size) {
     struct stat status {};
     if (size == 0 || fstat(fd.get(), &status) != 0 ||
         offset > static_cast<uint64_t>(status.st_size) ||

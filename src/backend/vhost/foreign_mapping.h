@@ -14,8 +14,8 @@ namespace mynah {
 // (memory/fault_guard.h).
 class ForeignMapping {
   public:
-    // The offset need not be that of a page. Error: the part is empty or beyond the end of the file,
-    // or the host refuses; a clause without what it is.
+    // The offset need not be that of a page. Error: the part is empty or beyond the end of the
+    // file, or the host refuses; a clause without what it is.
     static Result<std::unique_ptr<ForeignMapping>> map(Fd fd, uint64_t offset, uint64_t size);
     ~ForeignMapping();
     ForeignMapping(const ForeignMapping&) = delete;

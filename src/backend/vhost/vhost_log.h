@@ -26,9 +26,7 @@ class VhostLog {
     static Result<std::unique_ptr<VhostLog>> adopt(Fd fd, const vhost_user::LogArea& area);
 
     int fd() const { return shared_ ? shared_->fd() : foreign_->fd(); }
-    vhost_user::LogArea area() const {
-        return {bytes_.size(), shared_ ? 0 : foreign_->offset()};
-    }
+    vhost_user::LogArea area() const { return {bytes_.size(), shared_ ? 0 : foreign_->offset()}; }
 
     // Bytes were written to. What lies beyond the log is not kept: the front end did not ask for
     // it. Any thread.

@@ -18,8 +18,8 @@ namespace mynah {
 // a time (slots), mapped; and, while the front end asks for it, the log of what is written there.
 //
 // Every write that is reported to the memory's WriteWatch is logged at the address where the guest
-// has it, rings included: so the log address of a ring (vhost_vring_addr.log), which without an IOMMU
-// is that of its used part, says nothing new.
+// has it, rings included: so the log address of a ring (vhost_vring_addr.log), which without an
+// IOMMU is that of its used part, says nothing new.
 class VhostMemory {
   public:
     static constexpr size_t kMaxSlots = MemoryMap::kMostRam;
