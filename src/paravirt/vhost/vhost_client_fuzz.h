@@ -1,6 +1,7 @@
 #pragma once
 
 #include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -13,7 +14,6 @@
 #include "backend/vhost/shared_memory.h"
 #include "backend/vhost/vhost_user_client.h"
 #include "base/check.h"
-#include "host/event_fd.h"
 #include "paravirt/vhost/driver_ring.h"
 #include "testing/byte_feed.h"
 
@@ -23,7 +23,7 @@ namespace mynah {
 // wanted. Each answer of the input: request, flags, size, payload; the usual ones in short.
 inline void send_fuzzed_answers(int socket, testing::ByteFeed& feed) {
     constexpr unsigned kMostAnswers = 64;
-    const EventFd unwanted;
+    const Fd unwanted(eventfd(0, EFD_CLOEXEC));
     for (unsigned i = 0; i < kMostAnswers && !feed.empty(); ++i) {
         const auto request = feed.take<uint8_t>();
         if (request == 0) return;  // the rest is for the rings
@@ -49,7 +49,7 @@ inline void send_fuzzed_answers(int socket, testing::ByteFeed& feed) {
             first->cmsg_level = SOL_SOCKET;
             first->cmsg_type = SCM_RIGHTS;
             first->cmsg_len = CMSG_LEN(sizeof(int));
-            const int fd = unwanted.fd();
+            const int fd = unwanted.get();
             std::memcpy(CMSG_DATA(first), &fd, sizeof fd);
         }
         if (sendmsg(socket, &head, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) return;
@@ -81,9 +81,9 @@ inline Result<void> ask_fuzzed_back_end(Fd socket) {
         TRY(client->set_log(*log));
     }
     if (client->has(kProtocolMtu)) TRY(client->set_mtu(1500));
-    const EventFd kick, call;
+    const Fd kick(eventfd(0, EFD_CLOEXEC)), call(eventfd(0, EFD_CLOEXEC));
     const std::byte* const base = memory->bytes().data();
-    TRY(client->start_ring(0, {8, 0, base, base + 0x200, base + 0x400, kick.fd(), call.fd()}));
+    TRY(client->start_ring(0, {8, 0, base, base + 0x200, base + 0x400, kick.get(), call.get()}));
     TRY(client->enable_ring(0, true));
     TRY(client->stop_ring(0));
     return client->reset_device();

@@ -6,6 +6,8 @@
 
 #include "backend/network/ethernet.h"
 #include "base/check.h"
+#include "paravirt/virtio/config_bytes.h"
+#include "paravirt/virtio/control_queue.h"
 #include "spec/virtio/device.h"
 
 namespace mynah {
@@ -61,10 +63,7 @@ void VirtioNet::read_config(uint64_t offset, std::span<std::byte> to) const {
     if (backend_.link_up()) config.status |= kStatusLinkUp;
     config.max_virtqueue_pairs = options_.pairs;
     config.mtu = options_.mtu;
-    std::fill(to.begin(), to.end(), std::byte{0});
-    if (offset >= sizeof config) return;
-    const size_t size = std::min<size_t>(to.size(), sizeof config - offset);
-    std::memcpy(to.data(), reinterpret_cast<const std::byte*>(&config) + offset, size);
+    read_config_bytes(config, offset, to);
 }
 
 // Only a legacy driver that has no command for it writes its address here [virtio-1.2 5.1.4.3].
@@ -127,7 +126,7 @@ void VirtioNet::attach() {
 void VirtioNet::serve(VirtioQueue& queue) {
     const uint16_t index = queue.index();
     if (index == control_queue()) {
-        serve_control(queue);
+        serve_control_queue(queue, [this](SliceList& command) { return control(command); });
         return;
     }
     if (index / 2 >= options_.pairs) return;
@@ -212,9 +211,8 @@ uint8_t set_vlan(NetFilter& filter, uint8_t command, SliceList& data) {
 
 }  // namespace
 
-uint8_t VirtioNet::control(DescriptorChain& chain) {
+uint8_t VirtioNet::control(SliceList& data) {
     Control header{};
-    SliceList& data = chain.readable;
     if (!data.take_front(std::as_writable_bytes(std::span(&header, 1)))) return kError;
     if (header.control_class == kClassGuestOffloads) {
         uint64_t bits = 0;
@@ -255,21 +253,6 @@ uint8_t VirtioNet::control(DescriptorChain& chain) {
             return kOk;
         default:
             return kError;
-    }
-}
-
-void VirtioNet::serve_control(VirtioQueue& queue) {
-    VirtioQueue::Batch batch = queue.open_batch();
-    DescriptorChain chain;
-    while (queue.take(batch, chain)) {
-        if (chain.writable.empty()) {
-            queue.reject();  // nowhere to put an answer
-            return;
-        }
-        const auto answer = static_cast<std::byte>(control(chain));
-        chain.writable.fill(std::span(&answer, 1));
-        queue.wrote(chain.writable);
-        queue.give_back(chain.head, 1);
     }
 }
 

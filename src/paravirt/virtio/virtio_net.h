@@ -104,8 +104,7 @@ class VirtioNet final : public VirtioDevice, private NetworkSink {
     void write_packet(const NetworkFrame& frame, size_t chains, Pair& pair);
 
     // --- control ---
-    void serve_control(VirtioQueue& queue);
-    uint8_t control(DescriptorChain& chain) EXCLUDES(mutex_);
+    uint8_t control(SliceList& data) EXCLUDES(mutex_);
 
     NetworkBackend& backend_;
     const VirtioNetOptions options_;
