@@ -18,6 +18,11 @@ constexpr uint64_t kLongestPiece = uint64_t{1} << 31;
 // How long chains may take that come back soon.
 constexpr auto kDrain = std::chrono::seconds(5);
 
+bool keeps_log(const VhostUserClient& client) {
+    return client.has(vhost_user::kProtocolLogShmfd) &&
+           (client.features() & vhost_user::kFeatureLogAll) != 0;
+}
+
 }  // namespace
 
 VhostUserDevice::VhostUserDevice(std::unique_ptr<VhostUserLink> link, GuestMemory& memory,
@@ -116,7 +121,7 @@ Result<void> VhostUserDevice::introduce(VhostUserClient& client) {
     using namespace virtio;
     const uint64_t device_bits = features_ & client.features();
     uint64_t bits = client.features() & (kFeatureVersion1 | kFeatureIndirectDesc);
-    if (log_ && client.has(vhost_user::kProtocolLogShmfd)) bits |= vhost_user::kFeatureLogAll;
+    if (log_ && keeps_log(client)) bits |= vhost_user::kFeatureLogAll;
     const bool has_status = client.has(vhost_user::kProtocolStatus);
     constexpr uint8_t kChosen = kStatusAcknowledge | kStatusDriver | kStatusFeaturesOk;
     agreed_bits_ = device_bits | (bits & ~vhost_user::kFeatureLogAll);
@@ -168,8 +173,7 @@ Result<void> VhostUserDevice::log_writes(bool on) {
     } else if (!log_) {
         log_ = TRY(VhostLog::create(rings_address_ + rings_memory_->bytes().size()));
     }
-    if (!client_ || !introduced_) return {};
-    if (!client_->has(vhost_user::kProtocolLogShmfd)) return {};
+    if (!client_ || !introduced_ || !keeps_log(*client_)) return {};
     if (log_) TRY(client_->set_log(*log_));
     return client_->set_features(agreed_bits_ | (log_ ? vhost_user::kFeatureLogAll : 0));
 }
