@@ -18,6 +18,10 @@ class Pc:
     memory: str = "1G"
 
 
+def form(path):
+    return "qcow2" if str(path).endswith(".qcow2") else "raw"
+
+
 class Mynah:
     def __init__(self, program, accel):
         self.name = f"mynah {accel}"
@@ -31,7 +35,7 @@ class Mynah:
         words = [self.program, "run", "--machine", "pc", "--accel", self._accel, "--memory",
                  pc.memory, "--vcpus", pc.vcpus]
         for path, bus in pc.disks:
-            words += ["--disk", f"path={path},format=raw,bus={bus}"]
+            words += ["--disk", f"path={path},format={form(path)},bus={bus}"]
         for model in pc.networks:
             words += ["--network", f"user,model={model}"]
         if pc.uefi:
@@ -53,7 +57,7 @@ class Qemu:
                  "-serial", "stdio"]
         ports = 0
         for number, (path, bus) in enumerate(pc.disks):
-            words += ["-drive", f"id=d{number},file={path},format=raw,if=none"]
+            words += ["-drive", f"id=d{number},file={path},format={form(path)},if=none"]
             if bus == "sata":
                 words += ["-device", f"ide-hd,drive=d{number},bus=ide.{ports}"]
                 ports += 1

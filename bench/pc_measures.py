@@ -1,14 +1,15 @@
 """What bench/pc measures of one PC: {metric: number}, times in seconds, rates per second."""
-import http.server
 import json
+import os
 import pathlib
 import re
-import threading
+import subprocess
 import time
 
 import console
 import pc_guest
 import pc_machines
+import pc_network
 from guest import disk, rootfs
 
 SEABIOS, OVMF = "boot/SeaBIOS", "boot/OVMF"
@@ -18,54 +19,26 @@ DISK_JOBS = {"4 KiB random, depth 1": "--rw=randread --bs=4k --iodepth=1",
              "4 KiB random, depth 8": "--rw=randread --bs=4k --iodepth=8",
              "1 MiB sequential, depth 1": "--rw=read --bs=1M --iodepth=1",
              "1 MiB sequential, depth 8": "--rw=read --bs=1M --iodepth=8"}
-DISKS = {"AHCI": "/dev/sdb", "virtio-blk": "/dev/vda"}
+WRITE_JOBS = {"4 KiB random write, depth 1": "--rw=randwrite --bs=4k --iodepth=1",
+              "4 KiB random write, depth 8": "--rw=randwrite --bs=4k --iodepth=8",
+              "1 MiB sequential write, depth 1": "--rw=write --bs=1M --iodepth=1"}
+# The guest's device, and its jobs. Those of qcow2 have all their clusters.
+DISKS = {"AHCI": ("/dev/sdb", DISK_JOBS),
+         "virtio-blk": ("/dev/vda", DISK_JOBS | WRITE_JOBS),
+         "virtio-blk qcow2": ("/dev/vdb", DISK_JOBS | WRITE_JOBS)}
 CARDS = {"e1000": ("e1000", "e1000"), "virtio-net": ("virtio", "virtio_net")}
-HOST = "10.0.2.2"
-MEBIBYTE = 1 << 20
+DOWNLOAD, UPLOAD = "HTTP download", "upload"
+DOWNLOAD_TIME, UPLOAD_TIME = "processor time of a download", "processor time of an upload"
+TRIPS, CONNECTIONS = "round trips", "connections"
+TRANSFERS = (DOWNLOAD, DOWNLOAD_TIME, UPLOAD, UPLOAD_TIME, TRIPS, CONNECTIONS)
+MEBIBYTE = pc_network.MEBIBYTE
 _PROMPT = r"root@guest:[^\r\n]*# "
 
 
 def metrics():
-    disks = [f"{disk}/{job}" for disk in DISKS for job in DISK_JOBS]
-    return [SEABIOS, OVMF, GRUB, LOGIN, *disks, *(f"{card}/HTTP download" for card in CARDS)]
-
-
-class Download:
-    """A server on the loopback that times how long the other side takes to take everything."""
-
-    def __init__(self, mebibytes):
-        self.size = mebibytes * MEBIBYTE
-        self.seconds = None
-        self._done = threading.Event()
-        download = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self):
-                part, began = bytes(range(256)) * 4096, time.monotonic()
-                self.send_response(200)
-                self.send_header("Content-Length", str(download.size))
-                self.end_headers()
-                for _ in range(mebibytes):
-                    self.wfile.write(part)
-                self.rfile.read(1)   # the peer closes once it has all
-                download.seconds = time.monotonic() - began
-                download._done.set()
-
-            def log_message(self, *_):
-                pass
-
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.port = self._server.server_address[1]
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def rate(self):
-        if not self._done.wait(60):
-            raise console.ConsoleError("the guest's download did not end")
-        return self.size / MEBIBYTE / self.seconds
-
-    def close(self):
-        self._server.shutdown()
-        self._server.server_close()
+    disks = [f"{disk}/{job}" for disk, (_, jobs) in DISKS.items() for job in jobs]
+    return [SEABIOS, OVMF, GRUB, LOGIN, *disks,
+            *(f"{card}/{what}" for card in CARDS for what in TRANSFERS)]
 
 
 class Measures:
@@ -107,9 +80,10 @@ class Measures:
         path = rootfs.copy(disk.bootable(), self._directory / "root.img")
         disks = ((path, "sata"),)
         if self._noise:
-            disks += ((self._noise, "sata"), (self._noise_copy(), "virtio"))
+            disks += ((self._noise, "sata"), (self._copy("raw"), "virtio"),
+                      (self._copy("qcow2"), "virtio"))
         cards = tuple(model for card, (model, _) in CARDS.items()
-                      if f"{card}/HTTP download" in self._chosen)
+                      if any(metric.startswith(f"{card}/") for metric in self._chosen))
         began = time.monotonic()
         pc = pc_machines.Pc(disks, cards, vcpus=self._options.vcpus)
         with self._start(emulator, pc) as guest:
@@ -131,30 +105,59 @@ class Measures:
             guest.send("poweroff -f\n")
             guest.wait(60)
 
-    def _noise_copy(self):
-        """QEMU locks each image; the second disk is another file, cached as the first."""
-        copy = self._directory / "noise2.img"
+    def _copy(self, form):
+        """QEMU locks each image; every disk is another file, cached as the first."""
+        copy = self._directory / f"noise.{form}"
         if not copy.exists():
-            copy.write_bytes(self._noise.read_bytes())
+            subprocess.run(["qemu-img", "convert", "-f", "raw", "-O", form, self._noise, copy],
+                           check=True)
         return copy
 
     def _in_guest(self, guest, metric, found):
         device, _, job = metric.partition("/")
         if device in DISKS:
-            found[metric] = self._fio(guest, DISKS[device], DISK_JOBS[job])
-        elif device in CARDS:
-            found[metric] = self._fetch(guest, CARDS[device][1])
+            node, jobs = DISKS[device]
+            found[metric] = self._fio(guest, node, jobs[job])
+        elif device in CARDS and metric not in found:
+            self._transfer(guest, device, job, found)
 
     def _fio(self, guest, node, job):
-        """Reads a second, or MiB a second where they are large."""
+        """Requests a second, or MiB a second where they are large."""
+        safe = "" if "write" in job else "--readonly "
         text = guest.command(f"fio --name=x --filename={node} --direct=1 --ioengine=libaio {job} "
-                             f"--time_based --runtime={self._options.seconds} --readonly "
+                             f"--time_based --runtime={self._options.seconds} {safe}"
                              "--output-format=json 2>/dev/null", quiet=300)
-        read = json.loads(text[text.index("{"):])["jobs"][0]["read"]
-        return read["bw_bytes"] / MEBIBYTE if "bs=1M" in job else read["iops"]
+        done = json.loads(text[text.index("{"):])["jobs"][0]["write" if not safe else "read"]
+        return done["bw_bytes"] / MEBIBYTE if "bs=1M" in job else done["iops"]
 
-    def _fetch(self, guest, driver):
-        """MiB a second. The other card is down meanwhile: both networks have one address range."""
+    def _transfer(self, guest, card, what, found):
+        self._choose_card(guest, CARDS[card][1])
+        mebibytes = self._options.mebibytes
+        server = {DOWNLOAD: lambda: pc_network.Download(mebibytes),
+                  DOWNLOAD_TIME: lambda: pc_network.Download(mebibytes),
+                  UPLOAD: lambda: pc_network.Upload(mebibytes),
+                  UPLOAD_TIME: lambda: pc_network.Upload(mebibytes),
+                  TRIPS: lambda: pc_network.RoundTrips(self._options.seconds),
+                  CONNECTIONS: pc_network.Connections}[what]()
+        try:
+            before = _processor_seconds(guest.process.pid)
+            guest.command(server.command, quiet=300)
+            spent = _processor_seconds(guest.process.pid) - before
+            rate = server.rate()
+        except pc_network.Unfinished as problem:
+            raise console.ConsoleError(str(problem)) from problem
+        finally:
+            server.close()
+        if what in (DOWNLOAD, DOWNLOAD_TIME, UPLOAD, UPLOAD_TIME):
+            upload = what in (UPLOAD, UPLOAD_TIME)
+            found[f"{card}/{UPLOAD if upload else DOWNLOAD}"] = rate
+            found[f"{card}/{UPLOAD_TIME if upload else DOWNLOAD_TIME}"] = spent * 1000 / mebibytes
+        else:
+            found[f"{card}/{what}"] = rate
+
+    @staticmethod
+    def _choose_card(guest, driver):
+        """The other card is down meanwhile: both networks have one address range."""
         names = dict(line.split() for line in guest.command(
             "for i in /sys/class/net/*; do [ -e $i/device/driver ] && echo "
             "$(basename $(readlink $i/device/driver)) $(basename $i); done; true").splitlines())
@@ -162,15 +165,25 @@ class Measures:
             guest.command(f"ip link set {name} {'up' if other == driver else 'down'}")
         guest.command(f"for i in $(seq 100); do ip -4 route show default dev {names[driver]} | "
                       "grep -q . && break; sleep 0.3; done", quiet=120)
-        download = Download(self._options.mebibytes)
-        try:
-            guest.command(f"wget -q -O /dev/null http://{HOST}:{download.port}/", quiet=300)
-            return download.rate()
-        finally:
-            download.close()
+
+
+def _processor_seconds(pid):
+    """Of the machine's whole process."""
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def is_time(metric):
+    """Less is better."""
+    return unit(metric) in ("s", "ms/MiB")
 
 
 def unit(metric):
     if metric.startswith("boot/"):
         return "s"
-    return "MiB/s" if re.search("1 MiB|download", metric) else "reads/s"
+    what = metric.partition("/")[2]
+    if what in (DOWNLOAD_TIME, UPLOAD_TIME):
+        return "ms/MiB"
+    if what in (TRIPS, CONNECTIONS):
+        return "a second"
+    return "MiB/s" if re.search("1 MiB|download|upload", what) else "requests/s"

@@ -3,9 +3,12 @@ import pc_measures
 
 # At most so many seconds; at most this share of the peer's time; at least so many times its rate.
 SECONDS = {pc_measures.SEABIOS: 0.3, pc_measures.OVMF: 2.5}
-TIME_SHARE = {pc_measures.LOGIN: 0.5}
-RATE_TIMES = 1.5
-JUDGED_DEVICES = ("AHCI", "e1000")
+TIME_SHARE = {pc_measures.LOGIN: 0.5,
+              "virtio-net/" + pc_measures.DOWNLOAD_TIME: 0.5,
+              "virtio-net/" + pc_measures.UPLOAD_TIME: 0.5}
+RATE_TIMES = {"AHCI": 1.5, "e1000/HTTP": 1.5, "virtio-blk/4 KiB": 4,
+              "virtio-blk/1 MiB": 1.5, "virtio-net/HTTP": 4, "virtio-net/upload": 4,
+              "virtio-net/round": 3, "virtio-net/connections": 3}
 
 
 def bar(metric):
@@ -16,8 +19,9 @@ def bar(metric):
     if metric in TIME_SHARE:
         share = TIME_SHARE[metric]
         return f"≤ {share:g} × peer", lambda ours, peer: peer and ours <= share * peer
-    if metric.split("/")[0] in JUDGED_DEVICES:
-        return f"≥ {RATE_TIMES:g} × peer", lambda ours, peer: peer and ours >= RATE_TIMES * peer
+    for start, times in RATE_TIMES.items():
+        if metric.startswith(start):
+            return f"≥ {times:g} × peer", lambda ours, peer, t=times: peer and ours >= t * peer
     return None
 
 
@@ -53,7 +57,7 @@ def report(facts, metrics, medians):
         theirs = medians[peer].get(metric) if peer else None
         ratio = None
         if mine and theirs:
-            ratio = theirs / mine if pc_measures.unit(metric) == "s" else mine / theirs
+            ratio = theirs / mine if pc_measures.is_time(metric) else mine / theirs
         goal, word = verdict(metric, mine, theirs)
         if "missed" in word:
             missed.append(metric)

@@ -30,7 +30,13 @@ class Report(unittest.TestCase):
     def test_rates(self):
         self.assertEqual(self.word(RANDOM, 1500, 1000), "met")
         self.assertEqual(self.word(RANDOM, 1499, 1000), "**missed**")
-        self.assertEqual(self.word("virtio-blk/4 KiB random, depth 1", 1, 1000), "")
+        self.assertEqual(self.word("virtio-blk/4 KiB random, depth 1", 3999, 1000), "**missed**")
+        self.assertEqual(self.word("virtio-blk qcow2/4 KiB random, depth 1", 1, 1000), "")
+
+    def test_processor_time(self):
+        metric = "virtio-net/" + pc_measures.UPLOAD_TIME
+        self.assertEqual(self.word(metric, 5, 10), "met")
+        self.assertEqual(self.word(metric, 6, 10), "**missed**")
 
     def test_report_names_what_is_missed(self):
         text = pc_report.report({"date": "2026-01-02 03:04"}, [RANDOM, pc_measures.SEABIOS],

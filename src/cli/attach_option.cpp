@@ -16,12 +16,13 @@ Result<void> attach_by_option(Machine& machine, const std::string& driver, const
     const auto place = [&](std::string& path) {
         if (!path.empty()) path = (std::filesystem::path(directory) / path).string();
     };
-    if (driver == "virtio-blk-pci") {
+    if (driver == "virtio-blk-pci" || driver == "scsi-hd") {
         const auto parsed = apply_disk_option(options, value);
         if (!parsed) return Error(fmt::format("--disk {}: {}", value, parsed.error().message()));
         if (options.machine.disks.empty())
             return Error(fmt::format("--disk {}: expected path=FILE", value));
         DiskConfig& disk = options.machine.disks.front();
+        if (driver == "scsi-hd" && disk.bus == DiskBus::kDefault) disk.bus = DiskBus::kScsi;
         place(disk.path);
         return machine.attach_disk(id, disk);
     }
@@ -37,7 +38,7 @@ Result<void> attach_by_option(Machine& machine, const std::string& driver, const
         place(network.pcap);
         return machine.attach_network(id, network);
     }
-    return Error(fmt::format("driver '{}': expected virtio-blk-pci or virtio-net-pci", driver));
+    return Error(fmt::format("driver '{}': expected virtio-blk-pci, scsi-hd or virtio-net-pci", driver));
 }
 
 }  // namespace mynah

@@ -178,6 +178,12 @@ Result<void> apply_input_option(RunOptions& options, std::string_view value) {
     return {};
 }
 
+Result<void> apply_iommu_option(RunOptions& options, std::string_view value) {
+    if (value != "virtio" && value != "none") return Error("expected virtio or none");
+    options.machine.devices.iommu = value == "virtio";
+    return {};
+}
+
 Result<void> apply_watchdog_option(RunOptions& options, std::string_view value) {
     std::vector<ValuePart> parts = split_value(value);
     if (parts.front().key == "model") parts.front().key.clear();

@@ -21,6 +21,8 @@ Result<void> apply_vsock_option(RunOptions& options, std::string_view value);
 Result<void> apply_filesystem_option(RunOptions& options, std::string_view value);
 // --input keyboard|mouse|tablet[,bus=virtio]
 Result<void> apply_input_option(RunOptions& options, std::string_view value);
+// --iommu virtio|none
+Result<void> apply_iommu_option(RunOptions& options, std::string_view value);
 // --watchdog i6300esb[,action=reset|poweroff|shutdown|none]
 Result<void> apply_watchdog_option(RunOptions& options, std::string_view value);
 

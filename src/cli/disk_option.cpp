@@ -14,9 +14,10 @@
 namespace mynah {
 namespace {
 
-constexpr std::array<std::string_view, 16> kKeys{
+constexpr std::array<std::string_view, 21> kKeys{
     "path",     "format",  "bus",          "readonly", "cache", "device", "size",   "snapshot",
-    "discard",  "copy_on_read", "iops",    "bps",      "serial", "queues", "packed", "in_order"};
+    "discard",  "copy_on_read", "iops",    "bps",      "serial", "queues", "packed", "in_order",
+    "controller", "target", "lun", "data_file", "iommu"};
 
 Result<DiskBus> parse_bus(std::string_view text) {
     if (text == "virtio") return DiskBus::kVirtio;
@@ -24,7 +25,8 @@ Result<DiskBus> parse_bus(std::string_view text) {
     if (text == "ide") return DiskBus::kIde;
     if (text == "nvme") return DiskBus::kNvme;
     if (text == "usb") return DiskBus::kUsb;
-    return Error(fmt::format("bus={}: expected virtio, sata, ide, nvme or usb", text));
+    if (text == "scsi") return DiskBus::kScsi;
+    return Error(fmt::format("bus={}: expected virtio, scsi, sata, ide, nvme or usb", text));
 }
 
 // A key that has one value in this version.
@@ -84,6 +86,8 @@ Result<bool> apply_image_part(DiskConfig& disk, const ValuePart& part) {
         disk.format = TRY(parse_format(part.value));
     else if (part.key == "size")
         disk.create_size = TRY(parse_size(part.value));
+    else if (part.key == "data_file")
+        disk.data_file = part.value;
     else if (part.key == "cache")
         disk.cache = TRY(parse_cache(part.value));
     else if (part.key == "snapshot")
@@ -101,8 +105,29 @@ Result<bool> apply_image_part(DiskConfig& disk, const ValuePart& part) {
     return true;
 }
 
+// Where a disk is behind a SCSI host; false: the key is about something else.
+Result<bool> apply_scsi_part(ScsiPlace& place, const ValuePart& part) {
+    const auto number = [&](uint64_t most) -> Result<uint64_t> {
+        const auto value = parse_number(part.value);
+        if (value && value.value() <= most) return value.value();
+        return Error(fmt::format("{}={}: expected 0 to {}", part.key, part.value, most));
+    };
+    if (part.key == "controller") {
+        if (part.value.empty()) return Error("controller=: expected the id of a --controller scsi");
+        place.controller = part.value;
+    } else if (part.key == "target") {
+        place.target = static_cast<uint8_t>(TRY(number(ScsiPlace::kMaxTarget)));
+    } else if (part.key == "lun") {
+        place.lun = static_cast<uint16_t>(TRY(number(ScsiPlace::kMaxLun)));
+    } else {
+        return false;
+    }
+    return true;
+}
+
 Result<void> apply_part(DiskConfig& disk, const ValuePart& part) {
     if (TRY(apply_image_part(disk, part))) return {};
+    if (TRY(apply_scsi_part(disk.scsi, part))) return {};
     const auto virtio = apply_virtio_part(disk.virtio, part, DiskConfig::kMaxQueues);
     if (!virtio)
         return Error(fmt::format("{}={}: {}", part.key, part.value, virtio.error().message()));
@@ -127,8 +152,8 @@ Result<void> apply_part(DiskConfig& disk, const ValuePart& part) {
     } else {
         return Error(
             fmt::format("unknown part '{}'{}; expected path=, format=, size=, bus=, readonly=, "
-                        "cache=, snapshot=, discard=, copy_on_read=, iops=, bps=, serial=, "
-                        "queues=, packed= or in_order=",
+                        "data_file=, cache=, snapshot=, discard=, copy_on_read=, iops=, bps=, serial=, "
+                        "queues=, packed=, in_order=, iommu=, controller=, target= or lun=",
                         part.key.empty() ? part.value : part.key, did_you_mean(part.key, kKeys)));
     }
     return {};
@@ -148,7 +173,9 @@ Result<void> apply_disk_option(RunOptions& options, std::string_view value) {
     if (disk.create_size && disk.read_only)
         return Error("size= and readonly=on: a new disk that cannot be written is of no use");
     if (disk.virtio.given() && disk.bus != DiskBus::kVirtio && disk.bus != DiskBus::kDefault)
-        return Error("queues=, packed= and in_order= belong to bus=virtio");
+        return Error("queues=, packed=, in_order= and iommu= belong to bus=virtio");
+    if (disk.scsi.given() && disk.bus != DiskBus::kScsi)
+        return Error("controller=, target= and lun= belong to bus=scsi");
     options.machine.disks.push_back(disk);
     return {};
 }

@@ -80,6 +80,7 @@ Result<std::unique_ptr<DiskImage>> open(const std::string& path, const std::stri
     options.format = format;
     options.read_only = read_only;
     options.with_backing = with_backing;
+    options.any_data_file = true;
     return open_image(options);
 }
 
@@ -244,7 +245,12 @@ Result<int> commit(const Arguments& arguments) {
     const auto reference = top->backing_reference();
     if (!reference) return Error(fmt::format("{}: has no backing file", path));
     const std::string below_path = resolve_beside(path, reference->path);
-    auto below = TRY(open(below_path, reference->format.empty() ? "raw" : reference->format, false));
+    ImageOpenOptions lower;
+    lower.path = below_path;
+    lower.format = reference->format;
+    lower.any_data_file = true;
+    lower.no_probing = true;  // not recorded: raw, and refused if it looks like an image
+    auto below = TRY(open_image(lower));
     TRY(top->check_backing(*below));
     ProgressLine progress;
     TRY(commit_image(*top, *below, progress.told()));

@@ -21,9 +21,10 @@ using Model = NetworkConfig::Model;
 constexpr std::array<std::string_view, 9> kNetworks{
     "user", "tap", "bridge", "stream", "dgram", "passt", "switch", "vhost-user", "none"};
 constexpr std::array<std::string_view, 2> kPlanned{"network", "vhost"};
-constexpr std::array<std::string_view, 18> kKeys{
+constexpr std::array<std::string_view, 21> kKeys{
     "model",  "mac",  "mtu",  "pcap",  "hostfwd", "restrict", "tftp",   "bootfile", "server",
-    "peer",   "vlan", "trunk", "group", "mirror",  "rate",     "queues", "packed",   "in_order"};
+    "peer",   "vlan", "trunk", "group", "mirror",  "rate",     "queues", "packed",   "in_order",
+    "iommu",  "rss",  "hash"};
 
 template <typename T, size_t size>
 bool contains(const std::array<T, size>& list, std::string_view word) {
@@ -192,6 +193,10 @@ Result<void> apply_part(NetworkConfig& network, const ValuePart& part) {
         network.address = TRY(MacAddress::parse(part.value));
     } else if (part.key == "mtu") {
         network.mtu = TRY(parse_mtu(part.value));
+    } else if (part.key == "rss") {
+        network.rss = TRY(parse_switch(part.value));
+    } else if (part.key == "hash") {
+        network.hash_report = TRY(parse_switch(part.value));
     } else if (part.key == "pcap") {
         if (part.value.empty()) return Error("expected the path of a file to write");
         network.pcap = part.value;
@@ -223,8 +228,8 @@ Result<void> apply_network_option(RunOptions& options, std::string_view value) {
             const std::string& word = part.key.empty() ? part.value : part.key;
             return Error(fmt::format(
                 "unknown part '{}'{}; expected model=, mac=, mtu=, pcap=, queues=, packed=, "
-                "in_order=, hostfwd=, restrict=, tftp=, bootfile=, server=, peer=, vlan=, trunk=, "
-                "group=, mirror= or rate=",
+                "in_order=, iommu=, rss=, hash=, hostfwd=, restrict=, tftp=, bootfile=, server=, "
+                "peer=, vlan=, trunk=, group=, mirror= or rate=",
                 word, did_you_mean(word, kKeys)));
         }
         const auto applied = apply_part(network, part);
@@ -232,9 +237,9 @@ Result<void> apply_network_option(RunOptions& options, std::string_view value) {
             return Error(fmt::format("{}={}: {}", part.key, part.value, applied.error().message()));
         }
     }
-    if (network.virtio.given() && network.model != Model::kVirtio &&
+    if (network.wants_virtio() && network.model != Model::kVirtio &&
         network.model != Model::kDefault) {
-        return Error("queues=, packed= and in_order= belong to model=virtio");
+        return Error("queues=, packed=, in_order=, iommu=, rss= and hash= belong to model=virtio");
     }
     if (network.kind == Kind::kDatagram && network.peer.empty()) {
         return Error("peer= is missing; expected dgram=PATH,peer=PATH");

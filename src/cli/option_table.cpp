@@ -14,6 +14,7 @@
 #include "cli/option_value.h"
 #include "cli/serial_option.h"
 #include "cli/vhost_option.h"
+#include "cli/video_option.h"
 
 namespace mynah {
 namespace {
@@ -212,11 +213,13 @@ constexpr std::array kOptions{
     Option{"--disk", "", "path=FILE[,KEY=VALUE]...",
            "disk; vhost-user=PATH[,queues=N]: one that another process serves.\n"
            "        format=raw, qcow2, vhdx, vhd, vmdk or vdi (by its first bytes, else raw);\n"
-           "        size=GIB makes it if it is not there; bus=virtio, sata, ide, nvme or usb;\n"
+           "        size=GIB makes it if it is not there; bus=virtio, scsi, sata, ide, nvme\n        or usb;\n"
            "        readonly=on; snapshot=on forgets at the end what is written; cache=writeback,\n"
            "        none, writethrough, directsync or unsafe; discard=unmap or ignore;\n"
-           "        copy_on_read=on; iops=N and bps=BYTES limit what it does in a second; serial=TEXT.\n"
-           "        virtio: queues=N, packed=on, in_order=on. Repeatable",
+           "        copy_on_read=on; iops=N and bps=BYTES limit what it does in a second; serial=TEXT;\n"
+           "        data_file=FILE of a qcow2 image whose data is not beside it.\n"
+           "        virtio: queues=N, packed=on, in_order=on, iommu=off. scsi: controller=ID,\n"
+           "        target=N, lun=N. device=cdrom: a CD drive. Repeatable",
            true, apply_disk_option},
     Option{"--cdrom", "", "FILE", "a CD drive with this image. Repeatable", true,
            apply_cdrom_option},
@@ -229,11 +232,12 @@ constexpr std::array kOptions{
            "a byte stream to the guest's /dev/virtio-ports/NAME. Repeatable", true,
            apply_channel_option},
     Option{"--graphics", "", "none|vnc[,listen=][,port=][,socket=][,web=on][,password=]",
-           "who may see the screen of a pc, by VNC and by a browser (none)", false,
+           "who may see the screen, by VNC and by a browser (none)", false,
            apply_graphics_option},
-    Option{"--controller", "", "usb,model=xhci|ehci|none",
-           "the USB controller of a pc (xhci); ehci: with UHCI companions, for older systems", false,
-           apply_controller_option},
+    Option{"--controller", "", "usb,model=xhci|ehci|none or scsi[,KEY=VALUE]...",
+           "the USB controller of a pc (xhci); ehci: with UHCI companions, for older systems.\n"
+           "        scsi: a virtio SCSI host; id=NAME, queues=N, packed=on, in_order=on. Repeatable",
+           true, apply_controller_option},
     Option{"--network", "", "KIND[=WHERE][,KEY=VALUE]...",
            "a network card; KIND: user, tap=NAME, bridge=NAME, stream=PATH, dgram=PATH,\n"
            "        passt[=PATH], switch=NAME, vhost-user=PATH or none. It is behind the host's\n"
@@ -242,7 +246,8 @@ constexpr std::array kOptions{
            "        user: restrict=on, hostfwd=tcp:[ADDRESS]:PORT-:PORT, tftp=FOLDER, "
            "bootfile=NAME.\n        stream: server=on. dgram: peer=PATH. vhost-user: queues=PAIRS.\n"
            "        switch: vlan=N, trunk=all|N+N-N, group=NAME, mirror=on, rate=BITS.\n"
-           "        virtio: queues=PAIRS, packed=on, in_order=on. Repeatable",
+           "        virtio: queues=PAIRS, packed=on, in_order=on, iommu=off,\n"
+           "        rss=on, hash=on (receive-side scaling, hash reports). Repeatable",
            true, apply_network_option},
     Option{"--memballoon", "", "virtio[,deflate-on-oom=on][,free-page-reporting=on]|none",
            "a memory balloon, moved by QMP's balloon (none)", false, apply_memballoon_option},
@@ -254,8 +259,16 @@ constexpr std::array kOptions{
            "a folder of the host for the guest, or what virtiofsd serves at a socket:\n        "
            "mount -t virtiofs TAG PLACE. Repeatable",
            true, apply_filesystem_option},
+    Option{"--video", "", "vga|virtio|none[,vga=off][,xres=N][,yres=N]",
+           "the display adapter (pc: vga, micro: none). virtio: a GPU, which on a pc is a VGA as\n"
+           "        well, unless vga=off. xres, yres: what the monitor likes best (1280, 800)",
+           false, apply_video_option},
     Option{"--input", "", "keyboard|mouse|tablet[,bus=virtio]",
-           "a virtio input device of a pc with a screen. Repeatable", true, apply_input_option},
+           "a virtio input device of a machine with a screen. Repeatable", true, apply_input_option},
+    Option{"--iommu", "", "virtio|none",
+           "an IOMMU between a pc's devices and memory; iommu=off leaves a virtio disk or card out\n"
+           "        (none)",
+           false, apply_iommu_option},
     Option{"--watchdog", "", "i6300esb[,action=reset|poweroff|shutdown|none]",
            "a watchdog on a pc, and what happens when the guest does not feed it (reset)", false,
            apply_watchdog_option},
@@ -286,7 +299,6 @@ constexpr std::array kMissing{
     MissingOption{"--controller", ""},
     MissingOption{"--sound", ""},
     MissingOption{"--hostdev", ""},
-    MissingOption{"--video", ""},
     MissingOption{"--rng", "an entropy device is always there"},
     MissingOption{"--tpm", ""},
     MissingOption{"--parallel", ""},

@@ -61,13 +61,31 @@ Result<Found> look_up(std::string_view word) {
 std::string_view only_on_pc(const RunOptions& options) {
     const MachineConfig& machine = options.machine;
     for (const DiskConfig& disk : machine.disks) {
+        if (disk.bus == DiskBus::kScsi) continue;
         if (disk.cdrom) return "--cdrom";
         if (disk.bus != DiskBus::kDefault && disk.bus != DiskBus::kVirtio) return "--disk: bus";
     }
     if (options.usb_given) return "--controller";
-    if (!machine.devices.inputs.empty()) return "--input";
     if (machine.devices.watchdog) return "--watchdog";
+    if (machine.devices.iommu) return "--iommu";
+    const VideoConfig& video = machine.devices.video;
+    if (video.vga.value_or(false)) return "--video: vga=on";
+    if (video.model == VideoConfig::Model::kVga) return "--video vga";
+    if (video.model == VideoConfig::Model::kVirtio) return "";
+    // A screen without an adapter that the micro board could have.
+    if (!machine.devices.inputs.empty()) return "--input";
     return machine.graphics.vnc ? "--graphics" : "";
+}
+
+// Nothing can be behind an IOMMU that is not there.
+Result<void> check_iommu(const MachineConfig& machine) {
+    if (machine.devices.iommu) return {};
+    const auto wants = [](const auto& each) { return each.virtio.iommu.value_or(false); };
+    constexpr std::string_view kNone = "iommu=on: the machine has none; expected --iommu virtio";
+    if (std::ranges::any_of(machine.disks, wants)) return Error(fmt::format("--disk: {}", kNone));
+    if (std::ranges::any_of(machine.networks, wants))
+        return Error(fmt::format("--network: {}", kNone));
+    return {};
 }
 
 // A kernel alone runs on the micro board; what needs firmware, or something to boot from, on a PC.
@@ -88,7 +106,7 @@ Result<void> choose_board(RunOptions& options) {
     if (boot.wants_firmware())
         return Error("--boot: the micro board boots only a kernel; expected --machine pc");
     if (!hardware.empty())
-        return Error(fmt::format("{}: the micro board has only virtio disks, no PCI and no display; "
+        return Error(fmt::format("{}: the micro board has only virtio devices and no PCI; "
                                  "expected --machine pc",
                                  hardware));
     if (machine.kernel.empty()) {
@@ -125,6 +143,7 @@ Result<RunOptions> parse_run_options(std::span<const std::string_view> words) {
     if (options.help || options.version) return options;
     TRY(finish_serial_options(options));
     TRY(choose_board(options));
+    TRY(check_iommu(options.machine));
     return options;
 }
 

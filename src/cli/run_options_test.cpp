@@ -131,7 +131,7 @@ TEST(RunOptions, WrongDisksAreNamed) {
         {"", "path= is missing"},
         {"readonly=on", "path= is missing"},
         {"path=a,format=floppy", "expected raw, qcow2"},
-        {"path=a,bus=scsi", "expected virtio, sata, ide, nvme or usb"},
+        {"path=a,bus=floppy", "expected virtio, scsi, sata, ide, nvme or usb"},
         {"path=a,readonly=perhaps", "expected on or off"},
         {"path=a,cache=some", "expected writeback"},
         {"path=a,size=0", "expected a size"},
@@ -208,7 +208,7 @@ TEST(RunOptions, TheBoardFollowsFromWhatIsBooted) {
     EXPECT_THAT(failure({"--machine", "micro", "--boot", "uefi"}),
                 StartsWith("--boot: the micro board boots only a kernel"));
     EXPECT_THAT(failure({"--machine", "micro", "--disk", "a,bus=nvme"}),
-                StartsWith("--disk: bus: the micro board has only virtio"));
+                StartsWith("--disk: bus: the micro board has only virtio devices"));
     EXPECT_THAT(failure({"--machine", "q35"}), HasSubstr("expected micro or pc"));
 }
 
@@ -241,13 +241,72 @@ TEST(RunOptions, Graphics) {
     EXPECT_THAT(failure({"--graphics", "vnc,pasword=x"}), HasSubstr("did you mean password?"));
 }
 
+TEST(RunOptions, ScsiHostsAndDisks) {
+    const auto config =
+        machine({"--controller", "type=scsi,model=virtio-scsi,id=a,queues=3", "--controller",
+                 "scsi,packed=on", "--disk", "x,bus=scsi,controller=a,target=7,lun=300", "--disk",
+                 "path=y,device=cdrom,bus=scsi"});
+    ASSERT_EQ(config.scsi_hosts.size(), 2u);
+    EXPECT_EQ(config.scsi_hosts[0].id, "a");
+    EXPECT_EQ(config.scsi_hosts[0].virtio.queues, 3);
+    EXPECT_TRUE(config.scsi_hosts[1].virtio.packed);
+    EXPECT_EQ(config.disks[0].bus, DiskBus::kScsi);
+    EXPECT_EQ(config.disks[0].scsi.target, 7);
+    EXPECT_EQ(config.disks[0].scsi.lun, 300);
+    EXPECT_TRUE(config.disks[1].cdrom);
+    EXPECT_EQ(config.board, MachineConfig::BoardKind::kMicro);
+    EXPECT_THAT(failure({"--controller", "scsi,model=lsilogic"}), HasSubstr("expected virtio-scsi"));
+    EXPECT_THAT(failure({"--controller", "scsi,queues=0"}), HasSubstr("queues=0: expected 1 to"));
+    EXPECT_THAT(failure({"--controller", "scsi,quues=2"}), HasSubstr("did you mean"));
+    EXPECT_THAT(failure({"--disk", "x,bus=scsi,target=256"}), HasSubstr("expected 0 to 255"));
+    EXPECT_THAT(failure({"--disk", "x,bus=scsi,lun=16384"}), HasSubstr("expected 0 to 16383"));
+    EXPECT_THAT(failure({"--disk", "x,lun=1"}), HasSubstr("belong to bus=scsi"));
+    EXPECT_THAT(failure({"--controller", "usb,model=xhci", "--controller", "usb,model=none"}),
+                HasSubstr("given before"));
+}
+
+TEST(RunOptions, Video) {
+    using Model = VideoConfig::Model;
+    using Board = MachineConfig::BoardKind;
+    EXPECT_EQ(machine({}).devices.video.model, Model::kDefault);
+    const auto gpu = machine({"--video", "virtio,xres=1600,yres=900", "--graphics", "vnc"});
+    EXPECT_EQ(gpu.devices.video.model, Model::kVirtio);
+    EXPECT_EQ(gpu.devices.video.width, 1600);
+    EXPECT_EQ(gpu.devices.video.height, 900);
+    EXPECT_EQ(gpu.board, Board::kMicro) << "which can have it";
+    EXPECT_EQ(machine({"--graphics", "vnc"}).board, Board::kPc);
+    EXPECT_EQ(machine({"--video", "vga"}).board, Board::kPc);
+    EXPECT_EQ(machine({"--video", "virtio,vga=on"}).board, Board::kPc);
+    EXPECT_EQ(machine({"--video", "virtio,vga=off"}).devices.video.vga, false);
+    EXPECT_EQ(machine({"--video", "model=none"}).devices.video.model, Model::kNone);
+    EXPECT_THAT(failure({"--video", "qxl"}), HasSubstr("expected vga, virtio or none"));
+    EXPECT_THAT(failure({"--video", "none,xres=640"}), HasSubstr("none takes no more"));
+    EXPECT_THAT(failure({"--video", "vga,vga=off"}), HasSubstr("it goes with virtio"));
+    EXPECT_THAT(failure({"--video", "virtio,xres=641"}), HasSubstr("expected an even number"));
+    EXPECT_THAT(failure({"--video", "virtio,yres=5000"}), HasSubstr("200 to 4094"));
+    EXPECT_THAT(failure({"--video", "virtio,xers=640"}), HasSubstr("did you mean xres?"));
+    EXPECT_THAT(failure({"--machine", "micro", "--video", "vga"}), HasSubstr("--video vga"));
+}
+
+TEST(RunOptions, Iommu) {
+    EXPECT_TRUE(machine({"--iommu", "virtio"}).devices.iommu);
+    EXPECT_EQ(machine({"--iommu", "virtio"}).board, MachineConfig::BoardKind::kPc);
+    EXPECT_EQ(machine({"--iommu", "virtio", "--network", "user,iommu=off"})
+                  .networks.front().virtio.iommu,
+              false);
+    EXPECT_THAT(failure({"--iommu", "intel"}), HasSubstr("expected virtio or none"));
+    EXPECT_THAT(failure({"--machine", "micro", "--iommu", "virtio"}), HasSubstr("--iommu"));
+    EXPECT_THAT(failure({"--disk", "path=d.img,bus=virtio,iommu=on"}),
+                HasSubstr("expected --iommu virtio"));
+}
+
 TEST(RunOptions, UsbControllers) {
     EXPECT_EQ(machine({"--controller", "usb,model=ehci"}).usb, UsbModel::kEhci);
     EXPECT_EQ(machine({"--controller", "type=usb,model=qemu-xhci"}).usb, UsbModel::kXhci);
     EXPECT_EQ(machine({"--controller", "usb,model=none"}).usb, UsbModel::kNone);
     EXPECT_EQ(machine({"--disk", "path=a"}).usb, UsbModel::kXhci);
     EXPECT_THAT(failure({"--controller", "usb,model=ohci"}), HasSubstr("expected xhci, ehci"));
-    EXPECT_THAT(failure({"--controller", "scsi"}), HasSubstr("expected usb,model="));
+    EXPECT_THAT(failure({"--controller", "ide"}), HasSubstr("expected usb,model="));
     EXPECT_THAT(failure({"--controller", "usb"}), HasSubstr("expected usb,model="));
     EXPECT_THAT(failure({"--controller", "usb,model=ehci", "--machine", "micro"}),
                 HasSubstr("expected --machine pc"));

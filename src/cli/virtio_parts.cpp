@@ -9,6 +9,8 @@ Result<bool> apply_virtio_part(VirtioConfig& config, const ValuePart& part, uint
         config.packed = TRY(parse_switch(part.value));
     } else if (part.key == "in_order") {
         config.in_order = TRY(parse_switch(part.value));
+    } else if (part.key == "iommu") {
+        config.iommu = TRY(parse_switch(part.value));
     } else if (part.key == "queues") {
         const auto number = parse_number(part.value);
         if (!number || number.value() == 0 || number.value() > most_queues)

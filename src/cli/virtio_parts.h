@@ -8,7 +8,7 @@
 
 namespace mynah {
 
-// The parts that every option for a virtio device takes: queues=N, packed=on, in_order=on. True:
+// The parts that every option for a virtio device takes: queues=N, packed=on, in_order=on, iommu=off. True:
 // it was one of them. Errors are clauses without the part: "expected 1 to 8".
 Result<bool> apply_virtio_part(VirtioConfig& config, const ValuePart& part, uint16_t most_queues);
 

@@ -81,16 +81,24 @@ ControlServer::~ControlServer() {
 
 void ControlServer::accept_one() {
     Fd client(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    // Without descriptors a client cannot be taken, nor does it go away: look again later.
+    if (!client.valid() &&
+        (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS))
+        accepts_ = false;
     if (!client.valid() || connections_.size() >= kConnectionsMost) return;
     connections_.emplace_back(std::move(client), machine_);
 }
 
 void ControlServer::run() {
     while (!stop_) {
-        std::vector<pollfd> sources{{wake_.get(), POLLIN, 0}, {listener_.get(), POLLIN, 0}};
+        constexpr int kAcceptsAgainMs = 1000;
+        const short clients = accepts_ ? POLLIN : 0;
+        const int patience = accepts_ ? -1 : kAcceptsAgainMs;
+        accepts_ = true;
+        std::vector<pollfd> sources{{wake_.get(), POLLIN, 0}, {listener_.get(), clients, 0}};
         const size_t fixed = sources.size();
         for (const Connection& connection : connections_) sources.push_back(connection.source());
-        if (poll(sources.data(), sources.size(), -1) < 0) continue;
+        if (poll(sources.data(), sources.size(), patience) < 0) continue;
         auto at = connections_.begin();
         for (size_t i = fixed; i < sources.size(); ++i) {
             const short events = sources[i].revents;

@@ -38,6 +38,7 @@ class ControlServer {
     const Fd wake_;
     ControlledMachine& machine_;
     std::atomic<bool> stop_{false};
+    bool accepts_ = true;  // false: the host has no descriptors left just now
     std::list<Connection> connections_;  // only the thread's
     std::thread thread_;
 };

@@ -59,6 +59,9 @@ struct AcpiBoard {
     uint64_t hpet_capabilities = 0;
     uint16_t firmware_config_port = 0, firmware_config_ports = 0;
     uint16_t panic_port = 0;
+    // The PCI function that is a virtio IOMMU, for all others of bus 0; its endpoints have the
+    // numbers of these.
+    std::optional<uint16_t> iommu_bdf;
     uint16_t pm_ports = 0;  // how many there are from pm1_event_port on, for PCI boards
 };
 

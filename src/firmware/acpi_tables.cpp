@@ -191,6 +191,24 @@ std::vector<std::byte> make_mcfg(const AcpiBoard& board) {
     return table;
 }
 
+// A range of functions that lead to the IOMMU's node, and that node.
+std::vector<std::byte> make_viot(const AcpiBoard& board) {
+    acpi::Viot viot{};
+    viot.header = make_header("VIOT", 0);
+    viot.node_count = 2;
+    viot.node_offset = sizeof viot;
+    acpi::ViotPciRange range{};
+    range.last_bdf = 0xff;
+    range.output_node = sizeof viot + sizeof range;
+    acpi::ViotPciIommu iommu{};
+    iommu.bdf = *board.iommu_bdf;
+    std::vector<std::byte> table;
+    append(table, viot);
+    append(table, range);
+    append(table, iommu);
+    return table;
+}
+
 // RSDT and XSDT: the addresses of the others.
 template <typename Address>
 uint64_t add_list(TableBlock& block, std::string_view signature, std::span<const uint64_t> listed) {
@@ -247,6 +265,7 @@ AcpiTables make_acpi_tables(const AcpiBoard& board, GuestPhys base) {
     };
     if (board.hpet_address != 0) listed.push_back(block.add_table(make_hpet(board), {}));
     if (board.pci) listed.push_back(block.add_table(make_mcfg(board), {}));
+    if (board.iommu_bdf) listed.push_back(block.add_table(make_viot(board), {}));
     const uint64_t rsdt = add_list<uint32_t>(block, "RSDT", listed);
     return block.take(rsdt, add_list<uint64_t>(block, "XSDT", listed));
 }

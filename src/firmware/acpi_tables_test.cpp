@@ -184,6 +184,25 @@ TEST(AcpiTables, MadtListsEveryProcessorOnce) {
     EXPECT_EQ(nmis, 1u);
 }
 
+TEST(AcpiTables, ViotPutsBus0BehindTheIommu) {
+    AcpiBoard board = example_board();
+    board.iommu_bdf = 0x28;
+    const Tables tables(board);
+    const auto table = tables.table(tables.find("VIOT"));
+    ASSERT_EQ(table.size(), 48u + 24 + 16);
+    const auto viot = load_unaligned<acpi::Viot>(table.data());
+    EXPECT_EQ(viot.node_count, 2);
+    EXPECT_EQ(viot.node_offset, 48);
+    const auto range = load_unaligned<acpi::ViotPciRange>(&table[48]);
+    EXPECT_EQ(range.type, 1);
+    EXPECT_EQ(range.last_bdf, 0xff);
+    EXPECT_EQ(range.first_endpoint, range.first_bdf);
+    EXPECT_EQ(range.output_node, 72);
+    const auto iommu = load_unaligned<acpi::ViotPciIommu>(&table[range.output_node]);
+    EXPECT_EQ(iommu.type, 3);
+    EXPECT_EQ(iommu.bdf, 0x28);
+}
+
 TEST(AcpiTables, GoIntoTheBiosArea) {
     const std::array<GuestMemory::Range, 1> ram{{{GuestPhys(0xe0000), 0x20000}}};
     auto memory = GuestMemory::create(ram).take_value();

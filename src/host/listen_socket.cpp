@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <fmt/core.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -71,6 +72,17 @@ Result<Fd> listen_unix(const std::string& path, const std::string& origin) {
     }
     if (listen(listener.get(), kBacklog) != 0) return failed(origin, "listen");
     return listener;
+}
+
+Fd accept_or_pause(const Fd& listener, int flags, int stop) {
+    constexpr int kPauseMs = 100;
+    Fd peer(accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC | flags));
+    if (!peer.valid() &&
+        (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)) {
+        pollfd until{stop, POLLIN, 0};
+        (void)poll(&until, 1, kPauseMs);
+    }
+    return peer;
 }
 
 Result<Fd> listen_tcp(const std::string& address, uint16_t port, const std::string& origin) {

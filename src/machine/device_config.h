@@ -37,6 +37,15 @@ struct FilesystemConfig {
     bool read_only = false;
 };
 
+// The display adapter. kDefault: a VGA on a PC, none on the micro board.
+struct VideoConfig {
+    enum class Model : uint8_t { kDefault, kVga, kVirtio, kNone };
+    Model model = Model::kDefault;
+    // Of kVirtio on a PC: it is a VGA as well, for firmware and old systems. Nothing: yes.
+    std::optional<bool> vga;
+    uint16_t width = 1280, height = 800;  // the monitor's preferred mode
+};
+
 enum class InputDevice : uint8_t { kKeyboard, kMouse, kTablet };
 
 // What becomes of a machine whose watchdog was not fed; kShutdown: its power button is pressed.
@@ -49,6 +58,8 @@ struct DeviceConfig {
     std::optional<VsockConfig> vsock;
     std::vector<FilesystemConfig> filesystems;
     std::optional<WatchdogAction> watchdog;
+    VideoConfig video;
+    bool iommu = false;  // a virtio IOMMU in front of a PC's devices
     std::vector<InputDevice> inputs;  // on virtio; a PC has others anyway
 };
 

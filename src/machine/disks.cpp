@@ -90,6 +90,7 @@ Result<std::unique_ptr<BlockBackend>> open_image_disk(const DiskConfig& config,
     options.read_only = config.read_only || config.snapshot;
     options.cache = config.cache;
     options.discard_unused = config.discard;
+    options.data_file = config.data_file;
     auto image = open_image(options);
     if (!image) return named(image.error());
     if (image.value()->size() < 512)
@@ -125,6 +126,11 @@ Result<std::vector<std::unique_ptr<BlockBackend>>> open_disks(
     std::vector<std::unique_ptr<BlockBackend>> disks;
     for (const DiskConfig& config : configs) disks.push_back(TRY(open_disk(config, slow_work)));
     return disks;
+}
+
+std::string disk_serial(const MachineConfig& config, const DiskConfig& disk, size_t index) {
+    return disk.serial.empty() ? fmt::format("{}-{}", config.name.substr(0, 12), index)
+                               : disk.serial;
 }
 
 }  // namespace mynah

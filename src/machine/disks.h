@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "backend/block/block_backend.h"
@@ -16,5 +17,8 @@ Result<std::unique_ptr<BlockBackend>> open_disk(const DiskConfig& config, Execut
 // Opens the host sides of a machine's disks. Error: names option and path.
 Result<std::vector<std::unique_ptr<BlockBackend>>> open_disks(
     const std::vector<DiskConfig>& configs, Executor& slow_work);
+
+// What the guest tells disks apart by: the same at every start. index: among the machine's disks.
+std::string disk_serial(const MachineConfig& config, const DiskConfig& disk, size_t index);
 
 }  // namespace mynah

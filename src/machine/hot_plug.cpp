@@ -1,5 +1,7 @@
 // Devices that come and go while a machine runs.
 
+#include <fmt/core.h>
+
 #include "machine/boards/hot_slots.h"
 #include "machine/disks.h"
 #include "machine/machine.h"
@@ -21,11 +23,26 @@ Result<HotSlots*> Machine::hot_slots() const {
     return slots;
 }
 
+MediumTrays& Machine::trays(size_t disk) const {
+    if (config_.disks[disk].bus == DiskBus::kScsi) return *scsi_;
+    return *board_;
+}
+
+Result<void> Machine::attach_scsi_disk(const std::string& id, const DiskConfig& config) {
+    for (const std::string& other : attached())
+        if (other == id) return Error(fmt::format("id '{}' is taken", id));
+    TRY(scsi_->check_place(config.scsi));
+    std::unique_ptr<BlockBackend> opened = TRY(open_disk(config, slow_work_));
+    const size_t index = config_.disks.size() + next_attached_++;
+    return scsi_->attach(id, config, std::move(opened), disk_serial(config_, config, index));
+}
+
 Result<void> Machine::attach_disk(const std::string& id, const DiskConfig& config) {
+    if (config.cdrom) return Error("a CD drive cannot be attached; expected a disk");
+    if (config.bus == DiskBus::kScsi) return attach_scsi_disk(id, config);
     HotSlots* const slots = TRY(hot_slots());
     if (config.bus != DiskBus::kDefault && config.bus != DiskBus::kVirtio)
-        return Error("a disk that is attached to a running machine is virtio; expected bus=virtio");
-    if (config.cdrom) return Error("a CD drive cannot be attached; expected a disk");
+        return Error("a disk that is attached to a running machine is on bus=virtio or bus=scsi");
     std::vector<std::unique_ptr<BlockBackend>> opened = TRY(open_disks({config}, slow_work_));
     const size_t index = config_.disks.size() + next_attached_++;
     HotCard card;
@@ -55,13 +72,17 @@ Result<void> Machine::attach_network(const std::string& id, const NetworkConfig&
 }
 
 Result<void> Machine::detach(const std::string& id) {
+    if (scsi_->detach(id)) return {};
     HotSlots* const slots = TRY(hot_slots());
     return slots->request_unplug(id);
 }
 
 std::vector<std::string> Machine::attached() const {
     HotSlots* const slots = board_->hot_slots();
-    return slots != nullptr ? slots->ids() : std::vector<std::string>();
+    std::vector<std::string> ids = scsi_->attached();
+    if (slots == nullptr) return ids;
+    for (std::string& id : slots->ids()) ids.push_back(std::move(id));
+    return ids;
 }
 
 }  // namespace mynah

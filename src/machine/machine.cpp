@@ -169,6 +169,7 @@ Result<void> Machine::open_devices() {
 
 Result<void> Machine::build_board() {
     TRY(open_devices());
+    scsi_ = TRY(ScsiHosts::make(config_, disks_));
     std::vector<CharacterBackend*> serial;
     for (const auto& backend : serial_backends_) serial.push_back(backend.get());
     const BoardContext context{*memory_,  ports_, memory_space_, clock_,
@@ -182,7 +183,7 @@ Result<void> Machine::build_graphics() {
     Screen* const screen = board_->screen();
     InputSink* const input = board_->input();
     if (screen == nullptr || input == nullptr)
-        return Error("--graphics vnc: this board has no display; expected none");
+        return Error("--graphics vnc: the machine has no display; expected --video vga or virtio");
     vnc_ = TRY(open_graphics(config_, *screen, *input));
     return {};
 }
@@ -198,7 +199,8 @@ std::string Machine::graphics_places() const {
 }
 
 Result<std::vector<VirtioPlug>> Machine::take_virtio_plugs() {
-    std::vector<VirtioPlug> plugs = virtio_->take();
+    std::vector<VirtioPlug> plugs = scsi_->take();
+    for (VirtioPlug& plug : virtio_->take()) plugs.push_back(std::move(plug));
     for (VirtioPlug& plug : TRY(open_vhost_devices(config_, *memory_)))
         plugs.push_back(std::move(plug));
     return plugs;
@@ -206,17 +208,21 @@ Result<std::vector<VirtioPlug>> Machine::take_virtio_plugs() {
 
 Result<std::unique_ptr<Board>> Machine::make_micro_board(
     const BoardContext& context, std::span<CharacterBackend* const> serial) {
-    std::vector<std::unique_ptr<VirtioDevice>> devices;
-    devices.push_back(std::make_unique<VirtioEntropy>(entropy_));
+    std::vector<VirtioPlug> devices;
+    const auto add = [&devices](std::unique_ptr<VirtioDevice> device) {
+        devices.emplace_back().device = std::move(device);
+    };
+    add(std::make_unique<VirtioEntropy>(entropy_));
     for (size_t i = 0; i < disks_.size(); ++i) {
-        devices.push_back(std::make_unique<VirtioBlock>(
-            *disks_[i], virtio_block_options(config_, config_.disks[i], i)));
+        if (config_.disks[i].bus == DiskBus::kScsi) continue;  // behind a host, see below
+        add(std::make_unique<VirtioBlock>(*disks_[i],
+                                          virtio_block_options(config_, config_.disks[i], i)));
     }
     for (unsigned i = 0; i < networks_.size(); ++i) {
-        devices.push_back(std::make_unique<VirtioNet>(
-            *networks_[i], virtio_net_options(config_, config_.networks[i], i)));
+        add(std::make_unique<VirtioNet>(*networks_[i],
+                                        virtio_net_options(config_, config_.networks[i], i)));
     }
-    for (VirtioPlug& plug : TRY(take_virtio_plugs())) devices.push_back(std::move(plug.device));
+    for (VirtioPlug& plug : TRY(take_virtio_plugs())) devices.push_back(std::move(plug));
     return std::unique_ptr<Board>(TRY(MicroBoard::create(context, serial, std::move(devices))));
 }
 

@@ -27,6 +27,7 @@
 #include "machine/processor.h"
 #include "machine/removable_media.h"
 #include "machine/run_control.h"
+#include "machine/scsi_hosts.h"
 #include "machine/virtio_plug.h"
 #include "machine/virtio_devices.h"
 
@@ -55,9 +56,12 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
     void press_power_button() { board_->press_power_button(); }
     void request_reset() { reset(); }
     // The CD drives, and what is put into them; see RemovableMedia.
-    std::vector<RemovableDrive> removable_drives() const { return media_->drives(*board_); }
+    std::vector<RemovableDrive> removable_drives() const { 
+        return media_->drives([this](size_t disk) -> MediumTrays& { return trays(disk); });
+    }
     Result<void> change_medium(const std::string& drive, const std::string& path, bool force) {
-        return media_->change(*board_, drive, path, force);
+        return media_->change([this](size_t disk) -> MediumTrays& { return trays(disk); }, drive,
+                              path, force);
     }
     // The screen as it is now, as a PNG. Error: there is none, or the file and why.
     Result<void> screenshot(const std::string& path);
@@ -71,8 +75,8 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
     uint64_t balloon_actual() const;
     std::map<std::string, uint64_t> balloon_statistics();
     void ask_for_free_pages();
-    // A virtio disk or card put into the running machine, under a name of the operator's.
-    // detach(): asks the guest, which lets it go when it likes. Error: names what is wrong.
+    // A virtio or SCSI disk or a card put into the running machine, under a name of the operator's.
+    // detach(): asks the guest, which lets it go when it likes; a SCSI disk goes soon in any case. Error: names what is wrong.
     Result<void> attach_disk(const std::string& id, const DiskConfig& config);
     Result<void> attach_network(const std::string& id, const NetworkConfig& config);
     Result<void> detach(const std::string& id);
@@ -95,6 +99,8 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
                                                     std::span<CharacterBackend* const> serial);
     Result<std::unique_ptr<Board>> make_pc_board(const BoardContext& context,
                                                  std::span<CharacterBackend* const> serial);
+    MediumTrays& trays(size_t disk) const;
+    Result<void> attach_scsi_disk(const std::string& id, const DiskConfig& config);
     Result<HotSlots*> hot_slots() const;
     Result<void> build_graphics();
     bool is_pc() const { return config_.board == MachineConfig::BoardKind::kPc; }
@@ -139,6 +145,7 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
     PicPair pics_;
     std::vector<std::unique_ptr<Processor>> processors_;
     std::vector<std::unique_ptr<CharacterBackend>> serial_backends_;
+    std::unique_ptr<ScsiHosts> scsi_;        // disks of SCSI hosts that the board owns
     std::unique_ptr<VirtioDevices> virtio_;  // host sides of devices that the board owns
     // Behind the processors: its devices must fall silent before the local APICs go.
     std::unique_ptr<Board> board_;

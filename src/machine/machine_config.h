@@ -18,7 +18,25 @@ namespace mynah {
 inline constexpr uint64_t kMebibyte = uint64_t{1} << 20;
 
 // How a disk is plugged in. kDefault: virtio on the micro board, SATA on a PC.
-enum class DiskBus : uint8_t { kDefault, kVirtio, kSata, kIde, kNvme, kUsb };
+enum class DiskBus : uint8_t { kDefault, kVirtio, kSata, kIde, kNvme, kUsb, kScsi };
+
+// Where behind a SCSI host a disk is. Nothing said: the first host, a target of its own, unit 0.
+struct ScsiPlace {
+    std::string controller;  // its id
+    std::optional<uint8_t> target;
+    std::optional<uint16_t> lun;
+
+    static constexpr uint64_t kMaxTarget = 255, kMaxLun = 16383;
+
+    bool given() const { return !controller.empty() || target || lun; }
+};
+
+// A virtio SCSI host. There is one without being asked for where a disk wants one.
+struct ScsiHostConfig {
+    static constexpr uint16_t kMaxQueues = 64;
+    std::string id;
+    VirtioConfig virtio = {};
+};
 
 struct DiskConfig {
     static constexpr size_t kMaxSerial = 20;  // as long as all buses can tell it
@@ -29,6 +47,7 @@ struct DiskConfig {
     bool cdrom = false;
     bool read_only = false;
     std::string format;            // empty: by its first bytes, else raw
+    std::string data_file;         // of a qcow2 image; empty: the one it names, beside it
     std::optional<uint64_t> create_size;  // bytes; made if there is no such file
     bool snapshot = false;         // writes go to a file that is gone at the end
     bool discard = true;           // a guest's discards are handed on
@@ -38,6 +57,7 @@ struct DiskConfig {
     CacheMode cache = CacheMode::kWriteback;
     std::string serial = {};   // what the guest sees; empty: one that goes with the machine's name
     VirtioConfig virtio = {};  // of bus=virtio
+    ScsiPlace scsi = {};       // of bus=scsi
     // The guest is told that there is a cache which it has to flush.
     bool guest_cache() const { return !writes_through(cache); }
 };
@@ -96,6 +116,7 @@ struct MachineConfig {
     std::optional<std::string> kernel_cache;  // directory of unpacked kernels; see KernelCache
 
     std::vector<DiskConfig> disks;
+    std::vector<ScsiHostConfig> scsi_hosts;
     UsbModel usb = UsbModel::kXhci;
     GraphicsConfig graphics;
     std::vector<NetworkConfig> networks;

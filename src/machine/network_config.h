@@ -30,8 +30,11 @@ struct NetworkConfig {
     UserNetworkOptions user;            // kUser
     SwitchGreeting port;                // kSwitch
     uint16_t mtu = 0;                   // bytes of a packet; 0: 1500, and nothing is said about it
-    VirtioConfig virtio = {};           // of model=virtio
+    VirtioConfig virtio = {};           // of model=virtio, as the next two
+    bool rss = false, hash_report = false;
     std::string pcap;                   // record to this file; empty: do not
+    // Something here only a virtio card has.
+    bool wants_virtio() const { return virtio.given() || rss || hash_report; }
 };
 
 }  // namespace mynah

@@ -2,7 +2,7 @@
 
 #include <fmt/core.h>
 
-#include "machine/boards/board.h"
+#include "machine/medium_trays.h"
 
 namespace mynah {
 
@@ -15,11 +15,11 @@ RemovableMedia::RemovableMedia(const std::vector<DiskConfig>& configs,
     }
 }
 
-std::vector<RemovableDrive> RemovableMedia::drives(Board& board) const {
+std::vector<RemovableDrive> RemovableMedia::drives(const Trays& trays) const {
     MutexLock lock(mutex_);
     std::vector<RemovableDrive> found;
     for (const Drive& drive : drives_) {
-        const Board::Tray tray = board.tray(drive.disk);
+        const MediumTrays::Tray tray = trays(drive.disk).tray(drive.disk);
         found.push_back({drive.name, drive.config.path, tray.open, tray.locked});
     }
     return found;
@@ -36,7 +36,7 @@ Result<RemovableMedia::Drive*> RemovableMedia::find(const std::string& name) {
     return Error(fmt::format("'{}': no such CD drive; expected one of {}", name, names));
 }
 
-Result<void> RemovableMedia::change(Board& board, const std::string& drive_name,
+Result<void> RemovableMedia::change(const Trays& trays, const std::string& drive_name,
                                     const std::string& path, bool force) {
     MutexLock lock(mutex_);
     Drive& drive = *TRY(find(drive_name));
@@ -44,14 +44,15 @@ Result<void> RemovableMedia::change(Board& board, const std::string& drive_name,
     wanted.path = path;
     std::unique_ptr<BlockBackend> medium;
     if (!path.empty()) medium = TRY(open_(wanted));
-    if (!board.eject_medium(drive.disk, force)) {
+    MediumTrays& place = trays(drive.disk);
+    if (!place.eject_medium(drive.disk, force)) {
         return Error(fmt::format("{}: the guest has locked the tray and was asked to release it; "
                                  "try again, or force it",
                                  drive.name));
     }
     disks_[drive.disk] = std::move(medium);
     drive.config = wanted;
-    if (disks_[drive.disk] != nullptr) board.insert_medium(drive.disk, *disks_[drive.disk]);
+    if (disks_[drive.disk] != nullptr) place.insert_medium(drive.disk, *disks_[drive.disk]);
     return {};
 }
 

@@ -12,7 +12,7 @@
 
 namespace mynah {
 
-class Board;
+class MediumTrays;
 
 // A drive whose medium can be changed, as it is now.
 struct RemovableDrive {
@@ -30,13 +30,16 @@ class RemovableMedia {
     RemovableMedia(const std::vector<DiskConfig>& configs,
                    std::vector<std::unique_ptr<BlockBackend>>& disks, Open open);
 
-    std::vector<RemovableDrive> drives(Board& board) const EXCLUDES(mutex_);
+    // Which drives a disk's is among.
+    using Trays = std::function<MediumTrays&(size_t disk)>;
+
+    std::vector<RemovableDrive> drives(const Trays& trays) const EXCLUDES(mutex_);
 
     // Takes out what is in the drive and puts in the image at `path`; an empty path: nothing.
     // drive: its name; empty: the only one. Error: no such drive, the image cannot be opened (then
     // the old medium stays), or the guest has locked the tray, unless `force`.
-    Result<void> change(Board& board, const std::string& drive, const std::string& path, bool force)
-        EXCLUDES(mutex_);
+    Result<void> change(const Trays& trays, const std::string& drive, const std::string& path,
+                        bool force) EXCLUDES(mutex_);
 
   private:
     struct Drive {

@@ -39,7 +39,8 @@ Result<std::unique_ptr<ServedDevice>> ServedDevice::network(const NetworkConfig&
     using namespace virtio::net;
     // Address, link and the control queue are the front end's business.
     constexpr uint64_t kOfFrames = kFeatureCsum | kGuestOffloads | kFeatureHostTso4 |
-                                   kFeatureHostTso6 | kFeatureHostEcn | kFeatureMrgRxbuf;
+                                   kFeatureHostTso6 | kFeatureHostEcn | kFeatureHostUso |
+                                   kFeatureMrgRxbuf;
     served->device_ = std::make_unique<VirtioNet>(*served->networks_.front(), VirtioNetOptions{});
     served->back_end_ = std::make_unique<VhostBackEnd>(
         *served->device_, VhostBackEnd::Offer{.features = kOfFrames, .queues = 2, .protocol = vhost_user::kProtocolStatus});

@@ -22,7 +22,7 @@ constexpr uint32_t kMassStorage = 0x010000, kOtherStorage = 0x018000, kEthernet 
 Result<VirtioPlug> open_disk(const VhostUserConfig& config, const MachineConfig& machine,
                             GuestMemory& memory) {
     const VhostUserBlockOptions options{config.path, config.queues, machine.topology.vcpus()};
-    return VirtioPlug{TRY(VhostUserBlock::open(options, memory)), kMassStorage, true};
+    return VirtioPlug{TRY(VhostUserBlock::open(options, memory)), kMassStorage, {{"disk@0,0"}}};
 }
 
 Result<VirtioPlug> open_network(const VhostUserConfig& config, const MachineConfig& machine,

@@ -11,7 +11,9 @@ struct VirtioConfig {
     bool packed = false;             // offer the packed ring
     bool in_order = false;           // offer to return buffers in order
 
-    bool given() const { return queues || packed || in_order; }
+    std::optional<bool> iommu;       // behind the machine's IOMMU; nothing: if there is one
+
+    bool given() const { return queues || packed || in_order || iommu; }
 };
 
 }  // namespace mynah

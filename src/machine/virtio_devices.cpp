@@ -5,6 +5,7 @@
 #include "paravirt/virtio/balloon/virtio_balloon.h"
 #include "paravirt/virtio/console/virtio_console.h"
 #include "paravirt/virtio/fs/virtio_fs.h"
+#include "paravirt/virtio/gpu/virtio_gpu.h"
 #include "paravirt/virtio/input/virtio_input.h"
 #include "paravirt/virtio/vsock/virtio_vsock.h"
 
@@ -12,6 +13,7 @@ namespace mynah {
 namespace {
 
 // PCI class codes.
+constexpr uint32_t kOtherDisplay = 0x038000;
 constexpr uint32_t kOtherCommunication = 0x078000, kOtherStorage = 0x018000, kKeyboard = 0x090000,
                    kMouse = 0x090200, kUnclassified = 0x00ff00;
 
@@ -27,6 +29,7 @@ Result<std::unique_ptr<VirtioDevices>> VirtioDevices::make(const MachineConfig& 
     devices->add_balloon(config);
     TRY(devices->add_vsock(config));
     TRY(devices->add_filesystems(config));
+    devices->add_display(config);
     devices->add_inputs(config);
     return devices;
 }
@@ -58,6 +61,7 @@ void VirtioDevices::add_balloon(const MachineConfig& config) {
     auto device = std::make_unique<VirtioBalloon>(parts_.memory, config.memory_bytes, options);
     balloon_ = device.get();
     plug(std::move(device), kUnclassified);
+    plugs_.back().direct = true;
 }
 
 Result<void> VirtioDevices::add_vsock(const MachineConfig& config) {
@@ -76,6 +80,16 @@ Result<void> VirtioDevices::add_filesystems(const MachineConfig& config) {
              kOtherStorage);
     }
     return {};
+}
+
+void VirtioDevices::add_display(const MachineConfig& config) {
+    const VideoConfig& video = config.devices.video;
+    if (video.model != VideoConfig::Model::kVirtio) return;
+    auto gpu = std::make_unique<VirtioGpu>(
+        Monitor{.preferred_width = video.width, .preferred_height = video.height});
+    DisplaySource* const display = gpu.get();
+    plug(std::move(gpu), kOtherDisplay);
+    plugs_.back().display = display;
 }
 
 void VirtioDevices::add_inputs(const MachineConfig& config) {

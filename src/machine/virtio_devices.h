@@ -48,6 +48,7 @@ class VirtioDevices {
     void add_balloon(const MachineConfig& config);
     Result<void> add_vsock(const MachineConfig& config);
     Result<void> add_filesystems(const MachineConfig& config);
+    void add_display(const MachineConfig& config);
     void add_inputs(const MachineConfig& config);
 
     Parts parts_;

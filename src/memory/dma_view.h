@@ -8,6 +8,7 @@
 #include <type_traits>
 
 #include "memory/address.h"
+#include "memory/dma_translation.h"
 #include "memory/guest_memory.h"
 #include "memory/slice_list.h"
 
@@ -23,12 +24,18 @@ class DmaView {
     // The memory must outlive the view.
     explicit DmaView(GuestMemory& memory) : memory_(&memory) {}
     // Every access fails while `allowed` is false (a PCI function that is no bus master). Copies
-    // share it; it must outlive them.
-    DmaView(GuestMemory& memory, const std::atomic<bool>& allowed)
-        : memory_(&memory), allowed_(&allowed) {}
+    // share it; it must outlive them. translation: null if addresses are the memory's own.
+    DmaView(GuestMemory& memory, const std::atomic<bool>& allowed,
+            const DmaTranslation* translation = nullptr)
+        : memory_(&memory), allowed_(&allowed), translation_(translation) {}
+    DmaView(GuestMemory& memory, const DmaTranslation& translation)
+        : memory_(&memory), translation_(&translation) {}
+
+    // What a driver writes are addresses of an IOMMU's, not the memory's.
+    bool translated() const { return translation_ != nullptr; }
 
     // True if every byte is RAM; a range that wraps around is not. Size 0 is.
-    [[nodiscard]] bool contains(GuestPhys start, uint64_t size) const;
+    [[nodiscard]] bool contains(GuestPhys start, uint64_t size, DmaUse use = DmaUse::kRead) const;
 
     // Copies; false, with nothing copied, if any byte is not RAM.
     [[nodiscard]] bool read(GuestPhys from, std::span<std::byte> to) const;
@@ -36,8 +43,9 @@ class DmaView {
 
     // Appends [start, start+size) to the list; false, with nothing appended, if any byte is not
     // RAM. The slices stay valid until the request they serve is completed. Who writes to them
-    // calls wrote() afterwards.
-    [[nodiscard]] bool slices(GuestPhys start, uint64_t size, SliceList& to) const;
+    // calls wrote() afterwards. use: of all that was given out, whatever becomes of it later.
+    [[nodiscard]] bool slices(GuestPhys start, uint64_t size, SliceList& to,
+                              DmaUse use = DmaUse::kAny) const;
     void wrote(const SliceList& to) const { memory_->watch().wrote(to.slices()); }
 
     template <typename T>
@@ -55,13 +63,13 @@ class DmaView {
     // an address that is not a multiple of its size is answered like one that is not RAM.
     template <typename T>
     [[nodiscard]] std::optional<T> load_acquire(GuestPhys from) const {
-        T* place = naturally_aligned<T>(from);
+        T* place = naturally_aligned<T>(from, DmaUse::kRead);
         if (place == nullptr) return std::nullopt;
         return __atomic_load_n(place, __ATOMIC_ACQUIRE);
     }
     template <typename T>
     [[nodiscard]] bool store_release(GuestPhys to, T value) const {
-        T* place = naturally_aligned<T>(to);
+        T* place = naturally_aligned<T>(to, DmaUse::kWrite);
         if (place == nullptr) return false;
         __atomic_store_n(place, value, __ATOMIC_RELEASE);
         memory_->watch().wrote(place, sizeof(T));
@@ -70,21 +78,29 @@ class DmaView {
 
   private:
     template <typename T>
-    T* naturally_aligned(GuestPhys address) const {
+    T* naturally_aligned(GuestPhys address, DmaUse use) const {
         static_assert(std::is_integral_v<T>);
         if (address.value % sizeof(T) != 0 || !allowed()) return nullptr;
-        const auto run = memory_->find(address, sizeof(T));
+        const auto run = find(address, sizeof(T), use);
         if (!run || run->size != sizeof(T) || !run->writable) return nullptr;
         return reinterpret_cast<T*>(run->host);
     }
     bool allowed() const {
         return allowed_ == nullptr || allowed_->load(std::memory_order_acquire);
     }
+    // size: not 0.
+    std::optional<GuestMemory::Run> find(GuestPhys address, uint64_t size, DmaUse use) const {
+        if (translation_ == nullptr) return memory_->find(address, size);
+        const auto run = translation_->translate(address, size, use);
+        if (!run) return std::nullopt;
+        return memory_->find(run->start, run->size);
+    }
     template <typename Visit>
-    bool for_each_run(GuestPhys start, uint64_t size, Visit&& visit) const;
+    bool for_each_run(GuestPhys start, uint64_t size, DmaUse use, Visit&& visit) const;
 
     GuestMemory* memory_;
     const std::atomic<bool>* allowed_ = nullptr;
+    const DmaTranslation* translation_ = nullptr;
 };
 
 }  // namespace mynah

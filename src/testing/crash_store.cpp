@@ -86,7 +86,13 @@ bool CrashStore::change() {
         return false;
     }
     if (left_ != std::numeric_limits<uint64_t>::max()) --left_;
-    return true;
+    if (until_failing_ > 0) {
+        --until_failing_;
+        return true;
+    }
+    if (failing_ == 0) return true;
+    --failing_;
+    return false;
 }
 
 void CrashStore::apply(std::vector<std::byte>& to, const Change& change) const {

@@ -22,6 +22,11 @@ class CrashStore {
     // Power goes at the n-th change from here (0: the next one). From then on every change fails.
     void crash_after(uint64_t changes) { left_ = changes; }
     bool crashed() const { return crashed_; }
+    // The n-th change from here fails, and as many as `count` in a row; later ones succeed again.
+    void fail_after(uint64_t changes, uint64_t count) {
+        until_failing_ = changes;
+        failing_ = count;
+    }
     uint64_t changes() const { return changes_; }
     // What is on the medium when the power is back.
     std::vector<std::byte> survivors(std::mt19937_64& random) const;
@@ -39,6 +44,7 @@ class CrashStore {
     std::vector<std::byte> durable_, now_;
     std::vector<Change> pending_;
     uint64_t left_ = std::numeric_limits<uint64_t>::max();
+    uint64_t until_failing_ = std::numeric_limits<uint64_t>::max(), failing_ = 0;
     uint64_t changes_ = 0;
     bool crashed_ = false;
 };

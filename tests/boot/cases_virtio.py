@@ -8,6 +8,7 @@ from cases_disk import sha256
 from cases_network import Files, exchange, network_initrd, up
 
 PACKED_BIT, IN_ORDER_BIT = 34, 35
+HASH_REPORT_BIT, RSS_BIT = 57, 60
 
 
 def negotiated(guest, device, bit):
@@ -159,4 +160,19 @@ def hotplug(context):
                                   f"path={path}.missing"], text=True, capture_output=True)
         check(refused.returncode == 1 and ".missing" in refused.stderr,
               f"a disk that is not there: {refused.stderr}")
+        context.power_off(guest)
+
+
+@case("virtio-rss", own=True)
+def rss(context):
+    """Debian's driver sets up receive-side scaling, and hashes come with packets."""
+    with Files() as files:
+        guest = context.boot_to_shell(
+            flavour="stock", initrd=network_initrd(context, "stock", ("virtio_net",)), vcpus=2,
+            more=("--network", "user,queues=2,rss=on,hash=on"))
+        up(guest)
+        card = device_of(guest, 1)
+        for bit in (RSS_BIT, HASH_REPORT_BIT):
+            check(negotiated(guest, card, bit), f"the driver did not take feature {bit}")
+        exchange(guest, files)
         context.power_off(guest)

@@ -24,10 +24,11 @@ class Viewer:
         self.width, self.height = struct.unpack(">HH", self._read(4))
         self._read(16)
         self.name = self._read(struct.unpack(">I", self._read(4))[0]).decode()
-        # 32 bits a pixel, 24 of them used, little-endian: blue first. Raw, and DesktopSize.
+        # 32 bits a pixel, 24 of them used, little-endian: blue first. Raw, and both ways to be told
+        # of sizes.
         self._socket.sendall(struct.pack(">BxxxBBBBHHHBBBxxx", 0, 32, 24, 0, 1, 255, 255, 255,
                                          16, 8, 0))
-        self._socket.sendall(struct.pack(">BxHii", 2, 2, 0, -223))
+        self._socket.sendall(struct.pack(">BxHiii", 2, 3, 0, -223, -308))
 
     def __enter__(self):
         return self
@@ -53,6 +54,11 @@ class Viewer:
             for key in reversed(keys):
                 self._key(key, 0)
 
+    def wish(self, width, height):
+        """Ask for a screen of another size."""
+        self._socket.sendall(struct.pack(">BxHHBxIHHHHI", 251, width, height, 1, 0, 0, 0, width,
+                                         height, 0))
+
     def picture(self):
         """The whole screen as it is now; its size may have changed."""
         while True:
@@ -71,7 +77,11 @@ class Viewer:
         canvas, painted = bytearray(3 * self.width * self.height), 0
         for _ in range(struct.unpack(">xH", self._read(3))[0]):
             x, y, width, height, encoding = struct.unpack(">HHHHi", self._read(12))
-            if encoding == -223:
+            if encoding == -308:
+                self._read(4 + 16 * self._read(1)[0] - 1)
+                if x == 1 or (width, height) == (self.width, self.height):
+                    continue
+            if encoding in (-223, -308):
                 self.width, self.height = width, height
                 canvas, painted = bytearray(3 * width * height), 0
                 continue

@@ -1,150 +1,163 @@
 #include "backend/block/raw_file.h"
 
-#include <fcntl.h>
-#include <linux/falloc.h>
-#include <linux/fs.h>
-#include <sys/ioctl.h>
-#include <sys/uio.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstdlib>
-#include <cstring>
 #include <utility>
+#include <vector>
 
 #include "backend/block/image/probe.h"
 #include "backend/block/image/slice_cursor.h"
+#include "backend/block/image/vector_cursor.h"
 #include "base/bits.h"
-#include "base/check.h"
 #include "base/log.h"
 
 namespace mynah {
 
-namespace {
-
-// Both are far above what guests ask for, and keep one system call short enough.
-constexpr size_t kMaxVectors = 256;
-constexpr uint64_t kMaxTransfer = uint64_t{1} << 30;  // preadv cuts at just below 2 GiB anyway
-
-BlockStatus status_of(int error) {
-    switch (error) {
-        case ENOSPC:
-        case EDQUOT:
-        case EFBIG:
-            return BlockStatus::kNoSpace;
-        case EROFS:
-        case EPERM:
-        case EBADF:
-            return BlockStatus::kReadOnly;
-        default:
-            return BlockStatus::kIoError;
-    }
-}
-
-bool not_supported(int error) {
-    return error == EOPNOTSUPP || error == ENOSYS || error == ENODEV || error == EINVAL;
-}
-
-// Walks a list of slices as vectors for preadv and pwritev, from wherever the last call ended.
-class VectorCursor {
+// Lives from its start until the request is done.
+class RawFile::Waiting final : public IoRing::Transfer {
   public:
-    explicit VectorCursor(std::span<const Slice> slices) : slices_(slices) {}
-
-    // The next vectors, up to kMaxVectors and kMaxTransfer bytes.
-    int gather(std::array<iovec, kMaxVectors>& to) const {
-        size_t count = 0;
-        uint64_t bytes = 0;
-        size_t skip = within_;
-        for (size_t i = next_; i < slices_.size() && count < to.size() && bytes < kMaxTransfer;
-             ++i) {
-            const uint64_t part =
-                std::min<uint64_t>(slices_[i].size() - skip, kMaxTransfer - bytes);
-            to[count++] = iovec{slices_[i].data() + skip, part};
-            bytes += part;
-            skip = 0;
-        }
-        return static_cast<int>(count);
+    Waiting(RawFile& disk, BlockRequest& request, uint64_t done)
+        : disk_(disk), request_(request), cursor_(request.slices), done_(done) {
+        cursor_.advance(done);
     }
-    void advance(uint64_t bytes) {
-        while (bytes > 0) {
-            const uint64_t part = std::min<uint64_t>(bytes, slices_[next_].size() - within_);
-            bytes -= part;
-            within_ += part;
-            if (within_ == slices_[next_].size()) {
-                ++next_;
-                within_ = 0;
-            }
+
+    // False: not started.
+    bool start() {
+        const auto vectors = cursor_.gather(vectors_);
+        const int fd = disk_.file_->fd();
+        const uint64_t at = request_.offset + done_;
+        if (request_.operation == BlockOperation::kRead)
+            return disk_.ring_->read(fd, vectors, at, 0, *this);
+        const int flags = disk_.wants_durable(request_) ? RWF_DSYNC : 0;
+        return disk_.ring_->write(fd, vectors, at, flags, *this);
+    }
+
+    void done(int result) override {
+        if (result > 0) {
+            done_ += static_cast<uint64_t>(result);
+            cursor_.advance(static_cast<uint64_t>(result));
         }
+        const bool again = result == -EINTR || result == -EAGAIN;
+        if (done_ < request_.size && (result > 0 || again) && start()) return;
+        // A thread that ends takes its transfers with it (ECANCELED), and there are file systems
+        // without durable writes: the rest is done here.
+        const bool here = (result > 0 && done_ < request_.size) || again ||
+                          result == -ECANCELED || result == -EOPNOTSUPP;
+        const BlockStatus status = done_ == request_.size ? BlockStatus::kOk
+                                   : here                 ? finish_here()
+                                   : result == 0          ? BlockStatus::kIoError
+                                                          : status_of(-result);
+        RawFile& disk = disk_;
+        BlockRequest& request = request_;
+        delete this;
+        disk.finish(request, status);
     }
 
   private:
-    std::span<const Slice> slices_;
-    size_t next_ = 0;
-    uint64_t within_ = 0;
+    BlockStatus finish_here() {
+        SliceCursor rest(request_.slices);
+        rest.take(done_);
+        const auto slices = rest.take(request_.size - done_);
+        const uint64_t at = request_.offset + done_;
+        return request_.operation == BlockOperation::kRead
+                   ? disk_.file_->read_disk(at, slices)
+                   : disk_.file_->write_disk(at, slices, request_.durable);
+    }
+
+    RawFile& disk_;
+    BlockRequest& request_;
+    VectorCursor cursor_;
+    VectorCursor::Vectors vectors_;
+    uint64_t done_;  // bytes
 };
 
-}  // namespace
-
-RawFile::RawFile(int fd, BlockGeometry geometry, bool block_device,
+RawFile::RawFile(std::unique_ptr<HostFile> file, BlockGeometry geometry,
                  const RawFileOptions& options, Executor& slow_work)
-    : fd_(fd),
+    : file_(std::move(file)),
       geometry_(geometry),
-      block_device_(block_device),
-      cache_(options.cache),
       guards_start_(!options.format_given),
       discard_(options.discard),
-      slow_work_(slow_work) {}
+      slow_work_(slow_work),
+      ring_(options.asynchronous ? IoRing::create() : nullptr) {}
 
 RawFile::~RawFile() {
-    {
-        MutexLock hold(lock_);
-        while (slow_in_flight_ > 0) idle_.wait(lock_);
-    }
-    close(fd_);  // and with it the lock
+    MutexLock hold(lock_);
+    while (in_flight_ > 0) idle_.wait(lock_);
+}
+
+void RawFile::begin() {
+    MutexLock hold(lock_);
+    ++in_flight_;
+}
+
+void RawFile::finish(BlockRequest& request, BlockStatus status) {
+    request.completion->block_done(request, status);
+    MutexLock hold(lock_);
+    if (--in_flight_ == 0) idle_.notify_all();
 }
 
 void RawFile::submit(BlockRequest& request) {
-    const bool changes =
-        request.operation != BlockOperation::kRead && request.operation != BlockOperation::kFlush;
-    if (changes && geometry_.read_only) {
-        request.completion->block_done(request, BlockStatus::kReadOnly);
-        return;
-    }
-    if (request.operation != BlockOperation::kFlush &&
-        (request.offset > geometry_.size || request.size > geometry_.size - request.offset)) {
-        request.completion->block_done(request, BlockStatus::kIoError);
-        return;
-    }
-    if (guards_start_ && request.operation == BlockOperation::kWrite &&
-        request.offset < kSignatureBytes && request.size > 0) {
-        request.completion->block_done(request, write_start(request));
-        return;
-    }
-    if (request.operation == BlockOperation::kRead || request.operation == BlockOperation::kWrite) {
-        request.completion->block_done(request, transfer(request));
-        return;
-    }
-    if (request.operation == BlockOperation::kFlush &&
-        (cache_ == CacheMode::kUnsafe || writes_through(cache_) || geometry_.read_only)) {
-        request.completion->block_done(request, BlockStatus::kOk);
-        return;
-    }
-    {
-        MutexLock hold(lock_);
-        ++slow_in_flight_;
-    }
-    slow_work_.post([this, &request] {
-        const BlockStatus status = run_slow(request);
+    const auto done = [&request](BlockStatus status) {
         request.completion->block_done(request, status);
-        MutexLock hold(lock_);
-        if (--slow_in_flight_ == 0) idle_.notify_all();
-    });
+    };
+    const bool reads = request.operation == BlockOperation::kRead;
+    const bool flushes = request.operation == BlockOperation::kFlush;
+    if (!reads && !flushes && geometry_.read_only) return done(BlockStatus::kReadOnly);
+    if (!flushes &&
+        (request.offset > geometry_.size || request.size > geometry_.size - request.offset))
+        return done(BlockStatus::kIoError);
+    if (guards_start_ && request.operation == BlockOperation::kWrite &&
+        request.offset < kSignatureBytes && request.size > 0)
+        return done(write_start(request));
+    if (reads || request.operation == BlockOperation::kWrite) {
+        BlockStatus status;
+        if (transfer(request, status)) done(status);
+        return;
+    }
+    const CacheMode cache = file_->cache();
+    if (flushes && (geometry_.read_only || writes_through(cache) || cache == CacheMode::kUnsafe))
+        return done(BlockStatus::kOk);
+    begin();
+    slow_work_.post([this, &request] { finish(request, run_slow(request)); });
 }
 
 bool RawFile::wants_durable(const BlockRequest& request) const {
-    return writes_through(cache_) || (request.durable && cache_ != CacheMode::kUnsafe);
+    return writes_through(file_->cache()) ||
+           (request.durable && file_->cache() != CacheMode::kUnsafe);
+}
+
+bool RawFile::transfer(BlockRequest& request, BlockStatus& status) {
+    if (request.operation == BlockOperation::kRead) {
+        uint64_t done = 0;
+        status = file_->read_cached(request.offset, request.slices, done);
+        if (status != BlockStatus::kOk || done == request.size) return true;
+        if (wait_elsewhere(request, done)) return false;
+        SliceCursor rest(request.slices);
+        rest.take(done);
+        status = file_->read_disk(request.offset + done, rest.take(request.size - done));
+        return true;
+    }
+    const bool waits = bypasses_page_cache(file_->cache()) || wants_durable(request);
+    if (waits && request.size > 0 && wait_elsewhere(request, 0)) return false;
+    status = file_->write_disk(request.offset, request.slices, request.durable);
+    return true;
+}
+
+// True: the ring does the rest of the request.
+bool RawFile::wait_elsewhere(BlockRequest& request, uint64_t done) {
+    if (ring_ == nullptr || !file_->aligned(request.offset, request.slices)) return false;
+    // What is changed in part would have to be kept from it.
+    if (file_->direct_alignment() > geometry_.logical_block_size) return false;
+    auto waiting = std::make_unique<Waiting>(*this, request, done);
+    begin();
+    if (waiting->start()) {
+        (void)waiting.release();
+        return true;
+    }
+    MutexLock hold(lock_);
+    --in_flight_;
+    return false;
 }
 
 // A write to the first block. A guest could choose its next start's disk format, and with it files
@@ -164,165 +177,32 @@ BlockStatus RawFile::write_start(const BlockRequest& request) {
     std::vector<Slice> slices{first};
     const auto rest = cursor.take(request.size - first.size());
     slices.insert(slices.end(), rest.begin(), rest.end());
-    BlockRequest copy = request;
-    copy.slices = slices;
-    return transfer(copy);
-}
-
-// O_DIRECT wants memory at whole blocks, which guests need not have.
-BlockStatus RawFile::transfer_direct(const BlockRequest& request) {
-    constexpr uint64_t kAlignment = 4096, kBounce = 1 << 20;
-    const std::unique_ptr<void, decltype(&std::free)> memory(
-        std::aligned_alloc(kAlignment, kBounce), &std::free);
-    if (memory == nullptr) return BlockStatus::kIoError;
-    auto* bytes = static_cast<std::byte*>(memory.get());
-    const bool writes = request.operation == BlockOperation::kWrite;
-    SliceCursor cursor(request.slices);
-    for (uint64_t done = 0; done < request.size;) {
-        const uint64_t part = std::min(request.size - done, kBounce);
-        if (writes) cursor.copy_out(std::span(bytes, part));
-        const auto at = static_cast<off_t>(request.offset + done);
-        const ssize_t moved = writes ? pwrite(fd_, bytes, part, at) : pread(fd_, bytes, part, at);
-        if (moved < 0 && errno == EINTR) continue;
-        if (moved < 0) return status_of(errno);
-        if (moved == 0) return BlockStatus::kIoError;
-        if (moved % 512 != 0) return BlockStatus::kIoError;
-        if (!writes) cursor.copy_in(std::span(bytes, static_cast<size_t>(moved)));
-        if (writes && static_cast<uint64_t>(moved) < part) return BlockStatus::kIoError;
-        done += static_cast<uint64_t>(moved);
-    }
-    return writes && wants_durable(request) ? flush() : BlockStatus::kOk;
-}
-
-BlockStatus RawFile::transfer(const BlockRequest& request) {
-    if (bypasses_page_cache(cache_)) {
-        const bool aligned = std::ranges::all_of(request.slices, [](const Slice& slice) {
-            return ((reinterpret_cast<uintptr_t>(slice.data()) | slice.size()) & 511) == 0;
-        });
-        if (!aligned) return transfer_direct(request);
-    }
-    const bool writes = request.operation == BlockOperation::kWrite;
-    const bool durable = writes && wants_durable(request);
-    VectorCursor cursor(request.slices);
-    uint64_t done = 0;
-    while (done < request.size) {
-        std::array<iovec, kMaxVectors> vectors;
-        const int count = cursor.gather(vectors);
-        const auto offset = static_cast<off_t>(request.offset + done);
-        const bool data_sync = durable && !data_sync_refused_.load(std::memory_order_relaxed);
-        const ssize_t moved =
-            writes ? pwritev2(fd_, vectors.data(), count, offset, data_sync ? RWF_DSYNC : 0)
-                   : preadv(fd_, vectors.data(), count, offset);
-        if (moved < 0) {
-            if (errno == EINTR) continue;
-            if (!data_sync || errno != EOPNOTSUPP) return status_of(errno);
-            data_sync_refused_.store(true, std::memory_order_relaxed);
-            continue;
-        }
-        // The file has become shorter than the disk.
-        if (moved == 0) return BlockStatus::kIoError;
-        done += static_cast<uint64_t>(moved);
-        cursor.advance(static_cast<uint64_t>(moved));
-    }
-    // Where writes cannot be durable one by one, they are followed by a flush.
-    if (durable && data_sync_refused_.load(std::memory_order_relaxed)) return flush();
-    return BlockStatus::kOk;
+    return file_->write_disk(request.offset, slices, request.durable);
 }
 
 BlockStatus RawFile::run_slow(const BlockRequest& request) {
     switch (request.operation) {
         case BlockOperation::kFlush:
-            return flush();
-        case BlockOperation::kDiscard:
-            return discard(request);
+            return file_->flush();
+        case BlockOperation::kDiscard: {
+            if (!discard_) return BlockStatus::kOk;
+            // Only whole blocks can lose their storage; the ragged ends would be zeroed for no
+            // gain.
+            const uint64_t unit = geometry_.discard_alignment;
+            const uint64_t start = align_up(request.offset, unit);
+            const uint64_t end = align_down(request.offset + request.size, unit);
+            return start < end ? file_->discard(start, end - start) : BlockStatus::kOk;
+        }
         case BlockOperation::kWriteZeroes: {
-            const BlockStatus status = write_zeroes(request);
-            return status == BlockStatus::kOk && wants_durable(request) ? flush() : status;
+            const BlockStatus status =
+                file_->write_zeroes(request.offset, request.size, request.may_unmap);
+            return status == BlockStatus::kOk && wants_durable(request) ? file_->flush() : status;
         }
         case BlockOperation::kRead:
         case BlockOperation::kWrite:
             break;
     }
     return BlockStatus::kIoError;
-}
-
-BlockStatus RawFile::flush() {
-    // Once the host failed to write back, it may have dropped the data and forgotten the error; the
-    // next call would claim success. So the disk cannot be flushed any more.
-    if (flush_failed_.load(std::memory_order_relaxed)) return BlockStatus::kIoError;
-    while (fdatasync(fd_) != 0) {
-        if (errno == EINTR) continue;
-        if (!flush_failed_.exchange(true)) {
-            log(LogLevel::kError, "a disk could not be flushed ({}): flushes fail from now on",
-                std::strerror(errno));
-        }
-        return BlockStatus::kIoError;
-    }
-    return BlockStatus::kOk;
-}
-
-BlockStatus RawFile::discard(const BlockRequest& request) {
-    // A hint: where the host cannot, nothing is lost by doing nothing.
-    if (request.size == 0 || !discard_ || punch_refused_.load(std::memory_order_relaxed))
-        return BlockStatus::kOk;
-    // Only whole blocks can lose their storage; the ragged ends would be zeroed for no gain.
-    const uint64_t start = align_up(request.offset, geometry_.discard_alignment);
-    const uint64_t end = align_down(request.offset + request.size, geometry_.discard_alignment);
-    if (start >= end) return BlockStatus::kOk;
-    while (!punch(start, end - start)) {
-        if (errno == EINTR) continue;
-        if (!not_supported(errno)) return status_of(errno);
-        punch_refused_.store(true, std::memory_order_relaxed);
-        break;
-    }
-    return BlockStatus::kOk;
-}
-
-bool RawFile::punch(uint64_t start, uint64_t size) {
-    if (block_device_) {
-        // Not fallocate: that promises zeroes, which few devices can discard to.
-        uint64_t range[2] = {start, size};
-        return ioctl(fd_, BLKDISCARD, range) == 0;
-    }
-    return fallocate(fd_, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(start),
-                     static_cast<off_t>(size)) == 0;
-}
-
-BlockStatus RawFile::write_zeroes(const BlockRequest& request) {
-    if (request.size == 0) return BlockStatus::kOk;
-    const auto offset = static_cast<off_t>(request.offset);
-    const auto size = static_cast<off_t>(request.size);
-    const auto try_mode = [&](int mode, std::atomic<bool>& refused) -> std::optional<BlockStatus> {
-        if (refused.load(std::memory_order_relaxed)) return std::nullopt;
-        while (fallocate(fd_, mode | FALLOC_FL_KEEP_SIZE, offset, size) != 0) {
-            if (errno == EINTR) continue;
-            if (!not_supported(errno)) return status_of(errno);
-            refused.store(true, std::memory_order_relaxed);
-            return std::nullopt;
-        }
-        return BlockStatus::kOk;
-    };
-    // A punched hole reads as zeroes, on a file as on a block device, where the kernel
-    // refuses to punch if it cannot promise that.
-    if (request.may_unmap) {
-        if (const auto status = try_mode(FALLOC_FL_PUNCH_HOLE, zero_punch_refused_)) return *status;
-    }
-    if (const auto status = try_mode(FALLOC_FL_ZERO_RANGE, zero_range_refused_)) return *status;
-    return write_zero_bytes(request.offset, request.size);
-}
-
-BlockStatus RawFile::write_zero_bytes(uint64_t offset, uint64_t size) {
-    alignas(4096) static constexpr std::array<std::byte, 64 * 1024> kZeroes{};
-    while (size > 0) {
-        const size_t part = std::min<uint64_t>(size, kZeroes.size());
-        const ssize_t written = pwrite(fd_, kZeroes.data(), part, static_cast<off_t>(offset));
-        if (written < 0 && errno == EINTR) continue;
-        if (written < 0) return status_of(errno);
-        if (written == 0) return BlockStatus::kIoError;
-        offset += static_cast<uint64_t>(written);
-        size -= static_cast<uint64_t>(written);
-    }
-    return BlockStatus::kOk;
 }
 
 }  // namespace mynah

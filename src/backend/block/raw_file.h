@@ -1,6 +1,5 @@
 #pragma once
 
-#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <memory>
@@ -11,6 +10,7 @@
 #include "base/executor.h"
 #include "base/mutex.h"
 #include "base/result.h"
+#include "host/io_ring.h"
 
 namespace mynah {
 
@@ -23,14 +23,18 @@ struct RawFileOptions {
     // write, the header of an image format.
     bool format_given = false;
     bool discard = true;  // hand a guest's discards on
+    // Let the kernel do on its own what would keep the submitting thread waiting (io_uring).
+    bool asynchronous = true;
     // How the operator named the disk, for messages.
     std::string option = "--disk path=";
 };
 
 // A file or block device whose bytes are the disk.
 //
-// Reads and writes run at once on the submitting thread (preadv, pwritev through the page cache).
-// Flushing, discarding and zeroing can take long and go to the executor. The size is what
+// What the host's page cache can answer or take is done at once on the submitting thread. What has
+// to wait for the medium (a read of what is not cached, every transfer past the cache, a durable
+// write) is handed to an io_uring; where the host has none it, too, is done at once. Flushing,
+// discarding and zeroing can take long and go to the executor. The size is what
 // the file has when it is opened, a whole number of blocks of 512 bytes; a file that shrinks
 // later gives I/O errors at its former end. While open, the file carries advisory locks
 // (image/file_lock.h): writers exclude everyone, readers exclude writers.
@@ -51,38 +55,29 @@ class RawFile final : public BlockBackend {
     void submit(BlockRequest& request) override;
 
   private:
-    RawFile(int fd, BlockGeometry geometry, bool block_device, const RawFileOptions& options,
+    class Waiting;  // a transfer that the ring carries out
+
+    RawFile(std::unique_ptr<HostFile> file, BlockGeometry geometry, const RawFileOptions& options,
             Executor& slow_work);
 
+    // False: it goes on by itself, and completes the request.
+    bool transfer(BlockRequest& request, BlockStatus& status);
+    bool wait_elsewhere(BlockRequest& request, uint64_t done);
     BlockStatus write_start(const BlockRequest& request);
-    BlockStatus transfer(const BlockRequest& request);
-    BlockStatus transfer_direct(const BlockRequest& request);
-    BlockStatus run_slow(const BlockRequest& request);
     bool wants_durable(const BlockRequest& request) const;
-    bool punch(uint64_t start, uint64_t size);
-    BlockStatus discard(const BlockRequest& request);
-    BlockStatus write_zeroes(const BlockRequest& request);
-    BlockStatus write_zero_bytes(uint64_t offset, uint64_t size);
-    BlockStatus flush();
+    BlockStatus run_slow(const BlockRequest& request);
+    void begin();
+    void finish(BlockRequest& request, BlockStatus status);
 
-    const int fd_;
+    const std::unique_ptr<HostFile> file_;
     const BlockGeometry geometry_;
-    const bool block_device_;
-    const CacheMode cache_;
     const bool guards_start_;
     const bool discard_;
     Executor& slow_work_;
+    std::unique_ptr<IoRing> ring_;  // null: none
     Mutex lock_;
-    uint32_t slow_in_flight_ GUARDED_BY(lock_) = 0;
+    uint32_t in_flight_ GUARDED_BY(lock_) = 0;  // on the executor and in the ring
     std::condition_variable_any idle_;
-    // The host said that it cannot: not tried again.
-    std::atomic<bool> data_sync_refused_{false};
-    std::atomic<bool> punch_refused_{false};
-    std::atomic<bool> zero_punch_refused_{false};
-    std::atomic<bool> zero_range_refused_{false};
-    // A failed fdatasync may have dropped the dirty pages and the error with them; the next one
-    // would claim success. So the disk stays failed for flushes.
-    std::atomic<bool> flush_failed_{false};
 };
 
 }  // namespace mynah

@@ -29,13 +29,17 @@ ThrottledDisk::Clock::duration ThrottledDisk::charge(const BlockRequest& request
     const auto late = std::max(requests_paid_until_, bytes_paid_until_) - now - kBurst;
     if (late > Clock::duration::zero()) return late;
     const auto cost = [](uint64_t amount, uint64_t per_second) {
-        const double seconds = static_cast<double>(amount) / static_cast<double>(per_second);
+        constexpr double kLongest = 3600;  // nobody waits longer for one request
+        const double seconds =
+            std::min(static_cast<double>(amount) / static_cast<double>(per_second), kLongest);
         return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
     };
     if (limits_.requests_per_second > 0)
         requests_paid_until_ =
             std::max(requests_paid_until_, now) + cost(1, limits_.requests_per_second);
-    if (limits_.bytes_per_second > 0)
+    const bool moves_bytes = request.operation == BlockOperation::kRead ||
+                             request.operation == BlockOperation::kWrite;
+    if (limits_.bytes_per_second > 0 && moves_bytes)
         bytes_paid_until_ =
             std::max(bytes_paid_until_, now) + cost(request.size, limits_.bytes_per_second);
     return {};

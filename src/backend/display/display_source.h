@@ -14,6 +14,11 @@ class DisplaySource {
     // touched by nobody else; when the picture's size differs it is resized and all of it changed.
     // One call at a time, from any thread.
     virtual void refresh(Surface& surface, std::vector<Rect>& changed) = 0;
+    // False: it has no picture of its own, so another may be shown instead. Any thread.
+    virtual bool shows() const { return true; }
+    // A viewer would like another size; the guest is told, and draws such a picture when it wants
+    // to. False: there is nobody to tell. Any thread.
+    virtual bool request_size(uint32_t /*width*/, uint32_t /*height*/) { return false; }
 };
 
 // Who is told of what changed: a server for viewers. On the thread that refreshed.

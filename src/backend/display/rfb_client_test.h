@@ -90,6 +90,8 @@ class RfbReader {
     std::vector<Rect> rects;  // of the last update
     bool extended_keys = false;
     unsigned updates = 0, resizes = 0;
+    unsigned size_rects = 0;  // extended desktop sizes
+    int size_status = -1;     // of the last answer to a wish for a size
 
   private:
     void rectangle() {
@@ -109,6 +111,23 @@ class RfbReader {
                 picture.resize(rect.width, rect.height);
                 ++resizes;
                 return;
+            case -308: {
+                const bool answer = rect.x == 1;
+                if (answer) {
+                    size_status = static_cast<int>(rect.y);
+                } else {
+                    resizes += picture.width() != rect.width || picture.height() != rect.height;
+                    picture.resize(rect.width, rect.height);
+                }
+                EXPECT_EQ(number(4), 1u << 24) << "one screen";
+                EXPECT_EQ(number(4), 0u);
+                EXPECT_EQ(number(4), 0u);
+                EXPECT_EQ(number(2), rect.width);
+                EXPECT_EQ(number(2), rect.height);
+                EXPECT_EQ(number(4), 0u);
+                ++size_rects;
+                return;
+            }
             case -258:
                 extended_keys = true;
                 return;

@@ -72,6 +72,8 @@ size_t RfbSession::take_message() {
             return take_pointer_event();
         case FromViewer::kCutText:
             return take_cut_text();
+        case FromViewer::kSetDesktopSize:
+            return take_desktop_size();
         case FromViewer::kQemu:
             return take_qemu();
     }
@@ -195,13 +197,17 @@ size_t RfbSession::take_encodings() {
     std::optional<RfbEncoder::Encoding> best;
     bool keys = false;
     resizes_ = false;
+    asks_size_ = false;
     for (size_t at = 4; at < length; at += 4) {
         const auto encoding = static_cast<int32_t>(in32(at));
         if (encoding == 0 && !best) best = RfbEncoder::Encoding::kRaw;
         if (encoding == kTight && !best) best = RfbEncoder::Encoding::kTight;
         if (encoding == kDesktopSize) resizes_ = true;
+        if (encoding == kExtendedDesktopSize) resizes_ = asks_size_ = true;
         if (encoding == kExtendedKeyEvent) keys = true;
     }
+    // By this the viewer knows that it may ask.
+    if (asks_size_) size_answer_ = {kByServer, kSizeTaken};
     encoder_.set_encoding(best.value_or(RfbEncoder::Encoding::kRaw));
     tell_keys_ = keys && !keys_told_;
     return length;
@@ -211,7 +217,10 @@ size_t RfbSession::take_encodings() {
 size_t RfbSession::take_update_request() {
     if (available() < 10) return 0;
     requested_ = true;
-    if (in8(1) == 0) damage_.add({in16(2), in16(4), in16(6), in16(8)});
+    if (in8(1) == 0) {
+        damage_.add({in16(2), in16(4), in16(6), in16(8)});
+        if (asks_size_ && !size_answer_) size_answer_ = {kByServer, kSizeTaken};
+    }
     return 10;
 }
 
@@ -293,6 +302,20 @@ size_t RfbSession::take_qemu() {
     return 12;
 }
 
+// The screens it would like are not looked at: there is one, of the whole size.
+size_t RfbSession::take_desktop_size() {
+    constexpr size_t kScreenBytes = 16;
+    if (available() < 8) return 0;
+    const size_t length = 8 + kScreenBytes * in8(6);
+    if (available() < length) return 0;
+    const uint32_t width = in16(2), height = in16(4);
+    uint16_t status = kBadLayout;
+    if (width > 0 && height > 0)
+        status = settings_.resize(width, height) ? kForwarded : kProhibited;
+    size_answer_ = {kByThisViewer, status};
+    return length;
+}
+
 // --- To the viewer [RFC 6143 7.6].
 
 void RfbSession::send_text(const std::string& text) {
@@ -312,12 +335,24 @@ bool RfbSession::send_size_change(const Surface& surface) {
     out8(static_cast<uint32_t>(ToViewer::kUpdate));
     out8(0);
     out16(1);
-    out16(0);
-    out16(0);
+    out_size(kByServer, kSizeTaken);
+    return true;
+}
+
+// A rectangle that tells the size: plain, or with the one screen that there is.
+void RfbSession::out_size(uint16_t reason, uint16_t status) {
+    out16(asks_size_ ? reason : 0u);
+    out16(asks_size_ ? status : 0u);
     out16(width_);
     out16(height_);
-    out32(static_cast<uint32_t>(kDesktopSize));
-    return true;
+    out32(static_cast<uint32_t>(asks_size_ ? kExtendedDesktopSize : kDesktopSize));
+    if (!asks_size_) return;
+    out32(1u << 24);  // one screen, and padding
+    out32(0);         // its number and place
+    out32(0);
+    out16(width_);
+    out16(height_);
+    out32(0);
 }
 
 void RfbSession::update(const Surface& surface) {
@@ -326,7 +361,7 @@ void RfbSession::update(const Surface& surface) {
         requested_ = false;
         return;
     }
-    if (damage_.empty() && !tell_keys_) return;
+    if (damage_.empty() && !tell_keys_ && !size_answer_) return;
     damage_.resize(surface.width(), surface.height());
     const size_t head = output_.size();
     out8(static_cast<uint32_t>(ToViewer::kUpdate));
@@ -339,6 +374,13 @@ void RfbSession::update(const Surface& surface) {
         tell_keys_ = false;
         keys_told_ = true;
         ++count;
+    }
+    if (size_answer_) {
+        if (asks_size_) {
+            out_size(size_answer_->first, size_answer_->second);
+            ++count;
+        }
+        size_answer_.reset();
     }
     // A viewer that does not follow sees what lies within the size it knows.
     const uint32_t right = std::min(width_, surface.width());

@@ -7,6 +7,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "backend/display/damage.h"
@@ -23,6 +24,10 @@ struct RfbSettings {
     // Whether a password may be tried now, and what came of it.
     std::function<bool()> may_try = [] { return true; };
     std::function<void(bool passed)> tried = [](bool) {};
+    // A viewer wants a picture of this size; false: that cannot be.
+    std::function<bool(uint32_t width, uint32_t height)> resize = [](uint32_t, uint32_t) {
+        return false;
+    };
     // Text that a viewer put on its clipboard.
     std::function<void(const std::string&)> clipboard = [](const std::string&) {};
 };
@@ -30,8 +35,8 @@ struct RfbSettings {
 // One viewer of the screen, as RFC 6143 has it: from its greeting to its last update. Bytes in,
 // bytes out, no sockets. A viewer can make it hold kMessageMost bytes and a list of keys; what is
 // no message of the protocol ends it. Served: versions 3.3 to 3.8, no security or the VNC password,
-// Raw and Tight, pictures that change their size, QEMU's extended key events, the clipboard in
-// Latin-1. Single-threaded.
+// Raw and Tight, pictures that change their size, also by the viewer's wish, QEMU's extended key
+// events, the clipboard in Latin-1. Single-threaded.
 class RfbSession {
   public:
     static constexpr size_t kMessageMost = 4 + 4 * 65535;  // the longest list of encodings
@@ -75,6 +80,7 @@ class RfbSession {
     size_t take_pointer_event();
     size_t take_cut_text();
     size_t take_qemu();
+    size_t take_desktop_size();
 
     size_t over() {
         state_ = State::kOver;
@@ -87,6 +93,7 @@ class RfbSession {
     void symbol(uint32_t keysym, bool pressed);
     void buttons(uint8_t mask);
     bool send_size_change(const Surface& surface);
+    void out_size(uint16_t reason, uint16_t status);
 
     // The message that is taken lies in input_ from begin_ on.
     size_t available() const { return input_.size() - begin_; }
@@ -116,6 +123,9 @@ class RfbSession {
 
     RfbEncoder encoder_;
     bool resizes_ = false;    // the viewer follows changes of size
+    bool asks_size_ = false;  // it may ask for one, and wants to hear of the screens
+    // An answer to that: reason and status.
+    std::optional<std::pair<uint16_t, uint16_t>> size_answer_;
     bool tell_keys_ = false;  // it is to be told that extended key events are understood
     bool keys_told_ = false;
     bool requested_ = false;

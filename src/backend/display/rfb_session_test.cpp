@@ -300,6 +300,44 @@ TEST_F(RfbSessionTest, SmallTightRectanglesAreNotCompressed) {
     EXPECT_EQ(reader.picture, surface);
 }
 
+TEST_F(RfbSessionTest, AViewerMayWishForASize) {
+    begin();
+    greet();
+    std::vector<std::pair<uint32_t, uint32_t>> wishes;
+    bool possible = false;
+    settings.resize = [&](uint32_t width, uint32_t height) {
+        wishes.emplace_back(width, height);
+        return possible;
+    };
+    EXPECT_TRUE(send(testing::encodings({0, -308})));
+    request(false);
+    update();
+    EXPECT_EQ(reader.size_rects, 1u) << "it is told that it may";
+    // SetDesktopSize with one screen.
+    auto wish = bytes_of({251, 0, 3, 0, 2, 0, 1, 0});
+    wish.resize(24);
+    for (const bool can : {false, true}) {
+        possible = can;
+        EXPECT_TRUE(send(wish));
+        request();
+        update();
+        EXPECT_EQ(reader.size_status, can ? 4 : 1) << "handed on, or prohibited";
+    }
+    ASSERT_EQ(wishes.size(), 2u);
+    EXPECT_EQ(wishes[0], std::pair(0x300u, 0x200u));
+    EXPECT_TRUE(send(bytes_of({251, 0, 0, 0, 0, 0, 0, 0})));
+    request();
+    update();
+    EXPECT_EQ(reader.size_status, 3);
+    EXPECT_EQ(wishes.size(), 2u) << "no picture is empty";
+    // The guest draws it.
+    surface.resize(0x300, 0x200);
+    request();
+    update();
+    EXPECT_EQ(reader.picture.width(), 0x300u);
+    EXPECT_EQ(reader.resizes, 1u);
+}
+
 TEST_F(RfbSessionTest, SizeChanges) {
     begin(64, 64);
     greet();

@@ -22,6 +22,10 @@ class Screen {
     void refresh() EXCLUDES(mutex_);
     // The picture as it is now.
     Surface capture() EXCLUDES(mutex_);
+    // Asks the guest for another size, see DisplaySource.
+    bool request_size(uint32_t width, uint32_t height) {
+        return source_.request_size(width, height);
+    }
     // The picture as of the last refresh.
     void look(const std::function<void(const Surface&)>& looker) EXCLUDES(mutex_);
 

@@ -84,6 +84,9 @@ VncServer::VncServer(VncOptions options, Screen& screen, InputSink& input,
         (listener.web ? web_port_ : port_) |= port_of(listener.fd);
     }
     settings_.name = options_.name;
+    settings_.resize = [this](uint32_t width, uint32_t height) {
+        return screen_.request_size(width, height);
+    };
     settings_.password = options_.password;
     settings_.may_try = [this] { return may_try_password(); };
     settings_.tried = [this](bool passed) { tried_password(passed); };

@@ -23,7 +23,7 @@ class DatagramNetwork final : public NetworkBackend {
     ~DatagramNetwork() override;
 
     void set_sink(NetworkSink* sink) override { delivery_.set_sink(sink); }
-    NetworkOffloads transmit_offloads() const override { return {true, true, true}; }
+    NetworkOffloads transmit_offloads() const override { return {true, true, true, true}; }
     void set_receive_offloads(NetworkOffloads) override {}
     size_t transmit(std::span<const NetworkFrame> frames) override EXCLUDES(mutex_);
     void receive_ready() override { watch_.receive_ready(); }

@@ -274,6 +274,24 @@ TEST_F(TapTest, HandsOffloadsToTheHost) {
     EXPECT_EQ(got, packet);
 }
 
+TEST_F(TapTest, CutsDatagramsThatTheHostCannot) {
+    TcpPacket packet;
+    packet.payload.resize(2500);
+    FrameOffload offload = tcp_offload(1000);
+    offload.checksum_offset = 6;
+    offload.segmentation = FrameOffload::Segmentation::kUdp;
+    auto frame = make_udp4(packet);
+    ASSERT_TRUE(transmit_one(*tap_, frame, offload));
+    for (const size_t payload : {1000u, 1000u, 500u}) {
+        std::vector<std::byte> got(sizeof(NetHeader) + 4096);
+        const ssize_t size = read(host_.get(), got.data(), got.size());
+        ASSERT_EQ(size, static_cast<ssize_t>(sizeof(NetHeader) + 14 + 20 + 8 + payload));
+        got.resize(static_cast<size_t>(size));
+        got.erase(got.begin(), got.begin() + sizeof(NetHeader));
+        EXPECT_TRUE(checksums_good(got));
+    }
+}
+
 TEST_F(TapTest, TakesOffloadsFromTheHost) {
     auto packet = long_packet(100);
     const NetHeader header = to_net_header(tcp_offload(0), 0);
@@ -375,6 +393,12 @@ TEST(NetHeaderTest, RefusesNonsense) {
     EXPECT_FALSE(from_net_header(header, 51, offload));  // the field is not in the frame
     EXPECT_TRUE(from_net_header(header, 52, offload));
     header.gso_type = kNetGsoUdp;
+    EXPECT_FALSE(from_net_header(header, 1000, offload));
+    header.gso_type = kNetGsoUdpL4;
+    ASSERT_TRUE(from_net_header(header, 1000, offload));
+    EXPECT_EQ(offload.segmentation, FrameOffload::Segmentation::kUdp);
+    EXPECT_EQ(to_net_header(offload, 0).gso_type, kNetGsoUdpL4);
+    header.gso_type |= kNetGsoEcn;
     EXPECT_FALSE(from_net_header(header, 1000, offload));
     header = good;
     header.gso_size = 0;

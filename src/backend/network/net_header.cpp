@@ -14,7 +14,9 @@ NetHeader to_net_header(const FrameOffload& offload, uint16_t header_size) {
         header.flags = kNetHeaderDataValid;
     }
     if (offload.segmentation != Segmentation::kNone) {
-        header.gso_type = offload.segmentation == Segmentation::kTcp4 ? kNetGsoTcp4 : kNetGsoTcp6;
+        header.gso_type = offload.segmentation == Segmentation::kTcp4   ? kNetGsoTcp4
+                          : offload.segmentation == Segmentation::kTcp6 ? kNetGsoTcp6
+                                                                        : kNetGsoUdpL4;
         if (offload.ecn) header.gso_type |= kNetGsoEcn;
         header.gso_size = offload.segment_size;
         header.hdr_len = header_size;
@@ -40,6 +42,10 @@ bool from_net_header(const NetHeader& header, size_t frame_size, FrameOffload& o
             break;
         case kNetGsoTcp6:
             offload.segmentation = Segmentation::kTcp6;
+            break;
+        case kNetGsoUdpL4:
+            if ((header.gso_type & kNetGsoEcn) != 0) return false;  // TCP's
+            offload.segmentation = Segmentation::kUdp;
             break;
         default:
             return false;

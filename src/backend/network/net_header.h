@@ -19,7 +19,8 @@ struct NetHeader {
 static_assert(sizeof(NetHeader) == 10);
 
 inline constexpr uint8_t kNetHeaderNeedsChecksum = 1, kNetHeaderDataValid = 2;
-inline constexpr uint8_t kNetGsoNone = 0, kNetGsoTcp4 = 1, kNetGsoUdp = 3, kNetGsoTcp6 = 4;
+inline constexpr uint8_t kNetGsoNone = 0, kNetGsoTcp4 = 1, kNetGsoUdp = 3, kNetGsoTcp6 = 4,
+                         kNetGsoUdpL4 = 5;  // datagrams, not fragments
 inline constexpr uint8_t kNetGsoEcn = 0x80;
 
 // header_size: bytes of the frame's headers, for hdr_len; 0 if unknown.

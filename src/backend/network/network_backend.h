@@ -11,7 +11,7 @@ namespace mynah {
 // What is left to do on a frame, or was done already, as struct virtio_net_hdr says it
 // [virtio-1.2 5.1.6].
 struct FrameOffload {
-    enum class Segmentation : uint8_t { kNone, kTcp4, kTcp6 };
+    enum class Segmentation : uint8_t { kNone, kTcp4, kTcp6, kUdp };
 
     // The Internet checksum over the bytes from checksum_start to the end is to be put at
     // checksum_start + checksum_offset, where a sum over the pseudo-header stands to begin with.
@@ -20,7 +20,8 @@ struct FrameOffload {
     uint16_t checksum_start = 0;
     uint16_t checksum_offset = 0;
     // A TCP packet longer than a frame may be: to be cut into segments with at most segment_size
-    // bytes of payload each. needs_checksum is set as well.
+    // bytes of payload each; or UDP's payload, to be cut into datagrams of so many bytes, over
+    // either IP. needs_checksum is set as well.
     Segmentation segmentation = Segmentation::kNone;
     bool ecn = false;           // CWR only in the first segment
     uint16_t segment_size = 0;  // bytes
@@ -39,6 +40,7 @@ struct NetworkOffloads {
     bool checksum = false;
     bool tcp4 = false;
     bool tcp6 = false;
+    bool udp = false;  // over both
 };
 
 // The card, as its back end sees it. Called on any thread with no lock held by the backend, but

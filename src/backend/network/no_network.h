@@ -8,7 +8,7 @@ namespace mynah {
 class NoNetwork final : public NetworkBackend {
   public:
     void set_sink(NetworkSink*) override {}
-    NetworkOffloads transmit_offloads() const override { return {true, true, true}; }
+    NetworkOffloads transmit_offloads() const override { return {true, true, true, true}; }
     void set_receive_offloads(NetworkOffloads) override {}
     size_t transmit(std::span<const NetworkFrame> frames) override { return frames.size(); }
     void receive_ready() override {}

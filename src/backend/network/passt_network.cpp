@@ -53,8 +53,17 @@ Result<pid_t> spawn_passt(const Fd& socket, const std::string& origin) {
     std::string words[] = {"passt", "--foreground", "--quiet", "--fd", std::to_string(kTheirs)};
     char* arguments[] = {words[0].data(), words[1].data(), words[2].data(),
                          words[3].data(), words[4].data(), nullptr};
+    // Signals that are blocked here, to be waited for, must reach the child.
+    posix_spawnattr_t attributes;
+    posix_spawnattr_init(&attributes);
+    sigset_t none;
+    sigemptyset(&none);
+    posix_spawnattr_setsigmask(&attributes, &none);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
     pid_t process = 0;
-    const int failure = posix_spawnp(&process, "passt", &actions, nullptr, arguments, environ);
+    const int failure =
+        posix_spawnp(&process, "passt", &actions, &attributes, arguments, environ);
+    posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);
     if (failure != 0) {
         return Error(fmt::format("{}: passt cannot be started: {}; expected it to be installed",

@@ -94,12 +94,13 @@ void complete_checksum(std::span<std::byte> frame, const FrameOffload& offload) 
 
 namespace {
 
-// A TCP packet being cut up: its headers serve every segment.
+// A TCP or UDP packet being cut up: its headers serve every segment.
 class Segmenter {
   public:
     Segmenter(std::span<std::byte> frame, const PacketHeaders& headers, const FrameOffload& offload)
         : frame_(frame), headers_(headers), offload_(offload), id_(0) {
         if (!headers.ipv6) id_ = load16(frame, headers.network + kIpv4Id);
+        if (headers.protocol == kProtocolUdp) return;
         sequence_ = load32(frame, headers.transport + kTcpSequence);
         flags_ = byte_at(frame, headers.transport + kTcpFlags);
     }
@@ -131,22 +132,32 @@ class Segmenter {
             store16(out, network + kIpv4Checksum,
                     internet_checksum(out.subspan(network, transport - network)));
         }
-        store32(out, transport + kTcpSequence, sequence_ + static_cast<uint32_t>(done));
+        const bool udp = headers_.protocol == kProtocolUdp;
+        if (udp) {
+            store16(out, transport + kUdpLength, static_cast<uint16_t>(out.size() - transport));
+        } else {
+            finish_tcp(out.subspan(transport), done, last);
+        }
+        const size_t checksum = transport + (udp ? kUdpChecksum : kTcpChecksum);
+        store16(out, checksum, pseudo_header_sum(out, headers_, out.size() - transport));
+        const uint16_t sum = internet_checksum(out.subspan(transport));
+        // UDP's zero means that there is none [RFC 768].
+        store16(out, checksum, udp && sum == 0 ? uint16_t{0xffff} : sum);
+    }
+    void finish_tcp(std::span<std::byte> tcp, size_t done, bool last) {
+        store32(tcp, kTcpSequence, sequence_ + static_cast<uint32_t>(done));
         uint8_t flags = flags_;
         if (!last) flags &= static_cast<uint8_t>(~(kTcpFin | kTcpPsh));
         if (done > 0) flags &= static_cast<uint8_t>(~kTcpCwr);  // [RFC 3168 6.1.2]
-        out[transport + kTcpFlags] = static_cast<std::byte>(flags);
-        store16(out, transport + kTcpChecksum,
-                pseudo_header_sum(out, headers_, out.size() - transport));
-        store16(out, transport + kTcpChecksum, internet_checksum(out.subspan(transport)));
+        tcp[kTcpFlags] = static_cast<std::byte>(flags);
     }
 
     std::span<std::byte> frame_;
     const PacketHeaders headers_;
     const FrameOffload offload_;
     uint16_t id_;
-    uint32_t sequence_;
-    uint8_t flags_;
+    uint32_t sequence_ = 0;
+    uint8_t flags_ = 0;
 };
 
 }  // namespace
@@ -155,7 +166,8 @@ void complete_frame(std::span<std::byte> frame, const FrameOffload& offload,
                     const std::function<void(Bytes)>& emit) {
     if (offload.segmentation != FrameOffload::Segmentation::kNone && offload.segment_size > 0) {
         const auto headers = find_headers(frame);
-        if (headers && headers->protocol == kProtocolTcp &&
+        const bool udp = offload.segmentation == FrameOffload::Segmentation::kUdp;
+        if (headers && headers->protocol == (udp ? kProtocolUdp : kProtocolTcp) &&
             headers->end - headers->payload > offload.segment_size) {
             Segmenter(frame, *headers, offload).run(emit);
             return;

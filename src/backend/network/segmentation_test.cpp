@@ -137,6 +137,33 @@ void expect_segments(bool ipv6) {
 TEST(CompleteFrameTest, CutsTcpOverIpv4) { expect_segments(false); }
 TEST(CompleteFrameTest, CutsTcpOverIpv6) { expect_segments(true); }
 
+TEST(CompleteFrameTest, CutsUdpIntoDatagrams) {
+    const TcpPacket packet = packet_of(3000);
+    auto frame = make_udp4(packet);
+    make_checksum_partial(frame);
+    FrameOffload offload;
+    offload.needs_checksum = true;
+    offload.segmentation = Segmentation::kUdp;
+    offload.segment_size = 1200;
+    const Cut result = cut(frame, offload);
+    ASSERT_EQ(result.frames.size(), 3u);
+    std::vector<std::byte> payload;
+    for (const auto& out : result.frames) {
+        EXPECT_TRUE(checksums_good(out));
+        const auto headers = find_headers(out);
+        ASSERT_TRUE(headers);
+        EXPECT_EQ(headers->end, out.size());
+        EXPECT_EQ(load16(out, headers->transport + kUdpLength), out.size() - headers->transport);
+        payload.insert(payload.end(), out.begin() + static_cast<long>(headers->payload), out.end());
+    }
+    EXPECT_EQ(payload, packet.payload);
+    // TCP is not cut because somebody says that it is UDP, nor the other way round.
+    auto tcp = make_tcp4(packet);
+    EXPECT_EQ(cut(tcp, offload).frames.size(), 1u);
+    offload.segmentation = Segmentation::kTcp4;
+    EXPECT_EQ(cut(frame, offload).frames.size(), 1u);
+}
+
 TEST(CompleteFrameTest, CompletesChecksumsOnly) {
     auto frame = make_udp4(packet_of(33));
     make_checksum_partial(frame);

@@ -13,6 +13,7 @@
 #include "backend/network/segmentation.h"
 #include "backend/network/unix_address.h"
 #include "base/log.h"
+#include "host/listen_socket.h"
 
 namespace mynah {
 
@@ -78,7 +79,7 @@ StreamNetwork::~StreamNetwork() {
 
 void StreamNetwork::look_for_peer() {
     if (listens_) {
-        Fd peer(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+        Fd peer = accept_or_pause(listener_, SOCK_NONBLOCK, -1);
         if (peer.valid()) attach(std::move(peer));
     } else {
         auto peer = connect_unix_socket(path_, SOCK_STREAM, "");

@@ -35,7 +35,7 @@ class StreamNetwork final : public NetworkBackend {
     ~StreamNetwork() override;
 
     void set_sink(NetworkSink* sink) override { delivery_.set_sink(sink); }
-    NetworkOffloads transmit_offloads() const override { return {true, true, true}; }
+    NetworkOffloads transmit_offloads() const override { return {true, true, true, true}; }
     void set_receive_offloads(NetworkOffloads) override {}
     size_t transmit(std::span<const NetworkFrame> frames) override EXCLUDES(mutex_);
     void receive_ready() override { watch_.receive_ready(); }

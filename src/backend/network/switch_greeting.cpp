@@ -41,6 +41,7 @@ Result<void> apply_part(SwitchGreeting& greeting, std::string_view part) {
     } else if (key == "trunk") {
         TRY(parse_trunk(value, greeting.rules));
     } else if (key == "mirror") {
+        if (value != "on") return Error("expected mirror=on");
         greeting.rules.mirror = true;
     } else if (key == "rate") {
         const auto rate = number(value);

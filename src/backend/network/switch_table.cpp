@@ -44,16 +44,18 @@ std::optional<SwitchTable::Classified> SwitchTable::classify(const SwitchPortRul
                                                              std::span<const std::byte> frame) {
     verdict_.priority = 0;
     if (ethernet::load16(frame, ethernet::kType) != ethernet::kTypeVlan)
-        return Classified{rules.vlan, false};
+        return Classified{rules.vlan};
     if (frame.size() < ethernet::kHeaderSize + ethernet::kVlanTagSize) return std::nullopt;
     const uint16_t tag = ethernet::load16(frame, ethernet::kHeaderSize);
     const auto vlan = static_cast<uint16_t>(tag & kVlanMask);
     verdict_.priority = static_cast<uint8_t>(tag >> kPriorityShift);
+    const uint16_t type = ethernet::load16(frame, ethernet::kType + ethernet::kVlanTagSize);
+    const bool nested = type == ethernet::kTypeVlan;
     // A tag for priority alone names no VLAN [802.1Q 9.6].
-    if (vlan == 0) return Classified{rules.vlan, true};
+    if (vlan == 0) return Classified{rules.vlan, true, false, nested};
     if (vlan > SwitchPortRules::kMaxVlan || !rules.trunk || !rules.allowed[vlan])
         return std::nullopt;
-    return Classified{vlan, true};
+    return Classified{vlan, true, true, nested};
 }
 
 // A bucket that a tenth of a second fills, and that holds a packet of any size.
@@ -111,8 +113,16 @@ void SwitchTable::add_copy(Port port, const SwitchPortRules& rules, const Classi
     // Frames of the port's own VLAN go without a tag, but a mirror sees them with it.
     const bool tag = frame.vlan != 0 && (rules.mirror || frame.vlan != rules.vlan);
     Copy::Tag change = Copy::Tag::kAsItCame;
-    if (frame.tagged && !tag) change = Copy::Tag::kRemove;
-    if (!frame.tagged && tag) change = Copy::Tag::kInsert;
+    if (frame.tagged && !tag) {
+        // On a trunk the tag behind it would then name a VLAN that the sender chose.
+        if (frame.nested && rules.trunk) return;
+        change = Copy::Tag::kRemove;
+    } else if (!frame.tagged && tag) {
+        change = Copy::Tag::kInsert;
+    } else if (tag && !frame.names_vlan) {
+        // As it came the next switch would take it for its own port's VLAN.
+        change = Copy::Tag::kReplace;
+    }
     verdict_.copies.push_back({port, change});
 }
 

@@ -44,10 +44,10 @@ class SwitchTable {
     // Also forgets what was learnt of it.
     void remove_port(Port port);
 
-    // Where a frame goes, and how: as it came, or with a tag put in or taken out.
+    // Where a frame goes, and how: as it came, or with a tag put in, taken out or written anew.
     struct Copy {
         Port port;
-        enum class Tag : uint8_t { kAsItCame, kRemove, kInsert } tag;
+        enum class Tag : uint8_t { kAsItCame, kRemove, kInsert, kReplace } tag;
     };
     struct Verdict {
         uint16_t vlan = 0;
@@ -79,7 +79,9 @@ class SwitchTable {
     };
     struct Classified {
         uint16_t vlan;
-        bool tagged;
+        bool tagged = false;
+        bool names_vlan = false;  // the tag is not one for priority alone
+        bool nested = false;      // behind the tag there is another
     };
 
     std::optional<Classified> classify(const SwitchPortRules& rules,

@@ -34,13 +34,25 @@ SwitchPortRules trunk(std::string_view vlans) {
     return rules;
 }
 
-// "2 3i 4r": the ports, with a tag inserted or removed.
+// "2 3i 4r 5n": the ports, with a tag inserted, removed or new.
 std::string sent(SwitchTable& table, SwitchTable::Port from, const std::vector<std::byte>& bytes,
                  uint64_t now = kSecond) {
     std::string out;
     for (const auto& copy : table.forward(from, bytes, bytes.size(), now).copies) {
         out += (out.empty() ? "" : " ") + std::to_string(copy.port);
-        if (copy.tag != Tag::kAsItCame) out += copy.tag == Tag::kInsert ? "i" : "r";
+        switch (copy.tag) {
+            case Tag::kAsItCame:
+                break;
+            case Tag::kInsert:
+                out += "i";
+                break;
+            case Tag::kRemove:
+                out += "r";
+                break;
+            case Tag::kReplace:
+                out += "n";
+                break;
+        }
     }
     return out;
 }
@@ -79,6 +91,28 @@ TEST(SwitchTable, VlansAreApart) {
     EXPECT_EQ(sent(table, 4, frame(0xff, 4)), "5 6");     // no tag: the network without one
     EXPECT_EQ(sent(table, 1, frame(0xff, 1, 20)), "");    // hopping by a tag
     EXPECT_EQ(sent(table, 5, frame(0xff, 5)), "");        // a mirror says nothing
+}
+
+// A tag that names no VLAN must not become the first that the next switch believes.
+TEST(SwitchTable, ATagForPriorityIsNoWayOut) {
+    SwitchTable table;
+    table.add_port(1, access(10));
+    table.add_port(2, access(10));
+    table.add_port(3, trunk("10+20"));
+    SwitchPortRules native = trunk("20");
+    native.vlan = 10;
+    table.add_port(4, native);
+    SwitchPortRules mirror;
+    mirror.mirror = true;
+    table.add_port(5, mirror);
+    constexpr uint16_t kPriorityOnly = 3 << 13;
+    EXPECT_EQ(sent(table, 1, frame(0xff, 1, kPriorityOnly)), "2r 3n 4r 5n");
+    EXPECT_EQ(sent(table, 4, frame(0xff, 4, kPriorityOnly)), "1r 2r 3n 5n");
+    // With another tag behind it, which a trunk without the first would go by.
+    auto nested = frame(0xff, 1, kPriorityOnly);
+    ethernet::store16(nested, ethernet::kType + ethernet::kVlanTagSize, ethernet::kTypeVlan);
+    ethernet::store16(nested, ethernet::kHeaderSize + ethernet::kVlanTagSize, 20);
+    EXPECT_EQ(sent(table, 1, nested), "2r 3n 5n");
 }
 
 TEST(SwitchTable, AddressesAreBounded) {
@@ -120,7 +154,8 @@ TEST(SwitchGreeting, ComesBackAsItWas) {
     EXPECT_EQ(back.value().text(), "mynah-switch 1;name=vm1-0;vlan=7;rate=12345;trunk=1+5-9+4094");
     EXPECT_EQ(back.value().rules.allowed, greeting.rules.allowed);
     for (const char* wrong : {"", "mynah-switch 2", "mynah-switch 1;vlan=0", "mynah-switch 1;vlan",
-                              "mynah-switch 1;trunk=1-5000", "mynah-switch 1;more=1"}) {
+                              "mynah-switch 1;trunk=1-5000", "mynah-switch 1;mirror=off",
+                              "mynah-switch 1;more=1"}) {
         EXPECT_FALSE(SwitchGreeting::parse(wrong).ok()) << wrong;
     }
 }

@@ -21,6 +21,9 @@
 namespace mynah {
 namespace {
 
+// TUN_F_USO4 and TUN_F_USO6, which headers before Linux 6.2 do not have.
+constexpr unsigned kUso = 0x20 | 0x40;
+
 Error tap_error(const std::string& origin, const char* what) {
     return Error(fmt::format("{}: {}: {}", origin, what, std::strerror(errno)));
 }
@@ -85,6 +88,7 @@ Result<std::unique_ptr<TapNetwork>> TapNetwork::on_bridge(const std::string& bri
 Result<std::unique_ptr<TapNetwork>> TapNetwork::over(Fd tap, const std::string& origin) {
     std::unique_ptr<TapNetwork> network(new TapNetwork(std::move(tap)));
     network->buffer_.resize(sizeof(NetHeader) + ethernet::kMaxSuperFrame);
+    network->cuts_udp_ = ioctl(network->tap_.get(), TUNSETOFFLOAD, TUN_F_CSUM | kUso) == 0;
     network->set_receive_offloads({});
     network->watch_.set_fd(network->tap_.get());
     TapNetwork& self = *network;
@@ -103,6 +107,9 @@ void TapNetwork::set_receive_offloads(NetworkOffloads offloads) {
         if (offloads.tcp4) flags |= TUN_F_TSO4;
         if (offloads.tcp6) flags |= TUN_F_TSO6;
     }
+    // Kernels before 6.2 do not know it.
+    const unsigned uso = offloads.checksum && offloads.udp ? kUso : 0;
+    if (uso != 0 && ioctl(tap_.get(), TUNSETOFFLOAD, flags | uso) == 0) return;
     // A descriptor without it sends complete frames, which every card takes.
     (void)!ioctl(tap_.get(), TUNSETOFFLOAD, flags);
 }
@@ -111,6 +118,10 @@ size_t TapNetwork::transmit(std::span<const NetworkFrame> frames) {
     constexpr size_t kMostPieces = 64;
     for (size_t i = 0; i < frames.size(); ++i) {
         const NetworkFrame& frame = frames[i];
+        if (frame.offload.segmentation == FrameOffload::Segmentation::kUdp && !cuts_udp_) {
+            write_datagrams(frame);
+            continue;
+        }
         // The kernel wants to know where the headers end when it is to cut; it looks itself if 0.
         NetHeader header = to_net_header(frame.offload, 0);
         std::array<iovec, kMostPieces + 1> pieces;
@@ -132,6 +143,18 @@ size_t TapNetwork::transmit(std::span<const NetworkFrame> frames) {
         // An interface that is down, or a frame the host does not want: lost, as on a wire.
     }
     return frames.size();
+}
+
+// Cut up here. What the interface does not take at once is lost, as datagrams may be.
+void TapNetwork::write_datagrams(const NetworkFrame& frame) const {
+    std::vector<std::byte> whole(frame.size);
+    if (!gather_frame(frame, whole)) return;
+    complete_frame(whole, frame.offload, [this](std::span<const std::byte> out) {
+        NetHeader none{};
+        const std::array<iovec, 2> pieces{
+            {{&none, sizeof none}, {const_cast<std::byte*>(out.data()), out.size()}}};
+        (void)!writev(tap_.get(), pieces.data(), pieces.size());
+    });
 }
 
 void TapNetwork::fetch() {

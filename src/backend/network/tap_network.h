@@ -29,7 +29,7 @@ class TapNetwork final : public NetworkBackend {
     ~TapNetwork() override;
 
     void set_sink(NetworkSink* sink) override { delivery_.set_sink(sink); }
-    NetworkOffloads transmit_offloads() const override { return {true, true, true}; }
+    NetworkOffloads transmit_offloads() const override { return {true, true, true, true}; }
     void set_receive_offloads(NetworkOffloads offloads) override;
     size_t transmit(std::span<const NetworkFrame> frames) override;
     void receive_ready() override { watch_.receive_ready(); }
@@ -38,8 +38,10 @@ class TapNetwork final : public NetworkBackend {
   private:
     explicit TapNetwork(Fd tap) : tap_(std::move(tap)) {}
     void fetch();
+    void write_datagrams(const NetworkFrame& frame) const;
 
     Fd tap_;
+    bool cuts_udp_ = false;  // the host's stack does
     FrameDelivery delivery_;
     std::vector<std::byte> buffer_;  // of the thread
     DescriptorWatch watch_;          // last: its thread uses the rest

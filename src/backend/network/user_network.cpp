@@ -214,10 +214,16 @@ void UserNetwork::Stack::wake() {
 void UserNetwork::Stack::input(const NetworkFrame& frame) {
     if (!gather_frame(frame, buffer_)) return;
     const auto bytes = std::span(buffer_).first(frame.size);
-    // Segments of any size are welcome, but their checksum is looked at.
+    const auto take = [slirp = slirp_](std::span<const std::byte> out) {
+        slirp_input(slirp, reinterpret_cast<const uint8_t*>(out.data()),
+                    static_cast<int>(out.size()));
+    };
+    // Segments of any size are welcome, but their checksum is looked at. Datagrams are as long as
+    // they are meant to be.
+    if (frame.offload.segmentation == FrameOffload::Segmentation::kUdp)
+        return complete_frame(bytes, frame.offload, take);
     if (frame.offload.needs_checksum) complete_checksum(bytes, frame.offload);
-    slirp_input(slirp_, reinterpret_cast<const uint8_t*>(bytes.data()),
-                static_cast<int>(bytes.size()));
+    take(bytes);
 }
 
 void UserNetwork::Stack::transmit(std::span<const NetworkFrame> frames) {

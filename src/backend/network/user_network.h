@@ -53,7 +53,7 @@ class UserNetwork final : public NetworkBackend {
 
     void set_sink(NetworkSink* sink) override;
     // A packet of 64 KiB is as good as one of 1500 bytes here: it is not cut up.
-    NetworkOffloads transmit_offloads() const override { return {true, true, true}; }
+    NetworkOffloads transmit_offloads() const override { return {true, true, true, true}; }
     void set_receive_offloads(NetworkOffloads) override {}
     size_t transmit(std::span<const NetworkFrame> frames) override;
     void receive_ready() override;

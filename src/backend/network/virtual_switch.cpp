@@ -20,18 +20,31 @@ namespace mynah {
 
 using Copy = SwitchTable::Copy;
 
+namespace {
+
+// Others wait to be plugged in while one introduces itself.
+constexpr std::chrono::milliseconds kGreetingTime(1000);
+
+}  // namespace
+
 // A plug: the network of whoever is plugged in, whose frames it hands to the switch.
 class VirtualSwitch::Port final : public NetworkSink {
   public:
     Port(VirtualSwitch& owner, SwitchTable::Port number, std::string name,
-         std::unique_ptr<NetworkBackend> network)
-        : owner_(owner), number_(number), name_(std::move(name)), network_(std::move(network)) {
+         std::unique_ptr<NetworkBackend> network, bool permanent)
+        : owner_(owner),
+          number_(number),
+          name_(std::move(name)),
+          network_(std::move(network)),
+          permanent_(permanent) {
         whole_.resize(ethernet::kMaxSuperFrame);
     }
     ~Port() override { network_->set_sink(nullptr); }
 
     void start() {
         network_->set_sink(this);
+        // The peer may have gone while there was nobody to tell.
+        if (!network_->link_up()) link_changed(false);
         network_->receive_ready();
     }
     const std::string& name() const { return name_; }
@@ -57,7 +70,7 @@ class VirtualSwitch::Port final : public NetworkSink {
     }
     void transmit_ready() override {}
     void link_changed(bool up) override {
-        if (up) return;
+        if (up || permanent_) return;
         dead_ = true;
         owner_.wake_.signal();
     }
@@ -67,6 +80,7 @@ class VirtualSwitch::Port final : public NetworkSink {
     const SwitchTable::Port number_;
     const std::string name_;
     std::unique_ptr<NetworkBackend> network_;
+    const bool permanent_;  // its peer may come back
     std::vector<std::byte> whole_;
     std::atomic<bool> dead_{false};
 };
@@ -100,12 +114,13 @@ void VirtualSwitch::wait_until_unused(const std::shared_ptr<Port>& port) {
 }
 
 void VirtualSwitch::plug(std::string name, std::unique_ptr<NetworkBackend> network,
-                         const SwitchPortRules& rules) {
+                         const SwitchPortRules& rules, bool permanent) {
     std::shared_ptr<Port> port;
     {
         MutexLock hold(mutex_);
         const SwitchTable::Port number = next_port_++;
-        port = std::make_shared<Port>(*this, number, std::move(name), std::move(network));
+        port = std::make_shared<Port>(*this, number, std::move(name), std::move(network),
+                                      permanent);
         ports_[number] = port;
         table_.add_port(number, rules);
     }
@@ -114,7 +129,7 @@ void VirtualSwitch::plug(std::string name, std::unique_ptr<NetworkBackend> netwo
 
 void VirtualSwitch::add_uplink(std::unique_ptr<NetworkBackend> network,
                                const SwitchPortRules& rules) {
-    plug("uplink", std::move(network), rules);
+    plug("uplink", std::move(network), rules, true);
 }
 
 void VirtualSwitch::run(const EventFd& stop) {
@@ -125,13 +140,14 @@ void VirtualSwitch::run(const EventFd& stop) {
         if (poll(fds, std::size(fds), -1) < 0) continue;
         if (fds[0].revents != 0) return;
         if (wake_.drain()) unplug_dead();
-        if (fds[2].revents != 0) accept_port();
+        if (fds[2].revents != 0) accept_port(stop);
     }
 }
 
 // What a port says it wants to be, and the answer.
-Result<SwitchGreeting> VirtualSwitch::agree(int socket) {
-    Result<SwitchGreeting> greeting = receive_greeting(socket);
+Result<SwitchGreeting> VirtualSwitch::agree(int socket, const EventFd& stop) {
+    const GreetingLimit limit(kGreetingTime, stop.fd());
+    Result<SwitchGreeting> greeting = receive_greeting(socket, limit);
     if (greeting && !greeting.value().group.empty()) {
         const auto group = groups_.find(greeting.value().group);
         if (group == groups_.end())
@@ -146,14 +162,14 @@ Result<SwitchGreeting> VirtualSwitch::agree(int socket) {
         full = ports_.size() >= kMaxPorts;
     }
     if (full) greeting = Error(fmt::format("all {} ports of the switch are taken", kMaxPorts));
-    TRY(answer_greeting(socket, greeting ? "" : greeting.error().message()));
+    TRY(answer_greeting(socket, greeting ? "" : greeting.error().message(), limit));
     return greeting;
 }
 
-void VirtualSwitch::accept_port() {
-    Fd peer(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+void VirtualSwitch::accept_port(const EventFd& stop) {
+    Fd peer = accept_or_pause(listener_, SOCK_NONBLOCK, stop.fd());
     if (!peer.valid()) return;
-    const auto greeting = agree(peer.get());
+    const auto greeting = agree(peer.get(), stop);
     if (!greeting) {
         log(LogLevel::kWarning, "switch: a port was refused: {}", greeting.error().message());
         return;
@@ -163,7 +179,7 @@ void VirtualSwitch::accept_port() {
         log(LogLevel::kWarning, "{}", network.error().message());
         return;
     }
-    plug(greeting.value().name, network.take_value(), greeting.value().rules);
+    plug(greeting.value().name, network.take_value(), greeting.value().rules, false);
     log(LogLevel::kInfo, "switch: {} is plugged in", greeting.value().name);
 }
 
@@ -220,6 +236,12 @@ void VirtualSwitch::forward(SwitchTable::Port from, std::span<std::byte> frame) 
             case Copy::Tag::kInsert: {
                 const Slice pieces[] = {addresses, tag, frame.subspan(ethernet::kType)};
                 target.port->send(pieces, frame.size() + tag.size());
+                break;
+            }
+            case Copy::Tag::kReplace: {
+                const Slice pieces[] = {addresses, tag,
+                                        frame.subspan(ethernet::kType + tag.size())};
+                target.port->send(pieces, frame.size());
                 break;
             }
             case Copy::Tag::kRemove: {

@@ -42,10 +42,10 @@ class VirtualSwitch {
     class Port;
     VirtualSwitch(std::map<std::string, SwitchPortRules> groups, std::string path, Fd listener);
 
-    void accept_port();
-    Result<SwitchGreeting> agree(int socket) EXCLUDES(mutex_);
+    void accept_port(const EventFd& stop);
+    Result<SwitchGreeting> agree(int socket, const EventFd& stop) EXCLUDES(mutex_);
     void plug(std::string name, std::unique_ptr<NetworkBackend> network,
-              const SwitchPortRules& rules) EXCLUDES(mutex_);
+              const SwitchPortRules& rules, bool permanent) EXCLUDES(mutex_);
     void unplug_dead() EXCLUDES(mutex_);
     static void wait_until_unused(const std::shared_ptr<Port>& port);
     // `frame` is complete. Any port's thread.

@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "backend/vhost/shared_memory.h"
+#include "memory/fault_guard.h"
 
 namespace mynah {
 

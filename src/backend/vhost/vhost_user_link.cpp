@@ -21,12 +21,17 @@ Result<std::unique_ptr<VhostUserLink>> VhostUserLink::open(const std::string& pa
     auto client = link->connect();
     if (!client) return Error(fmt::format("{}{}", origin, client.error().message()));
     link->first_ = client.take_value();
-    link->bells_ = std::vector<Bells>(most_queues);
-    bool valid = link->wake_.valid();
-    for (const Bells& bells : link->bells_) valid &= bells.kick.valid() && bells.call.valid();
-    if (!valid)
-        return Error(fmt::format("{}{}: eventfd: {}", origin, path, std::strerror(errno)));
+    TRY(link->make_bells(most_queues));
     return link;
+}
+
+Result<void> VhostUserLink::make_bells(uint16_t queues) {
+    bells_ = std::vector<Bells>(queues);
+    bool valid = wake_.valid();
+    for (const Bells& bells : bells_) valid &= bells.kick.valid() && bells.call.valid();
+    if (!valid)
+        return Error(fmt::format("{}{}: eventfd: {}", origin_, path_, std::strerror(errno)));
+    return {};
 }
 
 Result<std::unique_ptr<VhostUserClient>> VhostUserLink::connect() {

@@ -38,6 +38,8 @@ class VhostUserLink {
     VhostUserLink(const VhostUserLink&) = delete;
     VhostUserLink& operator=(const VhostUserLink&) = delete;
 
+    // Instead of `most_queues`, for who knows only from the back end how many; before start().
+    Result<void> make_bells(uint16_t queues);
     const std::string& origin() const { return origin_; }
 
     // The connection that open() made; before start().

@@ -1,7 +1,6 @@
 #include "backend/vhost/vhost_user_listener.h"
 
 #include <poll.h>
-#include <sys/socket.h>
 
 #include "host/listen_socket.h"
 
@@ -20,7 +19,7 @@ Fd VhostUserListener::accept(const EventFd& stop) {
         pollfd fds[] = {{stop.fd(), POLLIN, 0}, {listener_.get(), POLLIN, 0}};
         if (poll(fds, 2, -1) < 0) continue;
         if (fds[0].revents != 0) return Fd();
-        Fd peer(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+        Fd peer = accept_or_pause(listener_, 0, stop.fd());
         if (peer.valid()) return peer;
     }
 }

@@ -6,6 +6,7 @@
 #include <sys/uio.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 
 namespace mynah {
@@ -14,16 +15,31 @@ using namespace vhost_user;
 
 namespace {
 
-// Error: the time is up.
-Result<void> wait_for(int socket, short events, int timeout_ms) {
-    pollfd descriptor{socket, events, 0};
-    for (;;) {
-        const int ready = poll(&descriptor, 1, timeout_ms);
-        if (ready > 0) return {};
-        if (ready == 0) return Error(fmt::format("no answer within {} ms", timeout_ms));
-        if (errno != EINTR) return Error(std::strerror(errno));
+// The time that a whole message has, however many pieces it comes in.
+class Patience {
+  public:
+    explicit Patience(int timeout_ms)
+        : timeout_ms_(timeout_ms), until_(Clock::now() + std::chrono::milliseconds(timeout_ms)) {}
+
+    // Error: the time is up.
+    Result<void> wait_for(int socket, short events) const {
+        using std::chrono::milliseconds;
+        pollfd descriptor{socket, events, 0};
+        for (;;) {
+            const auto left = std::chrono::ceil<milliseconds>(until_ - Clock::now());
+            if (left <= milliseconds::zero())
+                return Error(fmt::format("no answer within {} ms", timeout_ms_));
+            const int ready = poll(&descriptor, 1, static_cast<int>(left.count()));
+            if (ready > 0) return {};
+            if (ready < 0 && errno != EINTR) return Error(std::strerror(errno));
+        }
     }
-}
+
+  private:
+    using Clock = std::chrono::steady_clock;
+    const int timeout_ms_;
+    const Clock::time_point until_;
+};
 
 void keep_descriptors(msghdr& header, std::vector<Fd>& fds) {
     for (cmsghdr* control = CMSG_FIRSTHDR(&header); control != nullptr;
@@ -41,7 +57,7 @@ void keep_descriptors(msghdr& header, std::vector<Fd>& fds) {
 
 // Exactly to.size() bytes, and the descriptors that come with them.
 Result<void> receive_bytes(int socket, std::span<std::byte> to, std::vector<Fd>& fds,
-                           int timeout_ms) {
+                           const Patience& patience) {
     while (!to.empty()) {
         iovec part{to.data(), to.size()};
         alignas(cmsghdr) char control[CMSG_SPACE(kMaxFds * sizeof(int))];
@@ -57,7 +73,7 @@ Result<void> receive_bytes(int socket, std::span<std::byte> to, std::vector<Fd>&
         } else if (got == 0) {
             return Error("the other side closed the connection");
         } else if (errno == EAGAIN) {
-            TRY(wait_for(socket, POLLIN, timeout_ms));
+            TRY(patience.wait_for(socket, POLLIN));
         } else if (errno != EINTR) {
             return Error(std::strerror(errno));
         }
@@ -84,6 +100,7 @@ Result<void> send_vhost_user(int socket, uint32_t request, uint32_t flags,
     std::span<std::byte> rest = std::span(bytes).first(sizeof head + payload.size());
     alignas(cmsghdr) char control[CMSG_SPACE(kMaxFds * sizeof(int))]{};
     bool with_fds = !fds.empty();
+    const Patience patience(timeout_ms);
     while (!rest.empty()) {
         iovec part{rest.data(), rest.size()};
         msghdr header{};
@@ -103,7 +120,7 @@ Result<void> send_vhost_user(int socket, uint32_t request, uint32_t flags,
             rest = rest.subspan(static_cast<size_t>(sent));
             with_fds = false;
         } else if (sent < 0 && errno == EAGAIN) {
-            TRY(wait_for(socket, POLLOUT, timeout_ms));
+            TRY(patience.wait_for(socket, POLLOUT));
         } else if (sent < 0 && errno != EINTR) {
             return Error(std::strerror(errno));
         }
@@ -113,15 +130,16 @@ Result<void> send_vhost_user(int socket, uint32_t request, uint32_t flags,
 
 Result<void> receive_vhost_user(int socket, VhostUserMessage& message, int timeout_ms) {
     message.fds.clear();
+    const Patience patience(timeout_ms);
     Header header;
     TRY(receive_bytes(socket, std::as_writable_bytes(std::span(&header, 1)), message.fds,
-                      timeout_ms));
+                      patience));
     if (const char* const wrong = check_vhost_user_header(header)) return Error(wrong);
     message.request = header.request;
     message.flags = header.flags;
     message.size = header.size;
     return receive_bytes(socket, std::span(message.payload).first(header.size), message.fds,
-                         timeout_ms);
+                         patience);
 }
 
 }  // namespace mynah

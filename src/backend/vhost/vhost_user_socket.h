@@ -49,9 +49,9 @@ Result<void> send_vhost_user(int socket, uint32_t request, uint32_t flags,
                              std::span<const std::byte> payload, std::span<const int> fds,
                              int timeout_ms);
 
-// Receives one message; waits for it, and for each part of it, at most `timeout_ms`. Error: a clause
-// that says why (the peer closed, was too slow or does not speak this); the connection is of no use
-// any more. Descriptors beyond kMaxFds are closed.
+// Receives one message; waits for all of it at most `timeout_ms`. Error: a clause that says why
+// (the peer closed, was too slow or does not speak this); the connection is of no use any more.
+// Descriptors beyond kMaxFds are closed.
 Result<void> receive_vhost_user(int socket, VhostUserMessage& message, int timeout_ms);
 
 }  // namespace mynah

@@ -10,7 +10,7 @@ namespace mynah {
 PciFunction::PciFunction(const PciAttachment& attachment, const PciIdentity& identity)
     : at_(attachment),
       bridge_(identity.bridge),
-      dma_(attachment.memory, bus_master_),
+      dma_(attachment.memory, bus_master_, attachment.translation),
       intx_(attachment.intx),
       state_(std::make_unique<State>()) {
     MutexLock lock(mutex_);

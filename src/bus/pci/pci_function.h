@@ -28,6 +28,8 @@ struct PciAttachment {
     GuestMemory& memory;
     InterruptLine& intx;  // this function's pin, low to begin with; the board routes it
     MsiSink& msi;
+    // Between the function and memory; null: nothing. What it writes as interrupts does not pass it.
+    const DmaTranslation* translation = nullptr;
 };
 
 // What a function says it is [PCI 3.0 6.2.1].

@@ -4,10 +4,10 @@
 #include <vector>
 
 #include "backend/display/display_source.h"
+#include "backend/display/edid.h"
 #include "base/mutex.h"
 #include "bus/byte_window.h"
 #include "bus/vm_clock.h"
-#include "device/display/edid.h"
 #include "device/display/vga.h"
 #include "device/display/vga_renderer.h"
 #include "memory/dirty_pages.h"

@@ -15,13 +15,18 @@ constexpr PciIdentity kIdentity{.vendor = vga::kVendor,
 
 }  // namespace
 
+void add_vga(PciFunction& function, VgaAdapter& adapter, const GuestMemory::Block& video_memory,
+             const std::optional<GuestMemory::Block>& rom) {
+    function.add_memory_bar(0, PciFunction::Bar::kPrefetchable32, video_memory);
+    function.add_bar(2, PciFunction::Bar::kMemory32, vga::kRegisterBytes, adapter.registers());
+    if (rom) function.add_rom(*rom);
+}
+
 VgaController::VgaController(const PciAttachment& attachment, VgaAdapter& adapter,
                              const GuestMemory::Block& video_memory,
                              const std::optional<GuestMemory::Block>& rom)
     : adapter_(adapter), function_(attachment, kIdentity) {
-    function_.add_memory_bar(0, PciFunction::Bar::kPrefetchable32, video_memory);
-    function_.add_bar(2, PciFunction::Bar::kMemory32, vga::kRegisterBytes, adapter.registers());
-    if (rom) function_.add_rom(*rom);
+    add_vga(function_, adapter, video_memory, rom);
 }
 
 void VgaController::reset() {

@@ -147,6 +147,8 @@ bool AhciPort::move_buffer(AhciTask& task) {
 }
 
 AhciPort::Gathered AhciPort::gather(AhciTask& task) {
+    const bool to_host = task.command.data.direction == DataPhase::Direction::kToHost;
+    const DmaUse use = to_host ? DmaUse::kWrite : DmaUse::kRead;
     const uint64_t wanted = task.command.data.size;
     uint64_t have = 0;
     std::array<Descriptor, 32> chunk;
@@ -160,7 +162,7 @@ AhciPort::Gathered AhciPort::gather(AhciTask& task) {
             const uint64_t size = std::min<uint64_t>(
                 uint64_t{descriptor.count & kDescriptorCount} + 1, wanted - have);
             const GuestPhys base(descriptor.base & ~uint64_t{1});
-            if (!memory_.slices(base, size, task.slices)) return Gathered::kBad;
+            if (!memory_.slices(base, size, task.slices, use)) return Gathered::kBad;
             have += size;
             task.descriptor_interrupt |= (descriptor.count & kDescriptorInterrupt) != 0;
         }

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <span>
 
-#include "device/storage/data_phase.h"
+#include "backend/block/data_phase.h"
 #include "spec/ata/registers.h"
 
 namespace mynah {

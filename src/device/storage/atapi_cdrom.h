@@ -3,7 +3,7 @@
 #include <string>
 
 #include "device/storage/ata_device.h"
-#include "device/storage/cd_drive.h"
+#include "scsi/cd_drive.h"
 
 namespace mynah {
 

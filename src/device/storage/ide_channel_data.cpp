@@ -125,6 +125,8 @@ void IdeChannel::chunk_written() {
 // end even if no region is marked as the last.
 bool IdeChannel::gather(uint64_t wanted) {
     slices_.clear();
+    const bool to_host = command_.data.direction == DataPhase::Direction::kToHost;
+    const DmaUse use = to_host ? DmaUse::kWrite : DmaUse::kRead;
     uint64_t have = 0;
     bool last = false;
     for (unsigned i = 0; i < kMostRegions && !last && have < wanted; ++i) {
@@ -134,7 +136,8 @@ bool IdeChannel::gather(uint64_t wanted) {
         uint64_t size = region->count & kRegionCount;
         if (size == 0) size = 0x10000;
         size = std::min(size, wanted - have);
-        if (!memory_.slices(GuestPhys(region->base & ~uint32_t{1}), size, slices_)) return false;
+        const GuestPhys base(region->base & ~uint32_t{1});
+        if (!memory_.slices(base, size, slices_, use)) return false;
         have += size;
         last = (region->count & kRegionLast) != 0;
         if (have == wanted && last) bm_status_ &= static_cast<uint8_t>(~bm_status::kActive);

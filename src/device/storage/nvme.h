@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "device/storage/medium_job.h"
+#include "backend/block/medium_job.h"
 #include "memory/dma_view.h"
 #include "spec/nvme/commands.h"
 #include "spec/nvme/registers.h"

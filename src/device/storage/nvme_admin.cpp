@@ -204,7 +204,7 @@ Nvme::Answer Nvme::request_event(NvmeTask& task) {
 Nvme::Answer Nvme::send(const Submission& command, std::span<const uint8_t> bytes, uint64_t size) {
     SliceList to;
     const auto part = bytes.first(std::min<uint64_t>(bytes.size(), size));
-    const uint16_t status = gather_prps(memory_, command.prp1, command.prp2, part.size(), to);
+    const uint16_t status = gather_prps(memory_, command.prp1, command.prp2, part.size(), to, DmaUse::kWrite);
     if (status != status::kSuccess) return {.status = status};
     to.fill(std::as_bytes(part));
     memory_.wrote(to);

@@ -60,7 +60,8 @@ Nvme::Answer Nvme::transfer(NvmeTask& task, BlockOperation operation) {
     if (size > kPage << kMdts) return {.status = status::kInvalidField};
     if (!within(lba, count)) return {.status = status::kLbaOutOfRange};
     if (writes && geometry_.read_only) return {.status = status::kWriteProtected};
-    const uint16_t status = gather_prps(memory_, command.prp1, command.prp2, size, task.slices);
+    const uint16_t status = gather_prps(memory_, command.prp1, command.prp2, size, task.slices,
+                                        writes ? DmaUse::kRead : DmaUse::kWrite);
     if (status != status::kSuccess) return {.status = status};
     task.work.operation = operation;
     task.work.durable = writes && ((command.cdw12 & io::kForceUnitAccess) != 0 || !write_cache_);
@@ -92,7 +93,8 @@ Nvme::Answer Nvme::dataset_management(NvmeTask& task) {
     const size_t count = (command.cdw10 & 0xff) + size_t{1};
     const auto used = std::span(ranges).first(count);
     const uint16_t status =
-        gather_prps(memory_, command.prp1, command.prp2, used.size_bytes(), task.slices);
+        gather_prps(memory_, command.prp1, command.prp2, used.size_bytes(), task.slices,
+                    DmaUse::kRead);
     if (status != status::kSuccess) return {.status = status};
     if (!task.slices.take_front(std::as_writable_bytes(used))) {
         return {.status = status::kDataTransferError};

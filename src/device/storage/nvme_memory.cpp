@@ -53,16 +53,16 @@ class PrpList {
 }  // namespace
 
 uint16_t gather_prps(const DmaView& memory, uint64_t prp1, uint64_t prp2, uint64_t size,
-                     SliceList& to) {
+                     SliceList& to, DmaUse use) {
     if (prp1 % 4 != 0) return status::kInvalidPrpOffset;
     const uint64_t first = std::min(size, kPage - prp1 % kPage);
-    if (!memory.slices(GuestPhys(prp1), first, to)) return status::kDataTransferError;
+    if (!memory.slices(GuestPhys(prp1), first, to, use)) return status::kDataTransferError;
     uint64_t left = size - first;
     if (left == 0) return status::kSuccess;
     if (left <= kPage) {
         if (prp2 % kPage != 0) return status::kInvalidPrpOffset;
-        return memory.slices(GuestPhys(prp2), left, to) ? status::kSuccess
-                                                        : status::kDataTransferError;
+        return memory.slices(GuestPhys(prp2), left, to, use) ? status::kSuccess
+                                                             : status::kDataTransferError;
     }
     if (prp2 % 8 != 0) return status::kInvalidPrpOffset;
     PrpList list(memory, prp2);
@@ -73,7 +73,7 @@ uint16_t gather_prps(const DmaView& memory, uint64_t prp1, uint64_t prp2, uint64
         const uint16_t status = list.next(more, entry);
         if (status != status::kSuccess) return status;
         if (entry % kPage != 0) return status::kInvalidPrpOffset;
-        if (!memory.slices(GuestPhys(entry), part, to)) return status::kDataTransferError;
+        if (!memory.slices(GuestPhys(entry), part, to, use)) return status::kDataTransferError;
         left -= part;
     }
     return status::kSuccess;

@@ -4,17 +4,20 @@
 #include <cstring>
 #include <utility>
 
+#include "scsi/target_commands.h"
+#include "spec/scsi/commands.h"
+
 namespace mynah {
 
 using namespace usb::storage;
 
-UsbDescription UsbStorage::describe(const ScsiDisk::Identity& identity) {
+UsbDescription UsbStorage::describe(const ScsiDiskOptions& options) {
     UsbDescription storage;
     storage.vendor = 0x1209;
     storage.product = 0x0004;
-    storage.manufacturer = identity.vendor;
-    storage.name = identity.product;
-    storage.serial = identity.serial;
+    storage.manufacturer = options.vendor;
+    storage.name = options.product;
+    storage.serial = options.serial;
     storage.interface_class = usb::kClassMassStorage;
     storage.interface_subclass = kSubclassScsi;
     storage.interface_protocol = kProtocolBulkOnly;
@@ -28,10 +31,10 @@ UsbDescription UsbStorage::describe(const ScsiDisk::Identity& identity) {
     return storage;
 }
 
-UsbStorage::UsbStorage(BlockBackend& backend, ScsiDisk::Identity identity, bool removable)
-    : UsbDevice(describe(identity)),
+UsbStorage::UsbStorage(BlockBackend& backend, ScsiDiskOptions options)
+    : UsbDevice(describe(options)),
       backend_(backend),
-      disk_(backend.geometry(), std::move(identity), removable),
+      disk_(backend, std::move(options)),
       buffer_(kChunk) {}
 
 UsbStorage::~UsbStorage() {
@@ -43,9 +46,9 @@ UsbStorage::~UsbStorage() {
 void UsbStorage::do_reset() {
     disk_.reset();
     stage_ = Stage::kCommand;
-    plan_ = {};
+    data_.clear();
     host_left_ = 0;
-    plan_left_ = plan_begun_ = 0;
+    data_left_ = data_begun_ = 0;
     buffer_at_ = buffer_end_ = 0;
     wanted_ = false;
     abandoned_ = in_flight_;
@@ -99,40 +102,46 @@ UsbReply UsbStorage::take_command(std::span<const std::byte> from) {
         halt(kOut);
         return {UsbStatus::kStall};
     }
-    plan_ = disk_.begin(std::span(command_.command, command_.command_length), command_.lun);
+    const scsi::Sense sense = execute(std::span(command_.command, command_.command_length));
     host_left_ = command_.length;
-    plan_left_ = plan_.size;
-    plan_begun_ = 0;
+    data_left_ = data_.size;
+    data_begun_ = 0;
     buffer_at_ = buffer_end_ = 0;
-    start_plan();
+    if (sense == scsi::kSenseNone) {
+        start_data();
+    } else {
+        end_data(kStatusFailed);
+    }
     return {UsbStatus::kOk, sizeof command_};
+}
+
+scsi::Sense UsbStorage::execute(std::span<const uint8_t> cdb) {
+    constexpr uint64_t kLuns[] = {0};
+    if (command_.lun != 0) return scsi::execute_for_absent_unit(cdb, false, data_);
+    if (cdb[0] == scsi::kReportLuns) return scsi::report_luns(cdb, kLuns, data_);
+    return disk_.execute(cdb, data_);
 }
 
 // Compares what the host wants to move with what the command moves: the thirteen cases of
 // [BOT 6.7].
-void UsbStorage::start_plan() {
+void UsbStorage::start_data() {
     const bool host_in = (command_.flags & kCommandDataIn) != 0;
-    switch (plan_.kind) {
-        case Kind::kGood:
-            return end_data(kStatusPassed);
-        case Kind::kFailed:
-            return end_data(kStatusFailed);
-        case Kind::kSync:
+    switch (data_.direction) {
+        case DataPhase::Direction::kNone:
+            if (!data_.work.any()) return end_data(kStatusPassed);
             stage_ = Stage::kWait;
             wanted_ = true;
             return;
-        case Kind::kAnswer:
-        case Kind::kRead:
-            if (host_left_ < plan_left_ || !host_in) return end_data(kStatusPhaseError);
+        case DataPhase::Direction::kToHost:
+            if (host_left_ < data_left_ || !host_in) return end_data(kStatusPhaseError);
             stage_ = Stage::kDataIn;
-            if (plan_.kind == Kind::kRead) return next_chunk();
+            if (data_.with_medium()) return next_chunk();
             // The longest answer is far shorter than the buffer.
-            std::memcpy(buffer_.data(), plan_.answer.data(), plan_.answer.size());
-            buffer_end_ = static_cast<uint32_t>(plan_.answer.size());
+            std::memcpy(buffer_.data(), data_.buffer.data(), data_.buffer.size());
+            buffer_end_ = static_cast<uint32_t>(data_.buffer.size());
             return;
-        case Kind::kAccept:
-        case Kind::kWrite:
-            if (host_left_ < plan_left_ || host_in) return end_data(kStatusPhaseError);
+        case DataPhase::Direction::kFromHost:
+            if (host_left_ < data_left_ || host_in) return end_data(kStatusPhaseError);
             stage_ = Stage::kDataOut;
             return;
     }
@@ -171,8 +180,8 @@ UsbReply UsbStorage::do_in(uint8_t, std::span<std::byte> to) {
     std::memcpy(to.data(), buffer_.data() + buffer_at_, size);
     buffer_at_ += size;
     host_left_ -= size;
-    plan_left_ -= size;
-    if (plan_left_ == 0) {
+    data_left_ -= size;
+    if (data_left_ == 0) {
         // A packet that is not full tells the host that there is no more; else a halt must.
         const bool told = size % packet_size(kIn) != 0;
         end_data(kStatusPassed, told);
@@ -184,16 +193,19 @@ UsbReply UsbStorage::do_in(uint8_t, std::span<std::byte> to) {
 
 UsbReply UsbStorage::take_data(std::span<const std::byte> from) {
     if (wanted_ || in_flight_) return {UsbStatus::kNak};
-    const uint64_t room = std::min<uint64_t>(kChunk - buffer_end_, plan_left_);
+    const uint64_t room = std::min<uint64_t>(kChunk - buffer_end_, data_left_);
     const auto size = static_cast<uint32_t>(std::min<uint64_t>(from.size(), room));
     std::memcpy(buffer_.data() + buffer_end_, from.data(), size);
     buffer_end_ += size;
-    plan_left_ -= size;
+    data_left_ -= size;
     host_left_ -= size;
-    if (plan_left_ == 0 && plan_.kind == Kind::kAccept) {
-        const auto* bytes = reinterpret_cast<const uint8_t*>(buffer_.data());
-        end_data(disk_.accept({bytes, buffer_end_}) ? kStatusPassed : kStatusFailed);
-    } else if (plan_left_ == 0 || buffer_end_ == kChunk) {
+    if (data_left_ == 0 && !data_.with_medium()) {
+        // Parameters, which leave no work: the disk has no provisioning.
+        std::memcpy(data_.buffer.data(), buffer_.data(), buffer_end_);
+        const auto sense =
+            disk_.received(std::span(command_.command, command_.command_length), data_);
+        end_data(sense == scsi::kSenseNone ? kStatusPassed : kStatusFailed);
+    } else if (data_left_ == 0 || buffer_end_ == kChunk) {
         next_chunk();
     }
     return {UsbStatus::kOk, size};
@@ -220,22 +232,13 @@ void UsbStorage::perform() {
         in_flight_ = true;
         request_ = {};
         request_.completion = this;
-        request_.offset = plan_.offset + plan_begun_;
-        switch (plan_.kind) {
-            case Kind::kRead:
-                request_.operation = BlockOperation::kRead;
-                request_.size = std::min<uint64_t>(plan_left_, kChunk);
-                break;
-            case Kind::kWrite:
-                request_.operation = BlockOperation::kWrite;
-                request_.size = buffer_end_;
-                request_.durable = plan_.durable;
-                break;
-            default:
-                request_.operation = BlockOperation::kFlush;
-                request_.offset = 0;
-                break;
-        }
+        const MediumWork& work = data_.work;
+        request_.operation = work.operation;
+        request_.durable = work.durable;
+        request_.offset = work.ranges.front().offset + data_begun_;
+        if (work.operation == BlockOperation::kRead)
+            request_.size = std::min<uint64_t>(data_left_, kChunk);
+        if (work.operation == BlockOperation::kWrite) request_.size = buffer_end_;
         slice_ = Slice(buffer_.data(), request_.size);
         if (request_.size != 0) request_.slices = {&slice_, 1};
     }
@@ -257,15 +260,15 @@ void UsbStorage::block_done(BlockRequest&, BlockStatus status) {
 }
 
 void UsbStorage::chunk_done(BlockStatus status) {
-    if (!disk_.finish(plan_.kind, status)) return end_data(kStatusFailed);
-    plan_begun_ += request_.size;
-    switch (plan_.kind) {
-        case Kind::kRead:
+    if (disk_.finish(data_, status) != scsi::kSenseNone) return end_data(kStatusFailed);
+    data_begun_ += request_.size;
+    switch (data_.work.operation) {
+        case BlockOperation::kRead:
             buffer_end_ = static_cast<uint32_t>(request_.size);
             break;
-        case Kind::kWrite:
+        case BlockOperation::kWrite:
             buffer_end_ = 0;
-            if (plan_left_ == 0) end_data(kStatusPassed);
+            if (data_left_ == 0) end_data(kStatusPassed);
             break;
         default:
             end_data(kStatusPassed);

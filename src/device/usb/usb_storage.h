@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "backend/block/block_backend.h"
-#include "device/usb/scsi_disk.h"
+#include "scsi/scsi_disk.h"
 #include "device/usb/usb_device.h"
 #include "spec/usb/mass_storage.h"
 
@@ -25,7 +25,7 @@ class UsbStorage final : public UsbDevice, private BlockCompletion {
     static constexpr uint32_t kChunk = 128 * 1024;  // bytes
 
     // The backend must outlive the device. Serial: hexadecimal digits, at least 12 [BOT 4.1.1].
-    UsbStorage(BlockBackend& backend, ScsiDisk::Identity identity, bool removable = false);
+    UsbStorage(BlockBackend& backend, ScsiDiskOptions options);
     // Waits for the backend, which may have a request.
     ~UsbStorage() override;
 
@@ -45,13 +45,13 @@ class UsbStorage final : public UsbDevice, private BlockCompletion {
   private:
     static constexpr uint8_t kIn = 0x81, kOut = 0x02;
     enum class Stage : uint8_t { kCommand, kDataIn, kDataOut, kWait, kStatus, kInvalid };
-    using Kind = ScsiDisk::Plan::Kind;
 
-    static UsbDescription describe(const ScsiDisk::Identity& identity);
+    static UsbDescription describe(const ScsiDiskOptions& options);
     UsbReply take_command(std::span<const std::byte> from) REQUIRES(mutex_);
     UsbReply take_data(std::span<const std::byte> from) REQUIRES(mutex_);
     UsbReply give_status(std::span<std::byte> to) REQUIRES(mutex_);
-    void start_plan() REQUIRES(mutex_);
+    scsi::Sense execute(std::span<const uint8_t> cdb) REQUIRES(mutex_);
+    void start_data() REQUIRES(mutex_);
     void next_chunk() REQUIRES(mutex_);
     void end_data(uint8_t status, bool host_knows = false) REQUIRES(mutex_);
     void block_done(BlockRequest& request, BlockStatus status) EXCLUDES(mutex_) override;
@@ -62,11 +62,11 @@ class UsbStorage final : public UsbDevice, private BlockCompletion {
 
     Stage stage_ GUARDED_BY(mutex_) = Stage::kCommand;
     usb::storage::CommandWrapper command_ GUARDED_BY(mutex_){};
-    ScsiDisk::Plan plan_ GUARDED_BY(mutex_);
+    DataPhase data_ GUARDED_BY(mutex_);  // of the command
     uint8_t status_ GUARDED_BY(mutex_) = 0;
     uint32_t host_left_ GUARDED_BY(mutex_) = 0;   // bytes the host still expects to move
-    uint64_t plan_left_ GUARDED_BY(mutex_) = 0;   // bytes of the plan not yet moved by USB
-    uint64_t plan_begun_ GUARDED_BY(mutex_) = 0;  // bytes of the plan given to the backend
+    uint64_t data_left_ GUARDED_BY(mutex_) = 0;   // bytes of the command not yet moved by USB
+    uint64_t data_begun_ GUARDED_BY(mutex_) = 0;  // bytes of it given to the backend
 
     // What lies in the buffer: [buffer_at_, buffer_end_) is to go to the host, or [0, buffer_end_)
     // came from it.

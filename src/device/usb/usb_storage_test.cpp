@@ -83,7 +83,11 @@ struct StorageTest : ::testing::Test, UsbPipes, UsbHost {
     }
 
     MemoryDisk disk;
-    UsbStorage storage{disk, {"Maker", "Some Disk", "00112233445566"}, true};
+    UsbStorage storage{disk,
+                       {.vendor = "Maker",
+                        .product = "Some Disk",
+                        .serial = "00112233445566",
+                        .removable = true}};
     BulkOnlyGuest bot{*this};
 
   private:
@@ -132,7 +136,14 @@ TEST_F(StorageTest, CapacityInAllForms) {
     EXPECT_EQ(caching.data.at(8), 8);
     EXPECT_EQ(caching.data.at(10), 4);
     EXPECT_EQ(bot.command_in({0x1a, 0, 0x2e, 0, 192, 0}, 192).status, kStatusFailed);
-    EXPECT_TRUE(bot.command_out({0x15, 0x10, 0, 0, 24, 0}, Bytes(24)).passed());
+    // What was read is taken back; other values are not.
+    Bytes parameters = caching.data;
+    parameters[0] = 0;
+    const auto size = static_cast<uint8_t>(parameters.size());
+    EXPECT_TRUE(bot.command_out({0x55, 0x10, 0, 0, 0, 0, 0, 0, size, 0}, parameters).passed());
+    parameters[11] ^= 1;
+    EXPECT_EQ(bot.command_out({0x55, 0x10, 0, 0, 0, 0, 0, 0, size, 0}, parameters).status,
+              kStatusFailed);
     EXPECT_TRUE(bot.command_in({0x00, 0, 0, 0, 0, 0}, 0).passed());
     EXPECT_EQ(bot.command_in({0xfe, 0, 0, 0, 0, 0}, 0).status, kStatusFailed);
 }

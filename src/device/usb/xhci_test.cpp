@@ -36,7 +36,7 @@ struct XhciTest : ::testing::Test {
     UsbBoard board;
     Xhci chip{board.dma, board.clock};
     MemoryDisk disk{1 << 20};
-    UsbStorage storage{disk, {}};
+    UsbStorage storage{disk, {.product = "USB Disk"}};
     UsbTablet tablet{board.clock};
     UsbKeyboard keyboard{board.clock, nullptr};
     UsbHostAdapter adapter{board.clock};

@@ -53,10 +53,11 @@ void I6300Esb::config_written(unsigned offset, unsigned size) {
         MutexLock hold(mutex_);
         config_ = config;
         const bool was_on = (lock_ & kLockEnable) != 0;
+        const bool other_mode = ((lock_ ^ lock) & kLockFreeRunning) != 0;
         lock_ = lock;
         locked = (lock & kLockLocked) != 0;
         const bool on = (lock_ & kLockEnable) != 0;
-        if (on && !was_on) {
+        if (on && (!was_on || other_mode)) {
             stage_ = 0;
             restart();
         } else if (!on) {
@@ -80,6 +81,13 @@ uint64_t I6300Esb::stage_ns(uint32_t preload) const {
 }
 
 void I6300Esb::restart() {
+    // The first stage's end is an interrupt at the most, which is left out, and the free-running mode has
+    // no second: nothing to wait for.
+    if ((lock_ & kLockFreeRunning) != 0) {
+        deadline_ = 0;
+        timer_->disarm();
+        return;
+    }
     deadline_ = clock_.now_ns() + stage_ns(preload_[stage_]);
     timer_->arm(deadline_);
 }
@@ -89,8 +97,8 @@ void I6300Esb::stage_over() {
         MutexLock lock(mutex_);
         // It may have been reloaded, or turned off, just before.
         if (deadline_ == 0 || clock_.now_ns() < deadline_) return;
-        if ((lock_ & kLockFreeRunning) != 0 || stage_ == 0) {
-            stage_ = (lock_ & kLockFreeRunning) != 0 ? 0 : 1;
+        if (stage_ == 0) {
+            stage_ = 1;
             restart();
             return;
         }

@@ -98,6 +98,21 @@ TEST_F(I6300EsbTest, WithoutOutputOnlyTheFlagIsSet) {
     EXPECT_EQ(read(kReload), kReloadTimeout);
 }
 
+// The first stage ends in nothing, and there is no second: it must not keep the clock busy.
+TEST_F(I6300EsbTest, RunningFreelyItNeedsNoClock) {
+    watchdog_.function().config_write(kConfig, 2, kConfigFast);
+    unlocked(kPreload1, 0);
+    watchdog_.function().config_write(kLock, 1, kLockEnable | kLockFreeRunning);
+    EXPECT_EQ(clock_.armed(), 0u);
+    unlocked(kReload, kReloadNow);
+    EXPECT_EQ(clock_.armed(), 0u);
+    clock_.advance(10 * kSecond);
+    EXPECT_EQ(expired_, 0);
+    watchdog_.function().config_write(kLock, 1, kLockEnable);
+    clock_.advance(10 * kSecond + (uint64_t{kPreloadMask} << 5) * 31);
+    EXPECT_EQ(expired_, 1);
+}
+
 TEST_F(I6300EsbTest, PreloadsHave20Bits) {
     unlocked(kPreload1, ~0u);
     EXPECT_EQ(read(kPreload1), kPreloadMask);

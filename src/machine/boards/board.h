@@ -10,11 +10,11 @@
 #include "device/chipset/power_sink.h"
 #include "device/interrupt/apic_bus.h"
 #include "device/interrupt/pic_pair.h"
+#include "machine/medium_trays.h"
 #include "memory/guest_memory.h"
 
 namespace mynah {
 
-class BlockBackend;
 class HotSlots;
 class InputSink;
 class Screen;
@@ -33,9 +33,8 @@ struct BoardContext {
 
 // A mainboard: everything but memory and the processors with their local APICs, which are the
 // machine's.
-class Board {
+class Board : public MediumTrays {
   public:
-    virtual ~Board() = default;
     // What a guest finds at its start, with processors of these APIC ids; after power-on and after
     // every reset(). No vCPU runs. Error: it does not fit.
     virtual Result<void> prepare(std::span<const uint32_t> apic_ids) = 0;
@@ -43,16 +42,6 @@ class Board {
     virtual void reset() = 0;
     // Any thread.
     virtual void press_power_button() = 0;
-    // The medium of the CD drive that is the so-manieth of the configured disks. The backend must
-    // stay until it was taken out. Any thread.
-    virtual void insert_medium(size_t, BlockBackend&) {}
-    // False: the guest has locked the tray; it is asked to release it. When it returns nothing uses
-    // the medium any more.
-    virtual bool eject_medium(size_t, bool /*force*/) { return false; }
-    struct Tray {
-        bool open = false, locked = false;
-    };
-    virtual Tray tray(size_t) { return {}; }
     // The display, and where a person's input goes; null: there is none. They live with the board.
     virtual Screen* screen() { return nullptr; }
     virtual InputSink* input() { return nullptr; }

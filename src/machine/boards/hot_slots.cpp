@@ -61,6 +61,7 @@ std::vector<std::string> HotSlots::ids() const {
 
 void HotSlots::powered_off(size_t index) {
     std::shared_ptr<Occupant> gone;
+    Ich9RootPort* port = nullptr;
     {
         MutexLock lock(mutex_);
         Slot& slot = slots_[index];
@@ -72,22 +73,18 @@ void HotSlots::powered_off(size_t index) {
         }
         slot.port->remove();
         slot.emptying = true;
+        port = slot.port;
         gone = std::move(slot.occupant);
     }
     // Not here: this processor is in the middle of a cycle, and others may be in the card.
-    slow_work_.post([this, index, gone]() mutable {
-        port(index).secondary().settle(0);
+    removals_.post([this, index, port, gone]() mutable {
+        port->secondary().settle(0);
         gone->card.reset();
         gone.reset();
         MutexLock lock(mutex_);
         slots_[index].emptying = false;
         emptied_.notify_all();
     });
-}
-
-Ich9RootPort& HotSlots::port(size_t index) const {
-    MutexLock lock(mutex_);
-    return *slots_[index].port;
 }
 
 void HotSlots::reset() {

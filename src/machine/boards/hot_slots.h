@@ -20,8 +20,9 @@ namespace mynah {
 // button, lets the card go and turns the slot's power off; then the card is pulled. Any thread.
 class HotSlots {
   public:
-    // Cards are taken apart on `slow_work`, as this waits for processors that are using them.
-    explicit HotSlots(Executor& slow_work) : slow_work_(slow_work) {}
+    // Cards are taken apart on `removals`, as this waits for processors that are using them, and for
+    // their requests: no backend of a card may use it.
+    explicit HotSlots(Executor& removals) : removals_(removals) {}
     // Waits for cards that are being taken apart. No processor runs.
     ~HotSlots();
 
@@ -51,9 +52,8 @@ class HotSlots {
     };
 
     void powered_off(size_t slot) EXCLUDES(mutex_);
-    Ich9RootPort& port(size_t slot) const EXCLUDES(mutex_);
 
-    Executor& slow_work_;
+    Executor& removals_;
     mutable Mutex mutex_;  // taken before the ports' locks
     std::condition_variable_any emptied_;
     std::vector<Slot> slots_ GUARDED_BY(mutex_);

@@ -24,11 +24,16 @@ timespec host_wall_time() {
 
 Result<std::unique_ptr<MicroBoard>> MicroBoard::create(
     const BoardContext& context, std::span<CharacterBackend* const> serial_backends,
-    std::vector<std::unique_ptr<VirtioDevice>> virtio_devices) {
+    std::vector<VirtioPlug> virtio_devices) {
     std::unique_ptr<MicroBoard> board(new MicroBoard(context));
     TRY(board->map_chips(context));
     TRY(board->add_serial_ports(context, serial_backends));
-    for (auto& device : virtio_devices) TRY(board->virtio_.add(std::move(device)));
+    for (VirtioPlug& plug : virtio_devices) {
+        if (plug.keys != nullptr) board->input_.add(*plug.keys);
+        if (plug.pointer != nullptr) board->input_.add(*plug.pointer);
+        if (plug.display != nullptr) board->screen_.emplace(*plug.display);
+        TRY(board->virtio_.add(std::move(plug.device)));
+    }
     board->write_cmos(context.memory.size());
     return board;
 }

@@ -2,10 +2,13 @@
 
 #include <ctime>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "backend/character/character_backend.h"
+#include "backend/display/input_router.h"
+#include "backend/display/screen.h"
 #include "base/result.h"
 #include "device/chipset/a20_gate.h"
 #include "device/chipset/acpi_power_management.h"
@@ -21,6 +24,7 @@
 #include "firmware/acpi_board.h"
 #include "machine/boards/board.h"
 #include "machine/boards/virtio_slots.h"
+#include "machine/virtio_plug.h"
 #include "memory/dma_view.h"
 
 namespace mynah {
@@ -30,14 +34,16 @@ namespace mynah {
 class MicroBoard final : public Board {
   public:
     // A backend for each serial port, COM1 first; null: the port is not there. All outlive the
-    // board. disks: in the order of their slots, behind the entropy device.
+    // board. virtio_devices: in the order of their slots.
     static Result<std::unique_ptr<MicroBoard>> create(
         const BoardContext& context, std::span<CharacterBackend* const> serial_backends,
-        std::vector<std::unique_ptr<VirtioDevice>> virtio_devices);
+        std::vector<VirtioPlug> virtio_devices);
 
     Result<void> prepare(std::span<const uint32_t> apic_ids) override;
     void reset() override;
     void press_power_button() override { power_management_.press_power_button(); }
+    Screen* screen() override { return screen_ ? &*screen_ : nullptr; }
+    InputSink* input() override { return screen_ ? &input_ : nullptr; }
 
   private:
     explicit MicroBoard(const BoardContext& context);
@@ -67,6 +73,8 @@ class MicroBoard final : public Board {
     std::vector<Com> serial_ports_;
     DmaView dma_;
     VirtioSlots virtio_;
+    InputRouter input_;  // to virtio devices only
+    std::optional<Screen> screen_;
 };
 
 }  // namespace mynah

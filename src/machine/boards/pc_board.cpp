@@ -76,8 +76,9 @@ PcBoard::PcBoard(const BoardContext& context, const PcBoardParts& parts, const t
       pvpanic_(parts.panicked),
       dma_(context.memory),
       firmware_config_(dma_),
+      iommu_(parts.config.devices.iommu ? std::make_unique<IommuDomains>() : nullptr),
       config_ports_(root_bus_, reset_control_),
-      hot_slots_(context.slow_work),
+      hot_slots_(removals_),
       next_card_(pc::kFirstCard.device) {
     power_management_.on_smi(parts.smi);
 }
@@ -109,7 +110,7 @@ void PcBoard::add_root_ports() {
             std::make_unique<Ich9RootPort>(attachment(slot, Ich9RootPort::pin(i)), i));
         root_bus_.add_bridge(slot, root_ports_[i]->function(), root_ports_[i]->secondary());
         // The card's INTA# comes out at the device of the port [P2P 9.1].
-        hot_slots_.add(*root_ports_[i], attachment({pc::kRootPortDevice, 0}, 1));
+        hot_slots_.add(*root_ports_[i], direct_attachment({pc::kRootPortDevice, 0}, 1));
     }
 }
 
@@ -176,6 +177,12 @@ Result<void> PcBoard::add_serial_ports(std::span<CharacterBackend* const> backen
 }
 
 PciAttachment PcBoard::attachment(PciSlot slot, unsigned pin) {
+    PciAttachment place = direct_attachment(slot, pin);
+    if (iommu_ != nullptr) place.translation = &iommu_->add_endpoint(slot.devfn());
+    return place;
+}
+
+PciAttachment PcBoard::direct_attachment(PciSlot slot, unsigned pin) {
     InterruptLine& line = pin == 0 ? no_line() : pirqs_.input(slot, pin);
     return {at_.ports, at_.memory_space, at_.memory, line, at_.apic_bus};
 }

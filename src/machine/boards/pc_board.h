@@ -12,6 +12,7 @@
 #include "backend/display/input_router.h"
 #include "backend/display/screen.h"
 #include "backend/network/network_backend.h"
+#include "base/worker_executor.h"
 #include "cpu/cpuid_policy.h"
 #include "device/chipset/a20_gate.h"
 #include "device/chipset/acpi_power_management.h"
@@ -42,9 +43,12 @@
 #include "machine/boards/board.h"
 #include "machine/boards/hot_slots.h"
 #include "machine/boards/pc_firmware.h"
+#include "machine/boards/vga_with_gpu.h"
 #include "machine/machine_config.h"
 #include "machine/virtio_devices.h"
 #include "memory/dirty_log.h"
+#include "paravirt/virtio/iommu/iommu_domains.h"
+#include "paravirt/virtio/virtio_pci.h"
 
 namespace mynah {
 
@@ -81,13 +85,24 @@ class PcBoard final : public Board {
     void insert_medium(size_t disk, BlockBackend& medium) override;
     bool eject_medium(size_t disk, bool force) override;
     Tray tray(size_t disk) override;
-    Screen* screen() override { return &*screen_; }
+    Screen* screen() override { return screen_ ? &*screen_ : nullptr; }
     InputSink* input() override { return &input_; }
     HotSlots* hot_slots() override { return &hot_slots_; }
 
     // --- for devices, while the board is built ---
     // What a function in this slot of bus 0 is plugged into; pin: its interrupt pin, 0 for none.
+    // With an IOMMU it reaches memory through it, as an endpoint with the function's number.
     PciAttachment attachment(PciSlot slot, unsigned pin = 1);
+    // The same past the IOMMU.
+    PciAttachment direct_attachment(PciSlot slot, unsigned pin = 1);
+    PciAttachment attachment(PciSlot slot, const VirtioConfig& config) {
+        return config.iommu.value_or(true) ? attachment(slot) : direct_attachment(slot);
+    }
+    // A legacy driver knows nothing of IOMMUs.
+    VirtioPci::Interface usual_interface(const VirtioConfig& config) const {
+        return iommu_ != nullptr && config.iommu.value_or(true) ? VirtioPci::Interface::kModern
+                                                                : VirtioPci::Interface::kTransitional;
+    }
     PciBus& root_bus() { return root_bus_; }
     FirmwareConfig& firmware_config() { return firmware_config_; }
     // Keeps a device for as long as the board lives; `reset` is called at machine reset.
@@ -116,8 +131,11 @@ class PcBoard final : public Board {
     Result<void> add_storage();
     Result<void> add_network();
     Result<void> add_virtio_devices();
+    Result<void> add_iommu();
     Result<void> add_watchdog();
     Result<void> add_display();
+    Result<void> add_vga_card(VirtioPlug* gpu);
+    Result<std::optional<GuestMemory::Block>> load_video_bios(const char* path);
     Result<void> add_usb();
     bool is_xhci() const { return parts_.config.usb == UsbModel::kXhci; }
     void add_xhci();
@@ -171,6 +189,8 @@ class PcBoard final : public Board {
     };
     std::vector<Com> serial_ports_;
 
+    std::unique_ptr<IommuDomains> iommu_;  // null: there is none
+    std::optional<PciSlot> iommu_slot_;
     PciBus root_bus_;
     PciConfigPorts config_ports_;
     std::unique_ptr<FlashStore> variable_store_;
@@ -178,6 +198,7 @@ class PcBoard final : public Board {
     std::unique_ptr<Mch82G33> mch_;
     std::unique_ptr<Ich9Lpc> lpc_;
     std::vector<std::unique_ptr<Ich9RootPort>> root_ports_;
+    WorkerExecutor removals_;  // not the disks' worker, for which taking a card apart waits
     HotSlots hot_slots_;
     struct Device {
         std::shared_ptr<void> device;
@@ -187,7 +208,8 @@ class PcBoard final : public Board {
     unsigned next_card_;
     InputRouter input_;
     std::unique_ptr<DirtyLog> dirty_;
-    std::unique_ptr<VgaAdapter> vga_;
+    std::unique_ptr<VgaAdapter> vga_;                // null: there is none
+    std::unique_ptr<VgaWithGpu> vga_with_gpu_;  // null: it is only a VGA
     std::optional<Screen> screen_;
     AhciController* sata_ = nullptr;
     unsigned sata_ports_ = 0;

@@ -214,6 +214,7 @@ AcpiBoard PcBoard::describe() {
     board.firmware_config_ports = fw_cfg::kPorts;
     board.panic_port = pc::kPvpanic;
     board.pci = describe_pci();
+    if (iommu_slot_) board.iommu_bdf = iommu_slot_->devfn();
     return board;
 }
 

@@ -10,7 +10,8 @@ Result<void> PcBoard::add_devices() {
     TRY(add_storage());
     TRY(add_network());
     TRY(add_virtio_devices());
-    return add_watchdog();
+    TRY(add_watchdog());
+    return add_iommu();
 }
 
 }  // namespace mynah

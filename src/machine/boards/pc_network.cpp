@@ -38,7 +38,7 @@ Result<void> PcBoard::add_network() {
 
 Result<void> PcBoard::add_network_card(size_t index) {
     const NetworkConfig& config = parts_.config.networks[index];
-    const Model usual = config.virtio.given() ? Model::kVirtio : Model::kE1000;
+    const Model usual = config.wants_virtio() ? Model::kVirtio : Model::kE1000;
     const Model model = config.model == Model::kDefault ? usual : config.model;
     NetworkBackend& backend = *parts_.networks[index];
     const MacAddress address =
@@ -47,7 +47,7 @@ Result<void> PcBoard::add_network_card(size_t index) {
     const std::vector<std::byte> rom =
         parts_.firmware != nullptr ? network_boot_rom(model) : std::vector<std::byte>();
     const PciSlot slot = TRY(take_card_slot());
-    const PciAttachment place = attachment(slot);
+    const PciAttachment place = attachment(slot, config.virtio);
     if (model == Model::kE1000) {
         auto& card = own<E1000>(std::make_unique<E1000>(place, at_.clock, backend, address, rom),
                                 [](E1000& each) { each.reset(); });
@@ -61,7 +61,7 @@ Result<void> PcBoard::add_network_card(size_t index) {
         const VirtioNetOptions options = virtio_net_options(parts_.config, config, index);
         auto& card = own<VirtioCard>(
             std::make_unique<VirtioCard>(std::make_unique<VirtioNet>(backend, options), place,
-                                         kEthernetController, VirtioPci::Interface::kTransitional),
+                                         kEthernetController, usual_interface(config.virtio)),
             [](VirtioCard& each) { each.transport.reset(); });
         add_rom(place, card.transport.function(), rom);
         root_bus_.add(slot, card.transport.function());

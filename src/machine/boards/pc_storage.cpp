@@ -8,6 +8,7 @@
 #include "machine/boards/pc_board.h"
 #include "machine/boards/pc_layout.h"
 #include "machine/boards/virtio_card.h"
+#include "machine/disks.h"
 #include "machine/virtio_options.h"
 #include "paravirt/virtio/virtio_block.h"
 
@@ -36,8 +37,8 @@ Result<void> PcBoard::add_storage() {
 Result<void> PcBoard::add_disk(size_t index) {
     const DiskConfig& config = parts_.config.disks[index];
     if (config.cdrom && config.bus != DiskBus::kDefault && config.bus != DiskBus::kSata &&
-        config.bus != DiskBus::kIde) {
-        return Error(fmt::format("--disk: {}: a CD drive is on bus=sata or bus=ide", config.path));
+        config.bus != DiskBus::kIde && config.bus != DiskBus::kScsi) {
+        return Error(fmt::format("--disk: {}: a CD drive is on bus=sata, bus=ide or bus=scsi", config.path));
     }
     const DiskBus usual = config.virtio.given() ? DiskBus::kVirtio : DiskBus::kSata;
     switch (config.bus == DiskBus::kDefault ? usual : config.bus) {
@@ -52,14 +53,14 @@ Result<void> PcBoard::add_disk(size_t index) {
             return add_usb_disk(index);
         case DiskBus::kVirtio:
             return add_virtio_disk(index);
+        case DiskBus::kScsi:
+            break;  // behind a card of its own, one of the virtio devices
     }
     return {};
 }
 
-// What the guest tells disks apart by: the same at every start.
 std::string PcBoard::disk_serial(size_t index) const {
-    const std::string& given = parts_.config.disks[index].serial;
-    return given.empty() ? fmt::format("{}-{}", parts_.config.name.substr(0, 12), index) : given;
+    return mynah::disk_serial(parts_.config, parts_.config.disks[index], index);
 }
 
 Result<void> PcBoard::add_sata_disk(size_t index) {
@@ -146,9 +147,10 @@ Result<void> PcBoard::add_usb_disk(size_t index) {
     if (usb_ == nullptr)
         return Error("--disk: bus=usb needs a USB controller; expected --controller usb,model=xhci "
                      "or ehci");
-    ScsiDisk::Identity identity;
-    identity.serial = fmt::format("{:012X}", index + 1);
-    auto& disk = own<UsbStorage>(std::make_unique<UsbStorage>(*parts_.disks[index], identity),
+    ScsiDiskOptions options;
+    options.product = "USB Disk";
+    options.serial = fmt::format("{:012X}", index + 1);
+    auto& disk = own<UsbStorage>(std::make_unique<UsbStorage>(*parts_.disks[index], options),
                                  [](UsbStorage&) {});
     const auto port = usb_->plug(disk);
     if (!port)
@@ -170,7 +172,8 @@ Result<void> PcBoard::add_virtio_disk(size_t index) {
     auto& card =
         own<VirtioCard>(std::make_unique<VirtioCard>(
                             std::make_unique<VirtioBlock>(*parts_.disks[index], options),
-                            attachment(slot), kMassStorage, VirtioPci::Interface::kTransitional),
+                            attachment(slot, config.virtio), kMassStorage,
+                            usual_interface(config.virtio)),
                         [](VirtioCard& device) { device.transport.reset(); });
     root_bus_.add(slot, card.transport.function());
     add_boot_path(BootConfig::Device::kDisk,

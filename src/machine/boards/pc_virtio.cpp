@@ -9,16 +9,22 @@ namespace mynah {
 
 Result<void> PcBoard::add_virtio_devices() {
     for (VirtioPlug& plug : *parts_.virtio) {
+        if (plug.device == nullptr) continue;  // it is a part of the VGA's card
         if (plug.keys != nullptr) input_.add(*plug.keys);
         if (plug.pointer != nullptr) input_.add(*plug.pointer);
         const PciSlot slot = TRY(take_card_slot());
+        // Who runs rings in other processes maps all of the memory.
+        const bool direct = plug.direct || plug.device->ring_owner() != nullptr;
+        const PciAttachment place = direct ? direct_attachment(slot) : attachment(slot);
         auto& card = own<VirtioCard>(
-            std::make_unique<VirtioCard>(std::move(plug.device), attachment(slot), plug.pci_class),
+            std::make_unique<VirtioCard>(std::move(plug.device), place, plug.pci_class,
+                                         plug.transitional ? VirtioPci::Interface::kTransitional
+                                                           : VirtioPci::Interface::kModern),
             [](VirtioCard& each) { each.transport.reset(); });
         root_bus_.add(slot, card.transport.function());
-        if (plug.disk) {
-            add_boot_path(BootConfig::Device::kDisk,
-                          fmt::format("/pci@i0cf8/scsi@{:x}/disk@0,0", slot.device));
+        for (const VirtioPlug::Bootable& each : plug.bootable) {
+            add_boot_path(each.cdrom ? BootConfig::Device::kCdrom : BootConfig::Device::kDisk,
+                          fmt::format("/pci@i0cf8/scsi@{:x}/{}", slot.device, each.path));
         }
     }
     return {};

@@ -31,7 +31,7 @@ Result<std::unique_ptr<VhostUserBlock>> VhostUserBlock::open(const VhostUserBloc
     const auto failed = [&](const std::string& why) {
         return Error(fmt::format("{}{}: {}", kOrigin, options.path, why));
     };
-    auto link = TRY(VhostUserLink::open(options.path, kOrigin, kMaxQueues,
+    auto link = TRY(VhostUserLink::open(options.path, kOrigin, 0,
                                         vhost_user::kProtocolMq | vhost_user::kProtocolConfig |
                                             vhost_user::kProtocolBackendReq |
                                             vhost_user::kProtocolResetDevice));
@@ -51,11 +51,13 @@ Result<std::unique_ptr<VhostUserBlock>> VhostUserBlock::open(const VhostUserBloc
         return failed(fmt::format("queues={}: the back end has {}", options.queues, most));
     const uint64_t queues =
         options.queues != 0 ? options.queues : std::min<uint64_t>(most, options.processors);
+    TRY(link->make_bells(static_cast<uint16_t>(queues)));
     std::unique_ptr<VhostUserBlock> disk(
         new VhostUserBlock(std::move(link), memory, static_cast<uint16_t>(queues)));
     {
         MutexLock hold(disk->mutex_);
         disk->config_ = config;
+        disk->default_writeback_ = config[kWritebackAt];
     }
     TRY(disk->begin());
     return disk;
@@ -76,8 +78,35 @@ Result<void> VhostUserBlock::load_config(VhostUserClient& client) {
     Config config;
     TRY(client.get_config(config));
     MutexLock hold(mutex_);
+    // What the driver chose counts, which a back end that is new has not been told yet.
+    if (chosen_writeback_)
+        config[kWritebackAt] = *chosen_writeback_;
+    else
+        default_writeback_ = config[kWritebackAt];
     config_ = config;
     return {};
+}
+
+// A back end that takes over, or that was told before features were negotiated with it, must not
+// cache what the driver believes to be written.
+Result<void> VhostUserBlock::prepare(VhostUserClient& client) {
+    std::optional<std::byte> chosen;
+    {
+        MutexLock hold(mutex_);
+        chosen = chosen_writeback_;
+    }
+    if (!chosen || (negotiated_features() & kFeatureConfigWce) == 0) return {};
+    return client.set_config(kWritebackAt, {&*chosen, 1});
+}
+
+// The mode is the default again; not every back end resets it.
+void VhostUserBlock::reset() {
+    {
+        MutexLock hold(mutex_);
+        config_[kWritebackAt] = default_writeback_;
+        if (chosen_writeback_) chosen_writeback_ = default_writeback_;
+    }
+    VhostUserDevice::reset();
 }
 
 void VhostUserBlock::read_config(uint64_t offset, std::span<std::byte> to) const {
@@ -96,9 +125,12 @@ void VhostUserBlock::write_config(uint64_t offset, std::span<const std::byte> fr
         (negotiated_features() & kFeatureConfigWce) == 0) {
         return;
     }
+    {
+        MutexLock hold(mutex_);
+        config_[kWritebackAt] = from[0];
+        chosen_writeback_ = from[0];
+    }
     send_config(kWritebackAt, from);
-    MutexLock hold(mutex_);
-    config_[kWritebackAt] = from[0];
 }
 
 }  // namespace mynah

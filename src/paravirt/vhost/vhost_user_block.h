@@ -2,6 +2,7 @@
 
 #include <array>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "paravirt/vhost/vhost_user_device.h"
@@ -28,7 +29,9 @@ class VhostUserBlock final : public VhostUserDevice {
     uint64_t features() const override;
     uint16_t queue_count() const override { return queues_; }
     void read_config(uint64_t offset, std::span<std::byte> to) const override EXCLUDES(mutex_);
-    void write_config(uint64_t offset, std::span<const std::byte> from) override;
+    void write_config(uint64_t offset, std::span<const std::byte> from) override
+        EXCLUDES(mutex_);
+    void reset() override EXCLUDES(mutex_);
 
   private:
     // The part of struct virtio_blk_config that every back end has: up to write_zeroes_may_unmap.
@@ -37,10 +40,15 @@ class VhostUserBlock final : public VhostUserDevice {
 
     VhostUserBlock(std::unique_ptr<VhostUserLink> link, GuestMemory& memory, uint16_t queues);
     Result<void> load_config(VhostUserClient& client) override EXCLUDES(mutex_);
+    Result<void> prepare(VhostUserClient& client) override EXCLUDES(mutex_);
 
     const uint16_t queues_;
     mutable Mutex mutex_;
     Config config_ GUARDED_BY(mutex_){};
+    // The cache's mode as the back end has it unasked, and the one that each back end is told;
+    // none: no driver has ever chosen.
+    std::byte default_writeback_ GUARDED_BY(mutex_){};
+    std::optional<std::byte> chosen_writeback_ GUARDED_BY(mutex_);
 };
 
 }  // namespace mynah

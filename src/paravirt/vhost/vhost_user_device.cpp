@@ -4,7 +4,7 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
+#include <utility>
 
 #include "base/bits.h"
 #include "spec/virtio/device.h"
@@ -15,8 +15,8 @@ namespace {
 
 // A piece is at most so long, as a descriptor counts in 32 bits.
 constexpr uint64_t kLongestPiece = uint64_t{1} << 31;
-// How long chains may take that come back soon.
-constexpr auto kDrain = std::chrono::seconds(5);
+// How long chains may take that come back soon, in all queues of a device together.
+constexpr std::chrono::nanoseconds kDrain = std::chrono::seconds(5);
 
 bool keeps_log(const VhostUserClient& client) {
     return client.has(vhost_user::kProtocolLogShmfd) &&
@@ -65,7 +65,13 @@ void VhostUserDevice::end() {
 }
 
 void VhostUserDevice::tell_config_changed() {
-    if (VirtioDeviceEvents* const events = events_) events->configuration_changed();
+    MutexLock hold(events_mutex_);
+    if (events_ != nullptr) events_->configuration_changed();
+}
+
+void VhostUserDevice::connect(VirtioDeviceEvents* events) {
+    MutexLock hold(events_mutex_);
+    events_ = events;
 }
 
 // --- what the driver does ---
@@ -104,6 +110,7 @@ void VhostUserDevice::serve(VirtioQueue& queue) {
 void VhostUserDevice::start(VirtioQueue& queue, Ring& ring) {
     MutexLock control(control_);
     if (ring.started || !queue.running()) return;
+    drain_left_ = kDrain;
     {
         MutexLock hold(ring.mutex);
         ring.queue = &queue;
@@ -210,22 +217,34 @@ void VhostUserDevice::send_config(uint32_t offset, std::span<const std::byte> fr
     if (!done) give_up(done.error());
 }
 
+// Waits until nothing is out; returns what is left of the time.
+std::chrono::nanoseconds VhostUserDevice::drain(Ring& ring, std::chrono::nanoseconds limit) {
+    MutexLock hold(ring.mutex);
+    const auto until = std::chrono::steady_clock::now() + limit;
+    while (ring.live && ring.out_count + ring.waiting.size() > 0) {
+        if (ring.idle.wait_until(ring.mutex, until) == std::cv_status::timeout) break;
+    }
+    return std::max(std::chrono::nanoseconds::zero(), until - std::chrono::steady_clock::now());
+}
+
 void VhostUserDevice::stopping(VirtioQueue& queue) {
     if (is_local(queue.index())) return;
     Ring& ring = *rings_[queue.index()];
-    if (!ring.started) return;
-    if (shape_.completes_soon) {
-        MutexLock hold(ring.mutex);
-        const auto until = std::chrono::steady_clock::now() + kDrain;
-        while (ring.live && ring.out_count + ring.waiting.size() > 0) {
-            if (ring.idle.wait_until(ring.mutex, until) == std::cv_status::timeout) break;
-        }
+    std::chrono::nanoseconds left_to_drain{};
+    {
+        // A start() that saw the queue running is over then, and no other begins: it was halted.
+        MutexLock control(control_);
+        if (!ring.started) return;
+        left_to_drain = drain_left_;
     }
+    if (shape_.completes_soon) left_to_drain = drain(ring, left_to_drain);
     MutexLock control(control_);
+    drain_left_ = left_to_drain;
     bool live = false;
     {
         MutexLock hold(ring.mutex);
-        live = ring.live;
+        // Nothing more is passed on, nor collected but below.
+        live = std::exchange(ring.live, false);
     }
     if (live && client_) {
         const auto done = client_->stop_ring(queue.index());
@@ -235,7 +254,6 @@ void VhostUserDevice::stopping(VirtioQueue& queue) {
     uint32_t left = 0;
     {
         MutexLock hold(ring.mutex);
-        ring.live = false;
         collect(ring, done);
         take_back(ring);
         left = static_cast<uint32_t>(ring.waiting.size());
@@ -278,6 +296,7 @@ bool VhostUserDevice::describe(Chain& chain) const {
 // True: the back end is to be rung.
 bool VhostUserDevice::take_chains(VirtioQueue& queue, Ring& ring) {
     bool rejected = false, kick = false;
+    uint32_t impossible = 0;
     {
         MutexLock hold(ring.mutex);
         VirtioQueue::Batch batch = queue.open_batch();
@@ -290,23 +309,34 @@ bool VhostUserDevice::take_chains(VirtioQueue& queue, Ring& ring) {
             chain = new_chain(ring);
         }
         ring.spares.push_back(std::move(chain));
-        kick = pass_on(ring);
+        kick = pass_on(ring, impossible);
     }
     if (rejected) queue.reject();
+    reject(queue, impossible);
     return kick;
 }
 
-bool VhostUserDevice::pass_on(Ring& ring) {
+// Which also breaks the ring, so that the driver resets the device: nothing else would tell it that
+// these requests are lost.
+void VhostUserDevice::reject(VirtioQueue& queue, uint32_t chains) {
+    for (; chains > 0; --chains) queue.reject();
+}
+
+bool VhostUserDevice::pass_on(Ring& ring, uint32_t& impossible) {
     bool added = false;
     while (ring.live && !ring.waiting.empty()) {
         std::unique_ptr<Chain>& chain = ring.waiting.front();
-        if (!ring.shared->fits(chain->pieces.size())) {
-            // Longer than the ring, for a back end without indirect descriptors: it never will.
-            if (!ring.shared->possible(chain->pieces.size()) && complaints_.allow())
+        // Longer than the ring, for a back end without indirect descriptors: it never will fit.
+        if (!ring.shared->possible(chain->pieces.size())) {
+            if (complaints_.allow())
                 log(LogLevel::kWarning, "{}: a request has too many pieces for the back end",
                     link_->origin());
-            break;
+            ring.spares.push_back(std::move(chain));
+            ring.waiting.pop_front();
+            ++impossible;
+            continue;
         }
+        if (!ring.shared->fits(chain->pieces.size())) break;
         const uint16_t head = ring.shared->add(chain->pieces);
         ring.out[head] = std::move(chain);
         ring.waiting.pop_front();
@@ -351,15 +381,17 @@ void VhostUserDevice::take_back(Ring& ring) {
 void VhostUserDevice::called(uint16_t queue) {
     Ring& ring = *rings_[queue];
     bool kick = false;
+    uint32_t impossible = 0;
     {
         MutexLock hold(ring.mutex);
         if (!ring.live) return;
         collect(ring, done_);
-        kick = pass_on(ring);
+        kick = pass_on(ring, impossible);
         if (ring.out_count == 0) ring.idle.notify_all();
     }
     if (kick) link_->kick(queue);
     hand_over(done_);
+    reject(*done_.queue, impossible);
     if (!done_.broken) return;
     MutexLock control(control_);
     if (client_) give_up(Error("the back end broke the rules of a ring"));
@@ -406,9 +438,11 @@ Result<void> VhostUserDevice::found(std::unique_ptr<VhostUserClient> client) {
     {
         MutexLock control(control_);
         constexpr uint64_t kDeviceBits = low_mask(24) | ~low_mask(50);
-        const uint64_t missing = features_ & kDeviceBits & backend_features_ & ~client->features();
+        // Also what no driver has accepted yet: it stays on offer.
+        const uint64_t missing =
+            features() & kDeviceBits & backend_features_ & ~client->features();
         if (missing != 0) {
-            return Error(fmt::format("the new back end lacks features {:#x} that the guest uses",
+            return Error(fmt::format("the new back end lacks features {:#x} that the guest has",
                                      missing));
         }
         TRY(load_config(*client));
@@ -436,11 +470,15 @@ Result<void> VhostUserDevice::found(std::unique_ptr<VhostUserClient> client) {
     }
     for (uint16_t i = 0; i < rings_.size(); ++i) {
         bool kick = false;
+        uint32_t impossible = 0;
+        VirtioQueue* queue = nullptr;
         {
             MutexLock hold(rings_[i]->mutex);
-            kick = pass_on(*rings_[i]);
+            queue = rings_[i]->queue;
+            kick = pass_on(*rings_[i], impossible);
         }
         if (kick) link_->kick(i);
+        if (queue != nullptr) reject(*queue, impossible);
     }
     connection_changed();
     tell_config_changed();

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -45,7 +46,7 @@ class VhostUserDevice : public VirtioDevice, private VhostUserLinkEvents {
     void serve(VirtioQueue& queue) final;
     void stopping(VirtioQueue& queue) final;
     void reset() override;
-    void connect(VirtioDeviceEvents* events) final { events_ = events; }
+    void connect(VirtioDeviceEvents* events) final EXCLUDES(events_mutex_);
 
     // Whether the back end logs its writes, if it can: what it has written to requests that are
     // still out is reported by collect_writes() then; of others it is when they come back, log or
@@ -74,7 +75,7 @@ class VhostUserDevice : public VirtioDevice, private VhostUserLinkEvents {
     uint64_t backend_features() const { return backend_features_; }
     uint64_t negotiated_features() const { return features_; }
     bool connected() const { return connected_; }
-    void tell_config_changed();
+    void tell_config_changed() EXCLUDES(events_mutex_);
     // Turns a ring on or off in the back end; what a ring is when it is started: `on_at_start`.
     void enable_ring(uint16_t queue, bool on) EXCLUDES(control_);
     // Writes to the back end's configuration.
@@ -126,12 +127,16 @@ class VhostUserDevice : public VirtioDevice, private VhostUserLinkEvents {
     Result<void> found(std::unique_ptr<VhostUserClient> client) override EXCLUDES(control_);
 
     void start(VirtioQueue& queue, Ring& ring) EXCLUDES(control_);
+    static std::chrono::nanoseconds drain(Ring& ring, std::chrono::nanoseconds limit);
     Result<void> introduce(VhostUserClient& client) REQUIRES(control_);
     Result<void> start_in_backend(uint16_t index) REQUIRES(control_);
     void give_up(const Error& why) REQUIRES(control_);
     bool take_chains(VirtioQueue& queue, Ring& ring);
     bool describe(Chain& chain) const;
-    bool pass_on(Ring& ring) REQUIRES(ring.mutex);
+    // Chains that the back end can never be given are dropped and counted: their queue is to be
+    // told by reject(), without the ring's lock.
+    bool pass_on(Ring& ring, uint32_t& impossible) REQUIRES(ring.mutex);
+    static void reject(VirtioQueue& queue, uint32_t chains);
     void collect(Ring& ring, Done& done) REQUIRES(ring.mutex);
     void take_back(Ring& ring) REQUIRES(ring.mutex);
     static void hand_over(Done& done);
@@ -144,7 +149,9 @@ class VhostUserDevice : public VirtioDevice, private VhostUserLinkEvents {
     std::vector<std::unique_ptr<Ring>> rings_;
     std::atomic<uint64_t> backend_features_{0}, features_{0};
     std::atomic<bool> connected_{false};
-    std::atomic<VirtioDeviceEvents*> events_{nullptr};
+    // Held while they are called, so that they do not end meanwhile.
+    Mutex events_mutex_;
+    VirtioDeviceEvents* events_ GUARDED_BY(events_mutex_) = nullptr;
     LogLimit complaints_;
     // Guards the connection; taken before a ring's lock.
     Mutex control_;
@@ -152,6 +159,8 @@ class VhostUserDevice : public VirtioDevice, private VhostUserLinkEvents {
     bool introduced_ GUARDED_BY(control_) = false;
     uint64_t agreed_bits_ GUARDED_BY(control_) = 0;  // with the back end
     std::unique_ptr<VhostLog> log_ GUARDED_BY(control_);
+    // What queues that stop may still wait for the back end, from one start of a queue on.
+    std::chrono::nanoseconds drain_left_ GUARDED_BY(control_){};
     Done done_;  // of the link's thread
     std::unique_ptr<VhostUserLink> link_;
 };

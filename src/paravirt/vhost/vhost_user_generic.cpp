@@ -56,9 +56,17 @@ VhostUserGeneric::VhostUserGeneric(std::unique_ptr<VhostUserLink> link, GuestMem
 uint64_t VhostUserGeneric::features() const { return backend_features() & kDeviceBits; }
 
 Result<void> VhostUserGeneric::load_config(VhostUserClient& client) {
+    std::vector<std::byte> config;
+    {
+        MutexLock hold(mutex_);
+        config.resize(config_.size());
+    }
+    if (config.empty()) return {};
+    // The guest may read meanwhile: the back end can take long.
+    TRY(client.get_config(config));
     MutexLock hold(mutex_);
-    if (config_.empty()) return {};
-    return client.get_config(config_);
+    config_ = std::move(config);
+    return {};
 }
 
 void VhostUserGeneric::read_config(uint64_t offset, std::span<std::byte> to) const {

@@ -20,11 +20,10 @@ namespace {
 constexpr const char* kOrigin = "--network vhost-user=";
 
 constexpr uint64_t kGuestUfo = bit(10), kHostUfo = bit(14);
-constexpr uint64_t kGuestUso4 = bit(54), kGuestUso6 = bit(55), kHostUso = bit(56);
 // What is between the driver and whoever moves the frames.
 constexpr uint64_t kOfFrames = kFeatureCsum | kGuestOffloads | kGuestUfo | kFeatureHostTso4 |
                                kFeatureHostTso6 | kFeatureHostEcn | kHostUfo | kFeatureMrgRxbuf |
-                               kGuestUso4 | kGuestUso6 | kHostUso;
+                               kFeatureHostUso;
 // What is served here.
 constexpr uint64_t kOurs = kFeatureMac | kFeatureStatus | kFeatureCtrlVq | kFeatureCtrlRx |
                            kFeatureCtrlRxExtra | kFeatureCtrlMacAddr | kFeatureGuestAnnounce;
@@ -36,8 +35,11 @@ Result<std::unique_ptr<VhostUserNet>> VhostUserNet::open(const VhostUserNetOptio
     const auto rings = static_cast<uint16_t>(2 * options.pairs);
     auto link = TRY(VhostUserLink::open(options.path, kOrigin, rings,
                                         vhost_user::kProtocolMq | vhost_user::kProtocolMtu));
-    // Some count queues, some pairs: the document says queues, DPDK's are pairs.
-    const uint64_t most = std::max<uint64_t>(link->first_client().queue_limit(), 1);
+    // Some count queues, some pairs: the document says queues, DPDK's are pairs. One that has more
+    // than a pair has the feature that needs them.
+    const VhostUserClient& client = link->first_client();
+    const bool several = (client.features() & kFeatureMq) != 0;
+    const uint64_t most = several ? std::max<uint64_t>(client.queue_limit(), 1) : 1;
     if (options.pairs > most)
         return Error(fmt::format("{}{}: queues={}: the back end has {}", kOrigin, options.path,
                                  options.pairs, most));

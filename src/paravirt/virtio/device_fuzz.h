@@ -39,6 +39,8 @@ class DeviceFuzzBoard {
         std::function<void(ByteFeed&, uint16_t queue, std::vector<uint8_t>&)> fill;
         std::function<void(ByteFeed&)> event = {};
         bool more = true;  // anything follows what fill put there
+        std::function<void()> end = {};  // before the driver resets the device
+        uint32_t room = 0;  // writable bytes without which a request breaks a rule of the device
     };
     void run(VirtioDevice& device, ByteFeed& feed, const Hooks& hooks) {
         VirtioMmio mmio(device, view_, line_);
@@ -64,6 +66,7 @@ class DeviceFuzzBoard {
             collect();
             CHECK((driver.status() & virtio::kStatusNeedsReset) == 0);
         }
+        if (hooks.end) hooks.end();
         driver.write(0x70, 0);
     }
 
@@ -83,7 +86,8 @@ class DeviceFuzzBoard {
         if (hooks.fill) hooks.fill(feed, index, readable);
         const auto more = feed.take_bytes(hooks.more ? feed.take<uint8_t>() % 64u : 0);
         readable.insert(readable.end(), more.begin(), more.end());
-        const uint32_t writable = feed.take<uint8_t>() < 64 ? 0 : feed.take<uint16_t>() % 9000u;
+        const uint32_t writable =
+            hooks.room + (feed.take<uint8_t>() < 64 ? 0 : feed.take<uint16_t>() % 9000u);
         std::vector<GuestBuffer> buffers;
         if (!readable.empty()) {
             const GuestPhys place = driver.allocator().take(readable.size());
@@ -94,7 +98,7 @@ class DeviceFuzzBoard {
             buffers.push_back({place + cut, size - cut, false});
         }
         if (writable > 0) {
-            const bool pages = (writable & 1) != 0;
+            const bool pages = hooks.room == 0 && (writable & 1) != 0;
             const uint32_t size = pages ? writable & ~0xfffu : writable;
             if (size > 0) {
                 const GuestPhys place = driver.allocator().take(size, pages ? kPageSize : 16);

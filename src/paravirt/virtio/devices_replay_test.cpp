@@ -26,6 +26,9 @@ void replay(void (*run)(testing::ByteFeed&), uint32_t inputs) {
 TEST(DevicesReplay, Console) { replay(testing::fuzz_console, 400); }
 TEST(DevicesReplay, Balloon) { replay(testing::fuzz_balloon, 400); }
 TEST(DevicesReplay, Vsock) { replay(testing::fuzz_vsock, 400); }
+TEST(DevicesReplay, Scsi) { replay(testing::fuzz_scsi, 400); }
+TEST(DevicesReplay, Gpu) { replay(testing::fuzz_gpu, 400); }
+TEST(DevicesReplay, Iommu) { replay(testing::fuzz_iommu, 400); }
 TEST(DevicesReplay, Fs) { replay(testing::fuzz_fs, 200); }
 
 }  // namespace

@@ -15,7 +15,7 @@ namespace mynah {
 class NetSteering {
   public:
     // frame: the first bytes, as many as there are up to kLooksAt.
-    static constexpr size_t kLooksAt = 64;
+    static constexpr size_t kLooksAt = 128;
 
     void sent(std::span<const std::byte> frame, uint16_t pair);
     // pairs: how many are in use, at least 1.

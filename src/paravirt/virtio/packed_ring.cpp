@@ -26,7 +26,7 @@ bool PackedRing::start(const RingLayout& layout, Features features) {
     }
     if (!memory_.contains(layout.descriptors, 16 * uint64_t{size}) ||
         !memory_.contains(layout.available, sizeof(EventSuppression)) ||
-        !memory_.contains(layout.used, sizeof(EventSuppression))) {
+        !memory_.contains(layout.used, sizeof(EventSuppression), DmaUse::kWrite)) {
         return fail(RingError::kNotMemory);
     }
     notes_.assign(size, {});

@@ -8,7 +8,8 @@ bool Ring::append_buffer(GuestPhys address, uint32_t length, bool writable, uint
     bytes += length;
     if (bytes > kMaxChainBytes) return fail(RingError::kTooLong);
     SliceList& list = writable ? chain.writable : chain.readable;
-    if (!memory_.slices(address, length, list)) return fail(RingError::kNotMemory);
+    const DmaUse use = writable ? DmaUse::kWrite : DmaUse::kRead;
+    if (!memory_.slices(address, length, list, use)) return fail(RingError::kNotMemory);
     return true;
 }
 

@@ -32,7 +32,7 @@ bool SplitRing::start(const RingLayout& layout, Features features) {
     }
     if (!memory_.contains(layout.descriptors, 16 * uint64_t{size}) ||
         !memory_.contains(layout.available, virtio::avail_bytes(size)) ||
-        !memory_.contains(layout.used, virtio::used_bytes(size))) {
+        !memory_.contains(layout.used, virtio::used_bytes(size), DmaUse::kWrite)) {
         return fail(RingError::kNotMemory);
     }
     return true;
@@ -46,7 +46,10 @@ uint16_t SplitRing::available() {
         return 0;
     }
     const uint16_t count = static_cast<uint16_t>(*index - next_available_);
-    if (count > layout_.size) {
+    // The descriptors of what was taken and not given back are not the driver's to offer again
+    // [virtio-1.2 2.7.6].
+    const auto out = static_cast<uint16_t>(next_available_ - next_used_);
+    if (uint32_t{count} + out > layout_.size) {
         fail(RingError::kIndexJump);
         return 0;
     }

@@ -181,6 +181,23 @@ TEST_F(SplitRingTest, AnIndexMoreThanTheQueueAheadBreaksIt) {
     expect_broken(RingError::kIndexJump);
 }
 
+// What is out cannot be offered again: its number, and the memory it takes here, is bounded.
+TEST_F(SplitRingTest, MoreOutThanTheQueueHoldsBreaksIt) {
+    start();
+    for (unsigned i = 0; i < 8; ++i) queue_->add_head(0);
+    queue_->write_descriptor(0, {kData.value, 16, 0, 0});
+    for (unsigned i = 0; i < 8; ++i) {
+        ASSERT_GT(ring_.available(), 0);
+        ASSERT_TRUE(ring_.take(chain_));
+    }
+    EXPECT_TRUE(ring_.give_back(0, 0));
+    queue_->add_head(0);
+    EXPECT_EQ(ring_.available(), 1);  // in the place of the one that is back
+    queue_->add_head(0);
+    EXPECT_EQ(ring_.available(), 0);
+    EXPECT_STREQ(ring_error_name(ring_.error()), ring_error_name(RingError::kIndexJump));
+}
+
 TEST_F(SplitRingTest, AnIndexThatGoesBackBreaksIt) {
     start();  // [virtio-1.2 2.7.6.1]: MUST NOT decrement the available idx
     queue_->set_available_index(0xffff);

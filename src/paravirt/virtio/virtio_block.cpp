@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "paravirt/virtio/config_bytes.h"
 #include "spec/virtio/device.h"
 
 namespace mynah {
@@ -70,10 +71,7 @@ void VirtioBlock::read_config(uint64_t offset, std::span<std::byte> to) const {
         config.max_write_zeroes_seg = kMaxSegments;
         config.write_zeroes_may_unmap = geometry_.can_discard ? 1 : 0;
     }
-    std::fill(to.begin(), to.end(), std::byte{0});
-    if (offset >= sizeof config) return;
-    const size_t size = std::min<size_t>(to.size(), sizeof config - offset);
-    std::memcpy(to.data(), reinterpret_cast<const std::byte*>(&config) + offset, size);
+    read_config_bytes(config, offset, to);
 }
 
 void VirtioBlock::write_config(uint64_t offset, std::span<const std::byte> from) {

@@ -1,7 +1,5 @@
 #include "paravirt/virtio/virtio_mmio.h"
 
-#include <array>
-#include <span>
 
 #include "spec/virtio/mmio_registers.h"
 
@@ -74,7 +72,7 @@ VirtioMmio::VirtioMmio(VirtioDevice& device, const DmaView& memory, InterruptLin
     : interrupt_(line), session_(device, memory, *this), registers_(session_) {}
 
 uint64_t VirtioMmio::read(uint64_t offset, unsigned size) {
-    if (offset >= kConfig) return read_config(offset - kConfig, size);
+    if (offset >= kConfig) return session_.read_config(offset - kConfig, size);
     if (size == 4 && offset % 4 == 0) return read_register(offset);
     if (complaints_.allow()) {
         log(LogLevel::kWarning, "virtio-mmio: read of {} bytes at {:#x} gives 0", size, offset);
@@ -84,7 +82,7 @@ uint64_t VirtioMmio::read(uint64_t offset, unsigned size) {
 
 void VirtioMmio::write(uint64_t offset, unsigned size, uint64_t value) {
     if (offset >= kConfig) {
-        write_config(offset - kConfig, size, value);
+        session_.write_config(offset - kConfig, size, value);
     } else if (size == 4 && offset % 4 == 0) {
         write_register(offset, static_cast<uint32_t>(value));
     } else if (complaints_.allow()) {
@@ -127,18 +125,6 @@ void VirtioMmio::write_register(uint64_t offset, uint32_t value) {
             registers_.write(writable_name(offset), value);
             return;
     }
-}
-
-uint64_t VirtioMmio::read_config(uint64_t offset, unsigned size) {
-    std::array<std::byte, 8> bytes{};
-    session_.device().read_config(offset, std::span(bytes).first(size));
-    return load_unaligned<uint64_t>(bytes.data());
-}
-
-void VirtioMmio::write_config(uint64_t offset, unsigned size, uint64_t value) {
-    std::array<std::byte, 8> bytes;
-    store_unaligned(bytes.data(), value);
-    session_.device().write_config(offset, std::span(bytes).first(size));
 }
 
 void VirtioMmio::used_buffers(uint16_t) { interrupt_.raise(kInterruptUsedBuffer); }

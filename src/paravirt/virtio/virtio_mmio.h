@@ -32,8 +32,6 @@ class VirtioMmio final : public IoHandler, private VirtioInterrupts {
 
     uint32_t read_register(uint64_t offset);
     void write_register(uint64_t offset, uint32_t value);
-    uint64_t read_config(uint64_t offset, unsigned size);
-    void write_config(uint64_t offset, unsigned size, uint64_t value);
 
     InterruptStatus interrupt_;
     VirtioSession session_;  // last: its queues stop before the interrupt goes away

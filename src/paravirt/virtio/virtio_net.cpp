@@ -34,12 +34,14 @@ uint64_t VirtioNet::features() const {
                     kFeatureStatus | kFeatureCtrlVq | kFeatureCtrlRx | kFeatureCtrlVlan |
                     kFeatureCtrlRxExtra | kFeatureGuestAnnounce | kFeatureCtrlMacAddr;
     if (options_.mtu != 0) bits |= kFeatureMtu;
-    if (options_.pairs > 1) bits |= kFeatureMq;
+    if (options_.pairs > 1) bits |= kFeatureMq | (options_.rss ? kFeatureRss : 0);
+    if (options_.hash_report) bits |= kFeatureHashReport;
     if (transmit_offloads_.checksum) {
         bits |= kFeatureCsum;
         if (transmit_offloads_.tcp4) bits |= kFeatureHostTso4;
         if (transmit_offloads_.tcp6) bits |= kFeatureHostTso6;
         if (transmit_offloads_.tcp4 || transmit_offloads_.tcp6) bits |= kFeatureHostEcn;
+        if (transmit_offloads_.udp) bits |= kFeatureHostUso;
     }
     return bits;
 }
@@ -50,7 +52,7 @@ uint16_t VirtioNet::queue_size_max(uint16_t queue) const {
 }
 
 uint16_t VirtioNet::control_queue() const {
-    return has(kFeatureMq) ? static_cast<uint16_t>(2 * options_.pairs) : kControlQueue;
+    return has(kFeatureMq | kFeatureRss) ? static_cast<uint16_t>(2 * options_.pairs) : kControlQueue;
 }
 
 void VirtioNet::read_config(uint64_t offset, std::span<std::byte> to) const {
@@ -63,6 +65,13 @@ void VirtioNet::read_config(uint64_t offset, std::span<std::byte> to) const {
     if (backend_.link_up()) config.status |= kStatusLinkUp;
     config.max_virtqueue_pairs = options_.pairs;
     config.mtu = options_.mtu;
+    config.speed = kSpeedUnknown;
+    config.duplex = kDuplexUnknown;
+    if (options_.rss || options_.hash_report) {
+        config.rss_key_most = NetHash::kKeyMost;
+        config.rss_table_most = NetHash::kTableMost;
+        config.hash_types = NetHash::kTypes;
+    }
     read_config_bytes(config, offset, to);
 }
 
@@ -76,6 +85,7 @@ void VirtioNet::write_config(uint64_t offset, std::span<const std::byte> from) {
 }
 
 size_t VirtioNet::header_size() const {
+    if (has(kFeatureHashReport)) return kHashHeaderSize;
     return has(virtio::kFeatureVersion1) || has(kFeatureMrgRxbuf) ? kHeaderSize : kNumBuffers;
 }
 
@@ -93,6 +103,9 @@ void VirtioNet::set_guest_offloads(uint64_t bits) {
     offloads.checksum = (bits & kFeatureGuestCsum) != 0;
     offloads.tcp4 = offloads.checksum && (bits & kFeatureGuestTso4) != 0;
     offloads.tcp6 = offloads.checksum && (bits & kFeatureGuestTso6) != 0;
+    // What comes does not say over which IP.
+    constexpr uint64_t kBoth = kFeatureGuestUso4 | kFeatureGuestUso6;
+    offloads.udp = offloads.checksum && (bits & kBoth) == kBoth;
     backend_.set_receive_offloads(offloads);
 }
 
@@ -112,6 +125,7 @@ void VirtioNet::reset() {
     set_guest_offloads(0);
     MutexLock lock(mutex_);
     filter_ = {};
+    hash_ = {};
     filter_.address = options_.address;
     announce_ = false;
 }
@@ -211,6 +225,30 @@ uint8_t set_vlan(NetFilter& filter, uint8_t command, SliceList& data) {
 
 }  // namespace
 
+// Where packets go [virtio-1.2 5.1.6.5.5, 5.1.6.5.7]: to the pairs of their flows, or by their
+// hashes.
+uint8_t VirtioNet::set_steering(uint8_t command, SliceList& data) {
+    uint16_t pairs = 0;
+    MutexLock lock(mutex_);
+    switch (command) {
+        case kMqPairsSet:
+            if (!has(kFeatureMq) || !data.take_front(std::as_writable_bytes(std::span(&pairs, 1))))
+                return kError;
+            if (pairs == 0 || pairs > options_.pairs) return kError;
+            hash_.stop_steering();
+            active_pairs_ = pairs;
+            return kOk;
+        case kMqRssConfig:
+            if (!has(kFeatureRss) || !hash_.set_steering(data, options_.pairs, pairs)) return kError;
+            active_pairs_ = pairs;
+            return kOk;
+        case kMqHashConfig:
+            return has(kFeatureHashReport) && hash_.set_report(data) ? kOk : kError;
+        default:
+            return kError;
+    }
+}
+
 uint8_t VirtioNet::control(SliceList& data) {
     Control header{};
     if (!data.take_front(std::as_writable_bytes(std::span(&header, 1)))) return kError;
@@ -223,14 +261,7 @@ uint8_t VirtioNet::control(SliceList& data) {
         set_guest_offloads(bits);
         return kOk;
     }
-    if (header.control_class == kClassMq) {
-        uint16_t pairs = 0;
-        if (header.command != kMqPairsSet || !has(kFeatureMq)) return kError;
-        if (!data.take_front(std::as_writable_bytes(std::span(&pairs, 1)))) return kError;
-        if (pairs == 0 || pairs > options_.pairs) return kError;  // [virtio-1.2 5.1.6.5.5]
-        active_pairs_ = pairs;
-        return kOk;
-    }
+    if (header.control_class == kClassMq) return set_steering(header.command, data);
     MutexLock lock(mutex_);
     switch (header.control_class) {
         case kClassRx:

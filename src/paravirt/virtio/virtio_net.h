@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "backend/network/network_backend.h"
 #include "base/mutex.h"
 #include "paravirt/virtio/net_filter.h"
+#include "paravirt/virtio/net_hash.h"
 #include "paravirt/virtio/net_steering.h"
 #include "paravirt/virtio/virtio_device.h"
 #include "spec/virtio/net.h"
@@ -22,14 +24,16 @@ struct VirtioNetOptions {
     uint16_t mtu = 0;    // what the driver is told; 0: nothing
     uint16_t pairs = 1;  // of queues, 1 to kMaxPairs
     VirtioRings rings = {};
+    bool rss = false;          // the driver may say which packets go to which pair
+    bool hash_report = false;  // it may be told the packets' hashes
 };
 
 // The network device [virtio-1.2 5.1] over a NetworkBackend.
 //
-// Modelled: mergeable receive buffers, checksum and TCP segmentation offload both ways as far as
+// Modelled: mergeable receive buffers, checksum, TCP and UDP segmentation offload both ways as far as
 // the backend goes, the control queue (receive modes, MAC table and address, VLANs, announcement,
-// guest offloads, pairs of queues), link status, MTU, the legacy interface. Left out: hash reports
-// and RSS, UDP segmentation, notification coalescing.
+// guest offloads, pairs of queues, receive-side scaling), hash reports, link status, MTU, the legacy
+// interface. Left out: notification coalescing.
 //
 // The driver's packets go to the backend from its own memory on the thread that rang. The card is
 // the backend's sink only while a driver runs it: what comes otherwise is lost.
@@ -53,7 +57,8 @@ class VirtioNet final : public VirtioDevice, private NetworkSink {
     void reset() override;
     void connect(VirtioDeviceEvents* events) override { events_ = events; }
 
-    // Asks the driver to make itself known to the network, as after a move to another host.
+    // Asks the driver to make itself known to the network, as after a move to another host (which
+    // nothing does yet).
     void announce() EXCLUDES(mutex_);
 
   private:
@@ -81,11 +86,12 @@ class VirtioNet final : public VirtioDevice, private NetworkSink {
     bool has(uint64_t feature) const {
         return (negotiated_.load(std::memory_order_relaxed) & feature) != 0;
     }
-    // Without num_buffers for a legacy driver that does not merge [virtio-1.2 5.1.6.1].
+    // Without num_buffers for a legacy driver that does not merge [virtio-1.2 5.1.6.1]; with the hash
+    // if that is reported.
     size_t header_size() const;
     uint16_t control_queue() const;
     void attach();
-    Pair* receiving_pair(std::span<const std::byte> start);
+    Pair* receiving_pair(std::span<const std::byte> start, std::optional<uint16_t> wanted);
     void set_guest_offloads(uint64_t bits);
 
     // --- driver to network ---
@@ -97,14 +103,16 @@ class VirtioNet final : public VirtioDevice, private NetworkSink {
 
     // --- network to driver ---
     enum class Stored : uint8_t { kYes, kDropped, kNoRoom };
-    Stored store(const NetworkFrame& frame, Pair& pair);
+    Stored store(const NetworkFrame& frame, const NetHash::Result& hash, Pair& pair);
     Stored receive_one(const NetworkFrame& frame);
     static bool take_receive_chain(Pair& pair, DescriptorChain& chain);
     bool fits_negotiated(const FrameOffload& offload) const;
-    void write_packet(const NetworkFrame& frame, size_t chains, Pair& pair);
+    void write_packet(const NetworkFrame& frame, const NetHash::Result& hash, size_t chains,
+                      Pair& pair);
 
     // --- control ---
     uint8_t control(SliceList& data) EXCLUDES(mutex_);
+    uint8_t set_steering(uint8_t command, SliceList& data) EXCLUDES(mutex_);
 
     NetworkBackend& backend_;
     const VirtioNetOptions options_;
@@ -115,6 +123,7 @@ class VirtioNet final : public VirtioDevice, private NetworkSink {
 
     mutable Mutex mutex_;
     NetFilter filter_ GUARDED_BY(mutex_);
+    NetHash hash_ GUARDED_BY(mutex_);
     bool announce_ GUARDED_BY(mutex_) = false;
 
     std::vector<Pair> pairs_;

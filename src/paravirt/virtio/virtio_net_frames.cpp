@@ -7,6 +7,7 @@
 #include "backend/network/ethernet.h"
 #include "backend/network/net_header.h"
 #include "backend/network/segmentation.h"
+#include "base/bits.h"
 #include "paravirt/virtio/virtio_net.h"
 
 namespace mynah {
@@ -18,7 +19,7 @@ using Segmentation = FrameOffload::Segmentation;
 
 // False: it breaks a rule, and is lost.
 bool VirtioNet::read_packet(Outgoing& packet) const {
-    std::array<std::byte, kHeaderSize> bytes;
+    std::array<std::byte, kHashHeaderSize> bytes;
     SliceList& data = packet.chain.readable;
     if (!data.take_front(std::span(bytes).first(header_size()))) return false;
     if (data.size() < ethernet::kHeaderSize || data.size() > ethernet::kMaxSuperFrame) return false;
@@ -35,6 +36,8 @@ bool VirtioNet::read_packet(Outgoing& packet) const {
             return has(kFeatureHostTso4) && (!offload.ecn || has(kFeatureHostEcn));
         case Segmentation::kTcp6:
             return has(kFeatureHostTso6) && (!offload.ecn || has(kFeatureHostEcn));
+        case Segmentation::kUdp:
+            return has(kFeatureHostUso);
     }
     return false;
 }
@@ -122,11 +125,14 @@ bool VirtioNet::fits_negotiated(const FrameOffload& offload) const {
             return (offloads & kFeatureGuestTso4) != 0;
         case Segmentation::kTcp6:
             return (offloads & kFeatureGuestTso6) != 0;
+        case Segmentation::kUdp:
+            return (offloads & kFeatureGuestUso4) != 0 && (offloads & kFeatureGuestUso6) != 0;
     }
     return false;
 }
 
-VirtioNet::Stored VirtioNet::store(const NetworkFrame& frame, Pair& pair) {
+VirtioNet::Stored VirtioNet::store(const NetworkFrame& frame, const NetHash::Result& hash,
+                                   Pair& pair) {
     VirtioQueue& queue = *pair.receive;
     const uint64_t needed = header_size() + uint64_t{frame.size};
     uint64_t room = 0;
@@ -145,7 +151,7 @@ VirtioNet::Stored VirtioNet::store(const NetworkFrame& frame, Pair& pair) {
             return Stored::kDropped;
         }
     }
-    write_packet(frame, taken, pair);
+    write_packet(frame, hash, taken, pair);
     return Stored::kYes;
 }
 
@@ -182,13 +188,15 @@ class ChainWriter {
 
 }  // namespace
 
-void VirtioNet::write_packet(const NetworkFrame& frame, size_t chains, Pair& pair) {
+void VirtioNet::write_packet(const NetworkFrame& frame, const NetHash::Result& hash, size_t chains,
+                             Pair& pair) {
     NetHeader header = to_net_header(frame.offload, 0);
     if (!has(kFeatureGuestCsum)) header.flags = 0;
-    std::array<std::byte, kHeaderSize> bytes{};
+    std::array<std::byte, kHashHeaderSize> bytes{};
     std::memcpy(bytes.data(), &header, sizeof header);
-    const auto buffers = static_cast<uint16_t>(chains);
-    std::memcpy(bytes.data() + kNumBuffers, &buffers, sizeof buffers);
+    store_unaligned(bytes.data() + kNumBuffers, static_cast<uint16_t>(chains));
+    store_unaligned(bytes.data() + kHashValue, hash.value);
+    store_unaligned(bytes.data() + kHashReport, hash.report);
     const auto parts = std::span(chains_).first(chains);
     ChainWriter writer(parts);
     writer.write(std::span(bytes).first(header_size()));
@@ -203,8 +211,10 @@ void VirtioNet::write_packet(const NetworkFrame& frame, size_t chains, Pair& pai
 }
 
 // Null: the driver has not started any.
-VirtioNet::Pair* VirtioNet::receiving_pair(std::span<const std::byte> start) {
-    Pair& chosen = pairs_[steering_.choose(start, active_pairs_.load(std::memory_order_relaxed))];
+VirtioNet::Pair* VirtioNet::receiving_pair(std::span<const std::byte> start,
+                                           std::optional<uint16_t> wanted) {
+    const uint16_t pairs = active_pairs_.load(std::memory_order_relaxed);
+    Pair& chosen = pairs_[wanted ? *wanted : steering_.choose(start, pairs)];
     if (chosen.receive != nullptr) return &chosen;
     return pairs_[0].receive != nullptr ? &pairs_[0] : nullptr;
 }
@@ -213,11 +223,15 @@ VirtioNet::Stored VirtioNet::receive_one(const NetworkFrame& given) {
     NetworkFrame frame = given;
     FrameStart bytes;
     const std::span<const std::byte> start = start_of(frame, bytes);
+    NetHash::Result hash;
+    std::optional<uint16_t> wanted;
     {
         MutexLock lock(mutex_);
         if (!filter_.accepts(start)) return Stored::kDropped;
+        hash = hash_.of(start);
+        wanted = hash_.pair_for(hash);
     }
-    Pair* const pair = receiving_pair(start);
+    Pair* const pair = receiving_pair(start, wanted);
     if (pair == nullptr) return Stored::kDropped;
     Slice together;
     if (!fits_negotiated(frame.offload)) {
@@ -229,7 +243,7 @@ VirtioNet::Stored VirtioNet::receive_one(const NetworkFrame& given) {
         together = whole_;
         frame = {std::span(&together, 1), whole_.size(), {}};
     }
-    return store(frame, *pair);
+    return store(frame, hash, *pair);
 }
 
 size_t VirtioNet::receive(std::span<const NetworkFrame> frames) {

@@ -191,6 +191,33 @@ TEST_F(VirtioNetTest, HandsOffloadsOn) {
     EXPECT_EQ(offload.segmentation, FrameOffload::Segmentation::kTcp4);
 }
 
+TEST_F(VirtioNetTest, HandsUdpSegmentationOn) {
+    make();
+    EXPECT_EQ(driver_->device_features() & kFeatureHostUso, 0u) << "the backend has none";
+    backend_.set_transmit_offloads({true, true, true, true});
+    make();
+    begin(kUsual | kFeatureCsum | kFeatureHostUso | kFeatureGuestCsum | kFeatureGuestUso4 |
+          kFeatureGuestUso6);
+    EXPECT_TRUE(backend_.receive_offloads().udp);
+    const auto frame = make_frame(kPeer, kMac, 5000);
+    const NetHeader header{kNetHeaderNeedsChecksum, kNetGsoUdpL4, 42, 1448, 34, 6};
+    send(frame, header);
+    const auto sent = backend_.take_sent();
+    ASSERT_EQ(sent.size(), 1u);
+    EXPECT_EQ(sent[0].offload.segmentation, FrameOffload::Segmentation::kUdp);
+    EXPECT_EQ(sent[0].offload.segment_size, 1448);
+    add_buffers(4, 2048);
+    EXPECT_TRUE(backend_.deliver(frame, sent[0].offload));
+    const auto packet = take_packet();
+    ASSERT_TRUE(packet);
+    EXPECT_EQ(packet->header.gso_type, kNetGsoUdpL4);
+    EXPECT_EQ(packet->header.gso_size, 1448);
+    begin(kUsual | kFeatureCsum | kFeatureGuestCsum | kFeatureGuestUso4);
+    EXPECT_FALSE(backend_.receive_offloads().udp) << "half of it is nothing";
+    send(frame, header);
+    EXPECT_TRUE(backend_.take_sent().empty()) << "it was not negotiated";
+}
+
 TEST_F(VirtioNetTest, LosesWhatBreaksTheRules) {
     begin(kUsual | kFeatureCsum);
     const auto frame = make_frame(kPeer, kMac, 100);

@@ -214,11 +214,8 @@ uint64_t VirtioPci::read(uint64_t offset, unsigned size) {
             return common_width(within) == size ? read_common(within) : 0;
         case kIsrAt:
             return within == 0 ? take_isr() : 0;
-        case kDeviceAt: {
-            std::array<std::byte, 8> bytes{};
-            session_.device().read_config(within, std::span(bytes).first(size));
-            return load_unaligned<uint64_t>(bytes.data());
-        }
+        case kDeviceAt:
+            return session_.read_config(within, size);
         default:
             return 0;
     }
@@ -239,12 +236,9 @@ void VirtioPci::write(uint64_t offset, unsigned size, uint64_t value) {
                     offset);
             }
             return;
-        case kDeviceAt: {
-            std::array<std::byte, 8> bytes;
-            store_unaligned(bytes.data(), value);
-            session_.device().write_config(within, std::span(bytes).first(size));
+        case kDeviceAt:
+            session_.write_config(within, size, value);
             return;
-        }
         case kNotifyAt:
             session_.notify(static_cast<uint16_t>(within / kNotifyStride));
             return;

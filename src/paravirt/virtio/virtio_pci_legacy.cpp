@@ -2,7 +2,6 @@
 // version 1.0 know. A queue is one address in pages, its size is the device's, and there is no
 // FEATURES_OK.
 
-#include <array>
 
 #include "base/bits.h"
 #include "paravirt/virtio/virtio_pci.h"
@@ -56,11 +55,7 @@ uint64_t VirtioPci::legacy_config_offset() const {
 
 uint64_t VirtioPci::legacy_read(uint64_t offset, unsigned size) {
     const uint64_t config = legacy_config_offset();
-    if (offset >= config) {
-        std::array<std::byte, 8> bytes{};
-        session_.device().read_config(offset - config, std::span(bytes).first(size));
-        return load_unaligned<uint64_t>(bytes.data());
-    }
+    if (offset >= config) return session_.read_config(offset - config, size);
     if (legacy_width(offset) != size) return 0;
     const uint16_t queue = registers_.selected_queue();
     switch (offset) {
@@ -90,12 +85,7 @@ uint64_t VirtioPci::legacy_read(uint64_t offset, unsigned size) {
 void VirtioPci::legacy_write(uint64_t offset, unsigned size, uint64_t value) {
     const uint64_t config = legacy_config_offset();
     const auto word = static_cast<uint32_t>(value);
-    if (offset >= config) {
-        std::array<std::byte, 8> bytes;
-        store_unaligned(bytes.data(), value);
-        session_.device().write_config(offset - config, std::span(bytes).first(size));
-        return;
-    }
+    if (offset >= config) return session_.write_config(offset - config, size, value);
     if (legacy_width(offset) != size) return;
     switch (offset) {
         case kLegacyDriverFeatures:

@@ -57,6 +57,8 @@ class VirtioQueue {
     [[nodiscard]] bool take(Batch& batch, DescriptorChain& chain);
     // The device wrote to these parts of chains; said before they are given back.
     void wrote(const SliceList& written) const { memory_.wrote(written); }
+    // The memory of its driver, for addresses that lie in requests.
+    const DmaView& memory() const { return memory_; }
     // Returns a chain. `written`: bytes of the writable part that are new, from its start.
     void give_back(uint16_t head, uint32_t written);
     // Returns several chains, which the driver sees all at once.

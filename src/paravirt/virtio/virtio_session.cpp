@@ -1,5 +1,11 @@
 #include "paravirt/virtio/virtio_session.h"
 
+#include <array>
+#include <span>
+#include <utility>
+
+#include "base/bits.h"
+
 namespace mynah {
 
 using namespace virtio;
@@ -8,7 +14,8 @@ VirtioSession::VirtioSession(VirtioDevice& device, const DmaView& memory,
                              VirtioInterrupts& interrupts)
     : device_(device),
       interrupts_(interrupts),
-      rings_(device.rings()) {
+      rings_(device.rings()),
+      translated_(memory.translated()) {
     QueueEvents& events = *this;
     for (uint16_t i = 0; i < device.queue_count(); ++i) {
         QueueSlot slot;
@@ -33,6 +40,7 @@ uint64_t VirtioSession::offered_features() const {
                     kFeatureEventIdx | kFeatureNotificationData | kFeatureRingReset;
     if (rings_.packed) bits |= kFeatureRingPacked;
     if (rings_.in_order) bits |= kFeatureInOrder;
+    if (translated_) bits |= kFeatureAccessPlatform;
     return bits;
 }
 
@@ -41,9 +49,21 @@ uint64_t VirtioSession::driver_features() const {
     return driver_features_;
 }
 
+uint64_t VirtioSession::read_config(uint64_t offset, unsigned size) const {
+    std::array<std::byte, 8> bytes{};
+    device_.read_config(offset, std::span(bytes).first(size));
+    return load_unaligned<uint64_t>(bytes.data());
+}
+
+void VirtioSession::write_config(uint64_t offset, unsigned size, uint64_t value) {
+    std::array<std::byte, 8> bytes;
+    store_unaligned(bytes.data(), value);
+    device_.write_config(offset, std::span(bytes).first(size));
+}
+
 void VirtioSession::set_driver_features(uint64_t features) {
     MutexLock hold(lock_);
-    if ((status() & kStatusFeaturesOk) != 0) return;
+    if ((status() & (kStatusFeaturesOk | kStatusDriverOk)) != 0) return;
     driver_features_ = features;
 }
 
@@ -74,7 +94,9 @@ void VirtioSession::add_status(uint32_t value, bool legacy) {
         const uint32_t before = status();
         // The driver only adds bits [virtio-1.2 2.1.1], and never this one.
         uint32_t added = value & ~before & ~kStatusNeedsReset;
-        if ((added & kStatusFeaturesOk) != 0 && !accept_features(offered_features()))
+        // Nor may a legacy driver, which has no such bit, negotiate while its queues run.
+        if ((added & kStatusFeaturesOk) != 0 &&
+            ((before & kStatusDriverOk) != 0 || !accept_features(offered_features())))
             added &= ~kStatusFeaturesOk;
         if (legacy) {
             if ((added & kStatusDriverOk) != 0 && !accept_features(legacy_features()))
@@ -103,10 +125,12 @@ void VirtioSession::add_status(uint32_t value, bool legacy) {
 }
 
 bool VirtioSession::accept_features(uint64_t offered) {
+    // Behind an IOMMU a driver that knows of none would hand out the wrong addresses [6.2].
+    const uint64_t needed = kFeatureVersion1 | kFeatureAccessPlatform;
     // [virtio-1.2 2.2.2]: a set that the device cannot work with is refused by not setting the
     // bit; without VERSION_1 the driver would be a legacy one [6.1].
     if ((driver_features_ & ~offered) != 0 ||
-        (driver_features_ & offered & kFeatureVersion1) != (offered & kFeatureVersion1)) {
+        (driver_features_ & offered & needed) != (offered & needed)) {
         if (complaints_.allow()) {
             log(LogLevel::kWarning, "virtio device {}: driver's features {:#x} refused",
                 device_.device_id(), driver_features_);

@@ -37,6 +37,9 @@ class VirtioSession final : private QueueEvents, private VirtioDeviceEvents {
     VirtioSession& operator=(const VirtioSession&) = delete;
 
     VirtioDevice& device() { return device_; }
+    // A register access to the device's configuration; `size` is at most 8 bytes.
+    uint64_t read_config(uint64_t offset, unsigned size) const;
+    void write_config(uint64_t offset, unsigned size, uint64_t value);
     uint64_t offered_features() const;
 
     uint64_t driver_features() const;
@@ -95,6 +98,7 @@ class VirtioSession final : private QueueEvents, private VirtioDeviceEvents {
     VirtioDevice& device_;
     VirtioInterrupts& interrupts_;
     const VirtioRings rings_;
+    const bool translated_;  // the driver's addresses are an IOMMU's [virtio-1.2 6.1]
     // Held over whole driver actions, so that two processors cannot interleave a reset with a
     // set-up. Never taken by completions or by notify().
     mutable Mutex lock_;

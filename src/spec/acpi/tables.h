@@ -166,6 +166,34 @@ struct Mcfg {  // [PCI FW 4.1.2]: one segment
 };
 static_assert(sizeof(Mcfg) == 60);
 
+struct Viot {  // [ACPI 6.4 5.2.34]: which devices are behind a virtio IOMMU; nodes follow
+    TableHeader header;
+    uint16_t node_count;
+    uint16_t node_offset;
+    std::array<uint8_t, 8> reserved;
+};
+static_assert(sizeof(Viot) == 48);
+struct ViotPciRange {
+    uint8_t type = 1;
+    uint8_t reserved0;
+    uint16_t length = 24;
+    uint32_t first_endpoint;  // of first_bdf
+    uint16_t first_segment, last_segment;
+    uint16_t first_bdf, last_bdf;
+    uint16_t output_node;  // offset of the IOMMU's node in the table
+    std::array<uint8_t, 6> reserved1;
+};
+static_assert(sizeof(ViotPciRange) == 24);
+struct ViotPciIommu {
+    uint8_t type = 3;
+    uint8_t reserved0;
+    uint16_t length = 16;
+    uint16_t segment;
+    uint16_t bdf;
+    std::array<uint8_t, 8> reserved1;
+};
+static_assert(sizeof(ViotPciIommu) == 16);
+
 #pragma pack(pop)
 
 namespace fadt_flags {  // [ACPI 5.2.9 table 5.10]

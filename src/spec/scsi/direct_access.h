@@ -24,5 +24,6 @@ inline constexpr uint8_t kVpdSerial = 0x80;
 inline constexpr uint8_t kVpdIdentification = 0x83;
 inline constexpr uint8_t kVpdBlockLimits = 0xb0;
 inline constexpr uint8_t kVpdCharacteristics = 0xb1;
+inline constexpr uint8_t kVpdProvisioning = 0xb2;
 
 }  // namespace mynah::scsi::disk

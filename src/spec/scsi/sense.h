@@ -26,6 +26,7 @@ inline constexpr Sense kSenseTrayClosed{kNotReady, 0x3a, 0x01};
 inline constexpr Sense kSenseUnrecoveredRead{kMediumError, 0x11, 0x00};
 inline constexpr Sense kSenseWriteError{kMediumError, 0x0c, 0x00};
 inline constexpr Sense kSenseInternalFailure{kHardwareError, 0x44, 0x00};
+inline constexpr Sense kSenseParameterListLength{kIllegalRequest, 0x1a, 0x00};
 inline constexpr Sense kSenseInvalidOpcode{kIllegalRequest, 0x20, 0x00};
 inline constexpr Sense kSenseLbaOutOfRange{kIllegalRequest, 0x21, 0x00};
 inline constexpr Sense kSenseInvalidField{kIllegalRequest, 0x24, 0x00};
@@ -36,6 +37,9 @@ inline constexpr Sense kSenseRemovalPrevented{kIllegalRequest, 0x53, 0x02};
 inline constexpr Sense kSenseIllegalTrackMode{kIllegalRequest, 0x64, 0x00};
 inline constexpr Sense kSenseMediumChanged{kUnitAttention, 0x28, 0x00};
 inline constexpr Sense kSensePowerOn{kUnitAttention, 0x29, 0x00};
+inline constexpr Sense kSenseBusDeviceReset{kUnitAttention, 0x29, 0x03};
+inline constexpr Sense kSenseModeParametersChanged{kUnitAttention, 0x2a, 0x01};
+inline constexpr Sense kSenseReportedLunsChanged{kUnitAttention, 0x3f, 0x0e};
 inline constexpr Sense kSenseWriteProtected{kDataProtect, 0x27, 0x00};
 
 inline constexpr unsigned kFixedSenseSize = 18;

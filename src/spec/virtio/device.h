@@ -18,6 +18,7 @@ inline constexpr uint32_t kDeviceScsi = 8;
 inline constexpr uint32_t kDeviceGpu = 16;
 inline constexpr uint32_t kDeviceInput = 18;
 inline constexpr uint32_t kDeviceVsock = 19;
+inline constexpr uint32_t kDeviceIommu = 23;
 inline constexpr uint32_t kDeviceFs = 26;
 
 // The device status field [virtio-1.2 2.1].

@@ -13,7 +13,8 @@ SCRIPT = pathlib.Path(__file__).with_name("make-rootfs.sh")
 INCLUDE = ("systemd", "systemd-sysv", "udev", "login", "passwd", "util-linux", "kmod")
 # What a machine of its own has: Debian's kernel and initrd, and programs that look at hardware.
 OWN = ("linux-image-amd64", "initramfs-tools", "zstd", "pciutils", "usbutils", "dmidecode",
-       "acpica-tools", "wget", "iproute2", "eject", "smartmontools", "nvme-cli", "fio")
+       "acpica-tools", "wget", "iproute2", "eject", "smartmontools", "nvme-cli", "fio",
+       "iperf3", "ethtool")
 TOOLS = ("gcc", "libc6-dev", "python3", "openssl", "sqlite3")
 
 

@@ -35,7 +35,7 @@ BlockStatus BlockTableImage::map(uint64_t offset, uint64_t size, ImageExtent& ex
     if (place.kind == Place::Kind::kPartial)
         return map_partial(place, block, within, found, extent);
     if (place.kind == Place::Kind::kData)
-        extent = {ImageExtent::Kind::kData, true, found, file_.get(), place.offset + within};
+        extent = {ImageExtent::Kind::kData, prepared_, found, file_.get(), place.offset + within};
     if (place.kind == Place::Kind::kZero) extent.kind = ImageExtent::Kind::kZero;
     // Blocks that continue the first.
     while (found < size) {
@@ -71,18 +71,30 @@ BlockStatus BlockTableImage::write_block(uint64_t block, uint64_t within,
     if (place.kind == Place::Kind::kPartial) {
         TRY_BLOCK(fill_block(block, place.offset, true));
     } else {
-        const uint64_t start = block * block_size_;
-        const uint64_t length = std::min(block_size_, size_ - start);
-        TRY_BLOCK(allocate_block(place.offset));
-        const bool below = place.kind == Place::Kind::kNone && !backing_is_zero(start, length);
-        // What an earlier run left behind the end must not show through.
-        if (from.size() < block_size_)
-            TRY_BLOCK(file_->write_zeroes(place.offset, block_size_, true));
-        if (below && from.size() < length) TRY_BLOCK(fill_block(block, place.offset, false));
+        // Room that was taken for a write that failed is used first, or every retry would take more.
+        if (spare_)
+            place.offset = *spare_;
+        else
+            TRY_BLOCK(allocate_block(place.offset));
+        spare_ = place.offset;
+        const bool below = place.kind == Place::Kind::kNone;
+        TRY_BLOCK(clear_block(block, place.offset, from.size(), below));
     }
     TRY_BLOCK(file_->write_bytes(place.offset + within, from));
     tables_changed_ = true;
+    spare_.reset();
     return link_block(block, place.offset);
+}
+
+// A new block holds what shows through where `written` bytes of it do not cover it.
+BlockStatus BlockTableImage::clear_block(uint64_t block, uint64_t at, uint64_t written, bool below) {
+    const uint64_t start = block * block_size_;
+    const uint64_t length = std::min(block_size_, size_ - start);
+    // What an earlier run left behind the end must not show through.
+    if (written < block_size_) TRY_BLOCK(file_->write_zeroes(at, block_size_, true));
+    if (below && written < length && !backing_is_zero(start, length))
+        TRY_BLOCK(fill_block(block, at, false));
+    return BlockStatus::kOk;
 }
 
 // Copies what the block shows now to the place `to`; `missing_only`: that which is not there yet.

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 
 #include "backend/block/image/disk_image.h"
 
@@ -50,16 +51,20 @@ class BlockTableImage : public DiskImage {
                                     uint64_t size, ImageExtent& extent);
     BlockStatus damaged(const char* what, uint64_t number) const;
     void note_table_change() { tables_changed_ = true; }
+    // Before that nothing may be written, not even in place.
+    bool prepared() const { return prepared_; }
 
     const std::unique_ptr<ImageFile> file_;
     const uint64_t block_size_;
 
   private:
     BlockStatus write_block(uint64_t block, uint64_t within, std::span<const std::byte> from);
+    BlockStatus clear_block(uint64_t block, uint64_t at, uint64_t written, bool below);
     BlockStatus fill_block(uint64_t block, uint64_t to, bool missing_only);
 
     bool tables_changed_ = false;
     bool prepared_ = false;
+    std::optional<uint64_t> spare_;  // allocated, and not linked as the write failed
 };
 
 }  // namespace mynah

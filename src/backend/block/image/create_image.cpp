@@ -65,7 +65,11 @@ Result<void> create_raw(HostFile& file, const ImageCreateOptions& options) {
     if (preallocation != "off" && preallocation != "full" && preallocation != "falloc")
         return Error(fmt::format("preallocation={}: expected off, falloc or full", preallocation));
     TRY(expect_ok(file, "made", file.truncate(options.size)));
-    if (preallocation == "off") return {};
+    if (preallocation == "off") {
+        // A device cannot be made new: what is on it must not show through.
+        if (!file.is_block_device()) return {};
+        return expect_ok(file, "cleared", file.write_zeroes(0, options.size, true));
+    }
     return expect_ok(file, "filled", file.write_zeroes(0, options.size, false));
 }
 
@@ -93,7 +97,8 @@ Result<void> create_qcow2(HostFile& file, const ImageCreateOptions& options) {
     if (qcow2.data_file.empty()) return Qcow2Image::create(file, qcow2);
     HostFileOptions data;
     data.path = resolve_beside(options.path, qcow2.data_file);
-    data.create = data.overwrite = true;
+    data.create = true;
+    data.overwrite = options.overwrite;
     const auto data_file = TRY(HostFile::open(data));
     TRY(expect_ok(*data_file, "made", data_file->truncate(options.size)));
     return Qcow2Image::create(file, qcow2);

@@ -5,6 +5,7 @@
 #include <array>
 
 #include "backend/block/image/slice_cursor.h"
+#include "base/log.h"
 
 namespace mynah {
 namespace {
@@ -26,6 +27,11 @@ BlockStatus DiskImage::read_encoded(uint64_t, std::span<std::byte>) {
 }
 BlockStatus DiskImage::write_compressed(uint64_t, std::span<const std::byte>) {
     return BlockStatus::kUnsupported;
+}
+bool DiskImage::flush_at_end() {
+    if (read_only() || flush() == BlockStatus::kOk) return true;
+    log(LogLevel::kError, "{}: the last changes to its tables could not be written", file().name());
+    return false;
 }
 BlockStatus DiskImage::discard(uint64_t, uint64_t) { return BlockStatus::kOk; }
 Result<void> DiskImage::resize(uint64_t) { return cannot("be resized"); }

@@ -142,6 +142,9 @@ class DiskImage {
 
   protected:
     explicit DiskImage(uint64_t size) : size_(size) {}
+    // For the destructors of images with tables; false, and a line in the log: something is lost
+    // that the guest did not flush.
+    bool flush_at_end();
     // Bytes that this image does not have, from the layers below.
     BlockStatus read_backing(uint64_t offset, std::span<const Slice> to);
     // No layer below has anything but zeroes there.

@@ -8,39 +8,25 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <bit>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <mutex>
 
 #include "backend/block/image/slice_cursor.h"
+#include "backend/block/image/vector_cursor.h"
 #include "base/bits.h"
 #include "base/log.h"
 
 namespace mynah {
 namespace {
 
-// One system call moves no more; both are far above what guests ask for.
-constexpr size_t kMaxVectors = 256;
-constexpr uint64_t kMaxTransfer = uint64_t{1} << 30;
 constexpr uint64_t kBounce = 1 << 20;
-// Holds for every file system and disk in use.
+// Holds for every file system and disk in use, if they do not tell.
 constexpr uint64_t kDirectAlignment = 4096;
-
-BlockStatus status_of(int error) {
-    switch (error) {
-        case ENOSPC:
-        case EDQUOT:
-        case EFBIG:
-            return BlockStatus::kNoSpace;
-        case EROFS:
-        case EPERM:
-        case EBADF:
-            return BlockStatus::kReadOnly;
-        default:
-            return BlockStatus::kIoError;
-    }
-}
 
 bool not_supported(int error) {
     return error == EOPNOTSUPP || error == ENOSYS || error == ENODEV || error == EINVAL;
@@ -58,6 +44,21 @@ struct FreeDeleter {
 
 }  // namespace
 
+BlockStatus status_of(int error) {
+    switch (error) {
+        case ENOSPC:
+        case EDQUOT:
+        case EFBIG:
+            return BlockStatus::kNoSpace;
+        case EROFS:
+        case EPERM:
+        case EBADF:
+            return BlockStatus::kReadOnly;
+        default:
+            return BlockStatus::kIoError;
+    }
+}
+
 HostFile::HostFile(Fd fd, const HostFileOptions& options, bool block_device, uint64_t size)
     : fd_(std::move(fd)),
       name_(options.path),
@@ -65,10 +66,24 @@ HostFile::HostFile(Fd fd, const HostFileOptions& options, bool block_device, uin
       block_device_(block_device),
       cache_(options.cache),
       device_size_(size) {
-    if (bypasses_page_cache(cache_)) direct_alignment_ = kDirectAlignment;
+    if (bypasses_page_cache(cache_)) learn_direct_alignment();
     struct stat info {};
     if (fstat(fd_.get(), &info) == 0)
         identity_ = {block_device_ ? info.st_rdev : info.st_dev, block_device_ ? 0 : info.st_ino};
+}
+
+void HostFile::learn_direct_alignment() {
+    direct_alignment_ = direct_memory_alignment_ = kDirectAlignment;
+    struct statx told {};
+    if (statx(fd_.get(), "", AT_EMPTY_PATH, STATX_DIOALIGN, &told) != 0 ||
+        (told.stx_mask & STATX_DIOALIGN) == 0)
+        return;
+    const auto plausible = [](uint64_t alignment) {
+        return std::has_single_bit(alignment) && alignment <= kDirectAlignment;
+    };
+    if (!plausible(told.stx_dio_offset_align) || !plausible(told.stx_dio_mem_align)) return;
+    direct_alignment_ = told.stx_dio_offset_align;
+    direct_memory_alignment_ = told.stx_dio_mem_align;
 }
 
 uint64_t HostFile::size() const {
@@ -78,88 +93,135 @@ uint64_t HostFile::size() const {
 }
 
 BlockStatus HostFile::read(uint64_t offset, std::span<const Slice> to) {
-    if (direct_alignment_ != 0 && !aligned(offset, to)) return transfer_direct(offset, to, false);
-    return transfer(offset, to, false);
+    return transfer(offset, to, Access::kRead);
+}
+
+BlockStatus HostFile::read_disk(uint64_t offset, std::span<const Slice> to) {
+    return transfer(offset, to, Access::kReadDisk);
 }
 
 BlockStatus HostFile::write(uint64_t offset, std::span<const Slice> from) {
-    if (read_only_) return BlockStatus::kReadOnly;
-    if (direct_alignment_ != 0 && !aligned(offset, from))
-        TRY_BLOCK(transfer_direct(offset, from, true));
-    else
-        TRY_BLOCK(transfer(offset, from, true));
-    return writes_through(cache_) ? flush() : BlockStatus::kOk;
+    return write_disk(offset, from, false);
 }
 
-BlockStatus HostFile::transfer(uint64_t offset, std::span<const Slice> slices, bool writes) {
-    const uint64_t wanted = total(slices);
+BlockStatus HostFile::write_disk(uint64_t offset, std::span<const Slice> from, bool durable) {
+    if (read_only_) return BlockStatus::kReadOnly;
+    durable = writes_through(cache_) || (durable && cache_ != CacheMode::kUnsafe);
+    TRY_BLOCK(transfer(offset, from, durable ? Access::kWriteDurable : Access::kWrite));
+    // Where writes cannot be durable one by one, they are followed by a flush.
+    return durable && data_sync_refused_.load(std::memory_order_relaxed) ? flush()
+                                                                         : BlockStatus::kOk;
+}
+
+BlockStatus HostFile::read_cached(uint64_t offset, std::span<const Slice> to, uint64_t& done) {
+    done = 0;
+    if (bypasses_page_cache(cache_) || no_wait_refused_.load(std::memory_order_relaxed))
+        return BlockStatus::kOk;
+    const uint64_t wanted = total(to);
     if (offset > uint64_t{INT64_MAX} - wanted) return BlockStatus::kIoError;
-    uint64_t done = 0;
-    size_t first = 0, within = 0;
+    VectorCursor cursor(to);
     while (done < wanted) {
-        std::array<iovec, kMaxVectors> vectors;
-        int count = 0;
-        uint64_t bytes = 0;
-        for (size_t i = first, skip = within;
-             i < slices.size() && count < int{kMaxVectors} && bytes < kMaxTransfer; ++i, skip = 0) {
-            const uint64_t part = std::min<uint64_t>(slices[i].size() - skip, kMaxTransfer - bytes);
-            if (part == 0) continue;
-            vectors[static_cast<size_t>(count++)] = {slices[i].data() + skip, part};
-            bytes += part;
-        }
-        const auto at = static_cast<off_t>(offset + done);
-        const ssize_t moved = writes ? pwritev(fd_.get(), vectors.data(), count, at)
-                                     : preadv(fd_.get(), vectors.data(), count, at);
+        VectorCursor::Vectors room;
+        const auto vectors = cursor.gather(room);
+        const ssize_t moved =
+            preadv2(fd_.get(), vectors.data(), static_cast<int>(vectors.size()),
+                    static_cast<off_t>(offset + done), RWF_NOWAIT);
         if (moved < 0 && errno == EINTR) continue;
-        if (moved < 0) return status_of(errno);
-        if (moved == 0 && writes) return BlockStatus::kNoSpace;
-        done += static_cast<uint64_t>(moved);
-        for (uint64_t left = static_cast<uint64_t>(moved); left > 0;) {
-            const uint64_t part = std::min<uint64_t>(left, slices[first].size() - within);
-            left -= part;
-            within += part;
-            if (within == slices[first].size()) ++first, within = 0;
-        }
-        // Beyond the end; a direct read ends at the end itself, where no other can begin.
-        const bool cut = direct_alignment_ != 0 && !writes && done % direct_alignment_ != 0;
-        if (moved == 0 || (cut && done < wanted)) {
-            SliceCursor rest(slices);
-            rest.take(done);
-            rest.fill_zero(wanted - done);
+        if (moved < 0 && errno == EAGAIN) return BlockStatus::kOk;
+        if (moved < 0 && not_supported(errno)) {
+            no_wait_refused_.store(true, std::memory_order_relaxed);
             return BlockStatus::kOk;
         }
+        if (moved < 0) return status_of(errno);
+        if (moved == 0) return BlockStatus::kIoError;  // behind the end
+        done += static_cast<uint64_t>(moved);
+        cursor.advance(static_cast<uint64_t>(moved));
     }
     return BlockStatus::kOk;
 }
 
-bool HostFile::aligned(uint64_t offset, std::span<const Slice> slices) const {
-    uint64_t ored = offset;
-    for (const Slice& slice : slices)
-        ored |= reinterpret_cast<uintptr_t>(slice.data()) | slice.size();
-    return (ored & (direct_alignment_ - 1)) == 0;
+BlockStatus HostFile::transfer(uint64_t offset, std::span<const Slice> slices, Access access) {
+    if (offset > uint64_t{INT64_MAX} - total(slices)) return BlockStatus::kIoError;
+    if (direct_alignment_ == 0) return move(offset, slices, access);
+    if (!aligned(offset, slices)) return move_unaligned(offset, slices, access);
+    const std::shared_lock hold(direct_lock_);
+    return move(offset, slices, access);
 }
 
-BlockStatus HostFile::transfer_direct(uint64_t offset, std::span<const Slice> slices, bool writes) {
+BlockStatus HostFile::move(uint64_t offset, std::span<const Slice> slices, Access access) {
+    const uint64_t wanted = total(slices);
+    VectorCursor cursor(slices);
+    for (uint64_t done = 0; done < wanted;) {
+        VectorCursor::Vectors room;
+        const ssize_t moved = move_once(cursor.gather(room), offset + done, access);
+        if (moved < 0) return status_of(errno);
+        done += static_cast<uint64_t>(moved);
+        cursor.advance(static_cast<uint64_t>(moved));
+        // Behind the end; a direct read ends at the end itself, where no other can begin.
+        const bool cut = direct_alignment_ != 0 && done % direct_alignment_ != 0;
+        if (done == wanted || (moved > 0 && !cut)) continue;
+        if (access == Access::kReadDisk) return BlockStatus::kIoError;
+        if (access != Access::kRead) return BlockStatus::kNoSpace;
+        SliceCursor rest(slices);
+        rest.take(done);
+        rest.fill_zero(wanted - done);
+        break;
+    }
+    return BlockStatus::kOk;
+}
+
+ssize_t HostFile::move_once(std::span<const iovec> vectors, uint64_t offset, Access access) {
+    const int count = static_cast<int>(vectors.size());
+    const auto at = static_cast<off_t>(offset);
+    for (;;) {
+        const bool data_sync = access == Access::kWriteDurable &&
+                               !data_sync_refused_.load(std::memory_order_relaxed);
+        const bool reads = access == Access::kRead || access == Access::kReadDisk;
+        const ssize_t moved =
+            reads ? preadv(fd_.get(), vectors.data(), count, at)
+                  : pwritev2(fd_.get(), vectors.data(), count, at, data_sync ? RWF_DSYNC : 0);
+        if (moved >= 0) return moved;
+        if (data_sync && errno == EOPNOTSUPP)
+            data_sync_refused_.store(true, std::memory_order_relaxed);
+        else if (errno != EINTR)
+            return moved;
+    }
+}
+
+bool HostFile::aligned(uint64_t offset, std::span<const Slice> slices) const {
+    if (direct_alignment_ == 0) return true;
+    uint64_t places = offset, addresses = 0;
+    for (const Slice& slice : slices) {
+        places |= slice.size();
+        addresses |= reinterpret_cast<uintptr_t>(slice.data());
+    }
+    return places % direct_alignment_ == 0 && addresses % direct_memory_alignment_ == 0;
+}
+
+// Through a buffer that is aligned. What is written to a block in part is read before.
+BlockStatus HostFile::move_unaligned(uint64_t offset, std::span<const Slice> slices,
+                                     Access access) {
     const std::unique_ptr<std::byte, FreeDeleter> memory(static_cast<std::byte*>(
         std::aligned_alloc(kDirectAlignment, kBounce)));
     if (memory == nullptr) return BlockStatus::kIoError;
-    MutexLock hold(bounce_lock_);
+    const bool reads = access == Access::kRead || access == Access::kReadDisk;
+    std::unique_lock hold(direct_lock_, std::defer_lock);
+    if (!reads) hold.lock();
     SliceCursor cursor(slices);
-    uint64_t left = total(slices);
-    while (left > 0) {
+    for (uint64_t left = total(slices); left > 0;) {
         const uint64_t start = align_down(offset, direct_alignment_);
         const uint64_t skip = offset - start;
         const uint64_t part = std::min(left, kBounce - skip);
         const uint64_t span = align_up(skip + part, direct_alignment_);
         const Slice whole(memory.get(), span);
-        if (!writes || skip != 0 || part != span)
-            TRY_BLOCK(transfer(start, std::span(&whole, 1), false));
-        if (!writes) {
+        if (reads || skip != 0 || part != span)
+            TRY_BLOCK(move(start, std::span(&whole, 1), reads ? access : Access::kRead));
+        if (reads) {
             cursor.copy_in(whole.subspan(skip, part));
         } else {
             cursor.copy_out(whole.subspan(skip, part));
             const uint64_t before = size();
-            TRY_BLOCK(transfer(start, std::span(&whole, 1), true));
+            TRY_BLOCK(move(start, std::span(&whole, 1), access));
             // The padding is not part of the file.
             const uint64_t end = std::max(before, offset + part);
             if (!block_device_ && start + span > end) TRY_BLOCK(truncate(end));
@@ -184,6 +246,11 @@ BlockStatus HostFile::flush() {
 }
 
 bool HostFile::punch(uint64_t start, uint64_t size) {
+    if (block_device_) {
+        // Not fallocate: that promises zeroes, which few devices can discard to.
+        uint64_t range[2] = {start, size};
+        return ioctl(fd_.get(), BLKDISCARD, range) == 0;
+    }
     return fallocate(fd_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
                      static_cast<off_t>(start), static_cast<off_t>(size)) == 0;
 }
@@ -191,8 +258,7 @@ bool HostFile::punch(uint64_t start, uint64_t size) {
 BlockStatus HostFile::discard(uint64_t offset, uint64_t size) {
     if (read_only_) return BlockStatus::kReadOnly;
     // A hint: where the host cannot, nothing is lost by doing nothing.
-    if (size == 0 || block_device_ || punch_refused_.load(std::memory_order_relaxed))
-        return BlockStatus::kOk;
+    if (size == 0 || punch_refused_.load(std::memory_order_relaxed)) return BlockStatus::kOk;
     while (!punch(offset, size)) {
         if (errno == EINTR) continue;
         if (!not_supported(errno)) return status_of(errno);
@@ -202,16 +268,31 @@ BlockStatus HostFile::discard(uint64_t offset, uint64_t size) {
     return BlockStatus::kOk;
 }
 
+std::optional<BlockStatus> HostFile::allocate(int mode, uint64_t start, uint64_t size,
+                                              std::atomic<bool>& refused) {
+    if (refused.load(std::memory_order_relaxed)) return std::nullopt;
+    while (fallocate(fd_.get(), mode | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(start),
+                     static_cast<off_t>(size)) != 0) {
+        if (errno == EINTR) continue;
+        if (!not_supported(errno)) return status_of(errno);
+        refused.store(true, std::memory_order_relaxed);
+        return std::nullopt;
+    }
+    return BlockStatus::kOk;
+}
+
 BlockStatus HostFile::write_zeroes(uint64_t offset, uint64_t bytes, bool may_unmap) {
     if (read_only_) return BlockStatus::kReadOnly;
     if (bytes == 0) return BlockStatus::kOk;
     if (offset > uint64_t{INT64_MAX} - bytes) return BlockStatus::kIoError;
     if (!block_device_ && offset + bytes > size()) TRY_BLOCK(truncate(offset + bytes));
-    const auto start = static_cast<off_t>(offset), length = static_cast<off_t>(bytes);
-    if (may_unmap && punch(offset, bytes)) return BlockStatus::kOk;
-    if (fallocate(fd_.get(), FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, start, length) == 0)
-        return BlockStatus::kOk;
-    if (!not_supported(errno) && errno != EINTR) return status_of(errno);
+    // A punched hole reads as zeroes, on a file as on a block device, where the kernel refuses to
+    // punch if it cannot promise that.
+    if (may_unmap)
+        if (const auto status = allocate(FALLOC_FL_PUNCH_HOLE, offset, bytes, zero_punch_refused_))
+            return *status;
+    if (const auto status = allocate(FALLOC_FL_ZERO_RANGE, offset, bytes, zero_range_refused_))
+        return *status;
     return write_zero_bytes(offset, bytes);
 }
 

@@ -1,11 +1,15 @@
 #pragma once
 
+#include <sys/types.h>
+#include <sys/uio.h>
+
 #include <atomic>
 #include <memory>
+#include <optional>
+#include <shared_mutex>
 
 #include "backend/block/image/file_lock.h"
 #include "backend/block/image/image_file.h"
-#include "base/mutex.h"
 #include "host/fd.h"
 
 namespace mynah {
@@ -25,6 +29,9 @@ constexpr bool bypasses_page_cache(CacheMode mode) {
 constexpr bool writes_through(CacheMode mode) {
     return mode == CacheMode::kWritethrough || mode == CacheMode::kDirectSync;
 }
+
+// What an error number of the host means for a disk.
+BlockStatus status_of(int error);
 
 struct HostFileOptions {
     std::string path;
@@ -52,6 +59,19 @@ class HostFile final : public ImageFile {
     BlockStatus write_zeroes(uint64_t offset, uint64_t size, bool may_unmap) override;
     BlockStatus truncate(uint64_t size) override;
 
+    // A disk's transfers: a read behind the file's end fails, a durable write is on the medium
+    // before it is done.
+    BlockStatus read_disk(uint64_t offset, std::span<const Slice> to);
+    BlockStatus write_disk(uint64_t offset, std::span<const Slice> from, bool durable);
+    // Reads as much from the front as the page cache holds, and waits for nothing.
+    BlockStatus read_cached(uint64_t offset, std::span<const Slice> to, uint64_t& done);
+
+    // For transfers past this object. With O_DIRECT only what is aligned() can be transferred so;
+    // and writes only if no write can cover a block in part.
+    int fd() const { return fd_.get(); }
+    uint64_t direct_alignment() const { return direct_alignment_; }  // bytes; 0: page cache
+    bool aligned(uint64_t offset, std::span<const Slice> slices) const;
+    CacheMode cache() const { return cache_; }
     bool is_block_device() const { return block_device_; }
     // Tells one file from another, whatever it is called.
     struct Identity {
@@ -67,10 +87,17 @@ class HostFile final : public ImageFile {
   private:
     HostFile(Fd fd, const HostFileOptions& options, bool block_device, uint64_t size);
 
-    BlockStatus transfer(uint64_t offset, std::span<const Slice> slices, bool writes);
-    BlockStatus transfer_direct(uint64_t offset, std::span<const Slice> slices, bool writes);
-    bool aligned(uint64_t offset, std::span<const Slice> slices) const;
+    enum class Access : uint8_t { kRead, kReadDisk, kWrite, kWriteDurable };
+
+    BlockStatus transfer(uint64_t offset, std::span<const Slice> slices, Access access);
+    BlockStatus move(uint64_t offset, std::span<const Slice> slices, Access access);
+    ssize_t move_once(std::span<const iovec> vectors, uint64_t offset, Access access);
+    BlockStatus move_unaligned(uint64_t offset, std::span<const Slice> slices, Access access);
+    void learn_direct_alignment();
     bool punch(uint64_t start, uint64_t size);
+    // Nothing: the host cannot.
+    std::optional<BlockStatus> allocate(int mode, uint64_t start, uint64_t size,
+                                        std::atomic<bool>& refused);
     BlockStatus write_zero_bytes(uint64_t offset, uint64_t size);
 
     const Fd fd_;
@@ -79,10 +106,15 @@ class HostFile final : public ImageFile {
     const bool block_device_;
     const CacheMode cache_;
     const uint64_t device_size_;  // of a block device, which cannot grow
-    uint64_t direct_alignment_ = 0;  // 0: through the page cache
+    // Of places and sizes, and of addresses; 0: through the page cache.
+    uint64_t direct_alignment_ = 0, direct_memory_alignment_ = 0;
     Identity identity_{};
-    Mutex bounce_lock_;  // read, change, write of blocks that are written in part
-    std::atomic<bool> punch_refused_{false};
+    // Blocks that are written in part are read, changed and written: alone, or what others write
+    // meanwhile would be lost.
+    std::shared_mutex direct_lock_;
+    // The host said that it cannot: not tried again.
+    std::atomic<bool> punch_refused_{false}, zero_punch_refused_{false}, zero_range_refused_{false};
+    std::atomic<bool> data_sync_refused_{false}, no_wait_refused_{false};
     // A failed fdatasync may have dropped the dirty pages and the error with them; the next one
     // would claim success. So the file stays failed for flushes.
     std::atomic<bool> flush_failed_{false};

@@ -62,6 +62,8 @@ Result<std::unique_ptr<HostFile>> HostFile::open(const HostFileOptions& options)
     struct stat info {};
     if (stat(options.path.c_str(), &info) == 0) {
         TRY(check_kind(options.path, info));
+        if (options.create && !options.overwrite)
+            return Error(options.path + ": " + reason(EEXIST, options));
     } else if (!options.create || errno != ENOENT) {
         return Error(options.path + ": " + reason(errno, options));
     }

@@ -24,23 +24,36 @@ constexpr uint64_t kSector = 512;
 // What each sector may hold: one byte fills a sector.
 class Model {
   public:
-    explicit Model(uint64_t size) : allowed_(size / kSector, {0}) {}
+    explicit Model(uint64_t size) : allowed_(size / kSector, {0}), failed_(size / kSector) {}
     void write(uint64_t offset, uint64_t size, uint8_t value) {
-        for (uint64_t i = offset / kSector; i < (offset + size) / kSector; ++i)
+        for (uint64_t i = offset / kSector; i < (offset + size) / kSector; ++i) {
+            allowed_[i].insert(allowed_[i].end(), failed_[i].begin(), failed_[i].end());
+            failed_[i].clear();
             allowed_[i].push_back(value);
+        }
+    }
+    // A write that was done in part, or not at all; a flush does not decide it.
+    void failed_write(uint64_t offset, uint64_t size, uint8_t value) {
+        for (uint64_t i = offset / kSector; i < (offset + size) / kSector; ++i)
+            failed_[i].push_back(value);
     }
     void flushed() {
         for (auto& values : allowed_) values.assign(1, values.back());
     }
-    void resize(uint64_t size) { allowed_.resize(size / kSector, {0}); }
+    void resize(uint64_t size) {
+        allowed_.resize(size / kSector, {0});
+        failed_.resize(size / kSector);
+    }
     uint64_t size() const { return allowed_.size() * kSector; }
     bool allows(uint64_t sector, uint8_t value) const {
-        const auto& values = allowed_[sector];
-        return std::ranges::find(values, value) != values.end();
+        const auto among = [value](const std::vector<uint8_t>& values) {
+            return std::ranges::find(values, value) != values.end();
+        };
+        return among(allowed_[sector]) || among(failed_[sector]);
     }
 
   private:
-    std::vector<std::vector<uint8_t>> allowed_;
+    std::vector<std::vector<uint8_t>> allowed_, failed_;
 };
 
 class ImageCrash : public ::testing::TestWithParam<size_t> {
@@ -113,6 +126,48 @@ class ImageCrash : public ::testing::TestWithParam<size_t> {
             << where << (after.messages.empty() ? "" : after.messages.front());
     }
 };
+
+// A host that is full for a while: what fails may be tried again, and what a later flush says is
+// there is there.
+TEST_P(ImageCrash, RecoversFromFailingWrites) {
+    constexpr uint64_t kSize = 3 << 19;
+    for (int seed = 0; seed < 150; ++seed) {
+        std::mt19937_64 random(static_cast<uint64_t>(seed) + 1000);
+        CrashStore store;
+        {
+            const auto file = store.file();
+            ASSERT_TRUE(kind_.create(*file, kSize).ok());
+        }
+        Model model(kSize);
+        const std::string where = "seed " + std::to_string(seed) + ": ";
+        bool sure = false;
+        std::vector<std::byte> medium;
+        {
+            auto image = kind_.open(store.file());
+            ASSERT_TRUE(image.ok()) << image.error().message();
+            store.fail_after(random() % 120, 1 + random() % 6);
+            std::vector<std::byte> bytes;
+            for (int i = 0; i < 40; ++i) {
+                const uint64_t offset = random() % (kSize / kSector) * kSector;
+                const uint64_t size = std::min(kSize - offset, (random() % 40 + 1) * kSector);
+                const auto value = static_cast<uint8_t>(random());
+                bytes.assign(size, std::byte{value});
+                if (image.value()->write(offset, bytes) == BlockStatus::kOk)
+                    model.write(offset, size, value);
+                else
+                    model.failed_write(offset, size, value);
+                sure = random() % 4 == 0 && image.value()->flush() == BlockStatus::kOk;
+                if (sure) model.flushed();
+            }
+            for (int i = 0; i < 8 && !sure; ++i)
+                sure = image.value()->flush() == BlockStatus::kOk;
+            if (sure) model.flushed();
+            medium = store.survivors(random);
+        }
+        verify(medium, model, where);
+        if (HasFatalFailure()) return;
+    }
+}
 
 TEST_P(ImageCrash, LosesNothingThatWasFlushed) {
     constexpr int kCrashes = 250;

@@ -70,8 +70,10 @@ BlockStatus ImageDisk::read(const BlockRequest& request) {
         const std::shared_lock hold(image_lock_);
         TRY_BLOCK(image_->read(request.offset, request.slices));
     }
-    if (!options_.copy_on_read || geometry_.read_only) return BlockStatus::kOk;
-    return keep_what_was_read(request.offset, request.size);
+    // Reading succeeded: a failure to keep it is none of the read.
+    if (options_.copy_on_read && !geometry_.read_only)
+        (void)keep_what_was_read(request.offset, request.size);
+    return BlockStatus::kOk;
 }
 
 BlockStatus ImageDisk::keep_what_was_read(uint64_t offset, uint64_t size) {
@@ -92,8 +94,7 @@ BlockStatus ImageDisk::keep_what_was_read(uint64_t offset, uint64_t size) {
             if (extent.kind == ImageExtent::Kind::kBacking) {
                 bytes.resize(extent.size);
                 TRY_BLOCK(image_->read_bytes(offset, bytes));
-                // Reading succeeded: no room to keep it is no failure of the read.
-                if (image_->write(offset, bytes) != BlockStatus::kOk) return BlockStatus::kOk;
+                TRY_BLOCK(image_->write(offset, bytes));
             }
         }
         offset += std::min(extent.size, part);

@@ -66,6 +66,7 @@ Result<void> copy_image(DiskImage& from, DiskImage& to, bool compress,
         return Error(fmt::format("{}: {} images cannot be compressed", to.file().name(), to.format()));
     const uint64_t unit = std::max<uint64_t>(compress ? to.cluster_size() : 1, 1);
     std::vector<std::byte> buffer(std::max(kChunk / unit * unit, unit));
+    bool wrote = false;
     for (uint64_t offset = 0; offset < from.size();) {
         ImageExtent extent;
         TRY(sure(from, "read", from.map_chain(offset, from.size() - offset, extent, nullptr)));
@@ -82,9 +83,16 @@ Result<void> copy_image(DiskImage& from, DiskImage& to, bool compress,
             TRY(sure(from, "read", from.read_bytes(offset, bytes)));
             TRY(sure(to, "written", compress ? write_packed(to, offset, bytes)
                                              : write_data(to, offset, bytes)));
+            wrote = true;
         }
         offset += part;
         told(share(offset, from.size()));
+    }
+    // A stream has its tables at the end: without any content it would have no end.
+    if (compress && !wrote && from.size() > 0) {
+        std::ranges::fill(buffer, std::byte{0});
+        const auto first = std::span(buffer).first(std::min<uint64_t>(unit, from.size()));
+        TRY(sure(to, "written", to.write_compressed(0, first)));
     }
     return sure(to, "written", to.flush());
 }

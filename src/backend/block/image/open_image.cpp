@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
 
 #include "backend/block/image/probe.h"
 #include "backend/block/qcow2/qcow2_image.h"
@@ -49,14 +50,33 @@ Result<std::string> format_of(const ImageOpenOptions& options, HostFile& file) {
     return std::string(found);
 }
 
+Result<std::string> data_file_of(const ImageOpenOptions& options, const Qcow2Header& header,
+                                 const HostFile& file) {
+    if (!options.data_file.empty()) return options.data_file;
+    const std::string named = resolve_beside(options.path, header.data_file);
+    std::error_code none;
+    const auto folder = [](const std::string& path) {
+        const auto parent = std::filesystem::path(path).parent_path();
+        return parent.empty() ? std::filesystem::path(".") : parent;
+    };
+    if (options.any_data_file ||
+        std::filesystem::equivalent(folder(named), folder(options.path), none))
+        return named;
+    return image_error(file, fmt::format("wants its data in '{}', which is not beside it; expected "
+                                         "data_file= with the file that is meant",
+                                         header.data_file));
+}
+
 Result<std::unique_ptr<DiskImage>> open_qcow2(const ImageOpenOptions& options,
                                               std::unique_ptr<HostFile> file) {
     const Qcow2Header header = TRY(Qcow2Header::read(*file));
     Qcow2Image::OpenOptions open;
     open.check_only = options.check_only;
     open.discard_unused = options.discard_unused;
-    if (header.external_data())
-        open.data_file = TRY(open_file(options, resolve_beside(options.path, header.data_file)));
+    if (header.external_data()) {
+        const std::string named = TRY(data_file_of(options, header, *file));
+        open.data_file = TRY(open_file(options, named));
+    }
     return std::unique_ptr<DiskImage>(TRY(Qcow2Image::open(std::move(file), std::move(open))));
 }
 

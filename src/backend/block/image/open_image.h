@@ -21,6 +21,11 @@ struct ImageOpenOptions {
     // For the backing files of an image: nobody said of a raw one that it is not an image, and a
     // guest may have written a header to it.
     bool no_probing = false;
+    // The external data file, as the operator named it. Empty: the one that the image names, if it is
+    // beside the image; an image of unknown origin does not choose what else is written, unless
+    // `any_data_file`.
+    std::string data_file;
+    bool any_data_file = false;
 };
 
 // Opens an image and what it is backed by. Error: names the file that is the trouble, says why.

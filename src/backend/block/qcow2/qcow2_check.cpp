@@ -17,6 +17,7 @@ constexpr uint64_t kMaxClusters = uint64_t{1} << 27;
 constexpr uint64_t kMaxBitmapDirectory = 64 << 20;
 constexpr uint64_t kBitmapEntryBytes = 24;
 constexpr uint32_t kMaxBitmapTable = 1 << 20;
+constexpr uint64_t kMaxLookedAt = uint64_t{1} << 33;  // entries of tables: a minute or two
 
 }  // namespace
 
@@ -109,6 +110,16 @@ void Qcow2Check::count_refcounts() {
     }
 }
 
+// Snapshots and bitmaps may share what they refer to, so a small file can take for ever to look at.
+bool Qcow2Check::out_of_patience(uint64_t entries) {
+    if (looked_at_ > kMaxLookedAt) return true;
+    looked_at_ += entries;
+    if (looked_at_ <= kMaxLookedAt) return false;
+    ++report_.check_errors;
+    report_.say("ERROR there is too much to look at");
+    return true;
+}
+
 void Qcow2Check::count_table(const std::vector<uint64_t>& l1, bool active) {
     std::unordered_set<uint64_t> seen;
     for (const uint64_t l1_entry : l1) {
@@ -119,6 +130,7 @@ void Qcow2Check::count_table(const std::vector<uint64_t>& l1, bool active) {
             continue;
         }
         use(offset, header_.cluster_size(), "a second level table");
+        if (out_of_patience(header_.l2_entries())) return;
         if ((offset >> header_.cluster_bits) >= file_clusters_) continue;
         uint64_t uses = 0;
         if (active && image_.refcounts_.get(offset >> header_.cluster_bits, uses) ==
@@ -165,6 +177,7 @@ void Qcow2Check::count_snapshots() {
     uint64_t bytes = 0;
     for (const auto& each : image_.snapshots_) {
         bytes += align_up(40 + each.extra.size() + each.facts.id.size() + each.facts.name.size(), 8);
+        if (out_of_patience(each.l1_entries)) return;
         std::vector<uint64_t> l1;
         if (image_.read_l1(each.l1_offset, each.l1_entries, l1) != BlockStatus::kOk) {
             corrupt(fmt::format("the first level of snapshot '{}' cannot be read", each.facts.name));
@@ -181,6 +194,7 @@ void Qcow2Check::count_bitmap_table(uint64_t offset, uint64_t entries) {
         corrupt("a bitmap's table is too long");
         return;
     }
+    if (out_of_patience(entries)) return;
     use(offset, entries * 8, "a bitmap's table");
     std::vector<std::byte> table(entries * 8);
     if (!table.empty() && image_.file().read_bytes(offset, table) != BlockStatus::kOk) {

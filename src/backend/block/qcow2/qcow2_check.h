@@ -27,12 +27,14 @@ class Qcow2Check {
     void compare_one(uint64_t cluster);
     BlockStatus repair_blocks();
     void repair(Repair how);
+    bool out_of_patience(uint64_t entries);
     void corrupt(std::string text);
     void flag_wrong(std::string text);
 
     Qcow2Image& image_;
     const Qcow2Header& header_;
     uint64_t file_clusters_ = 0;
+    uint64_t looked_at_ = 0;
     std::vector<uint32_t> uses_;  // of each cluster of the file
     Repair repair_ = Repair::kNothing;
     bool blocks_bad_ = false;

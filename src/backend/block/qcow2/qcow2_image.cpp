@@ -35,7 +35,7 @@ Qcow2Image::Qcow2Image(std::unique_ptr<ImageFile> file, Qcow2Header header, Open
 Qcow2Image::~Qcow2Image() {
     if (read_only()) return;
     // Twice: the first lets go of clusters, the second writes that they are free.
-    if (flush() == BlockStatus::kOk && refcounts_.changed()) flush();
+    if (flush_at_end() && refcounts_.changed()) flush_at_end();
 }
 
 Result<std::unique_ptr<Qcow2Image>> Qcow2Image::open(std::unique_ptr<ImageFile> file,

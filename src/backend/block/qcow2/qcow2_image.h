@@ -136,6 +136,7 @@ class Qcow2Image final : public DiskImage {
     Result<void> replace_l1(std::vector<uint64_t> l1);
     Result<void> shrink(uint64_t new_size);
     BlockStatus distrust_bitmaps();
+    BlockStatus clear_tail(uint64_t new_size);
 
     // Snapshots.
     Result<void> load_snapshots();

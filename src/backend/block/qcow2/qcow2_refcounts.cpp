@@ -10,6 +10,7 @@ namespace mynah {
 namespace {
 
 constexpr uint64_t kCacheBytes = 8 << 20;
+constexpr uint64_t kMaxCountedBehindEnd = 1 << 20;  // clusters
 
 size_t blocks_kept(uint64_t cluster_size) {
     return std::clamp<uint64_t>(kCacheBytes / cluster_size, 8, 4096);
@@ -137,12 +138,33 @@ BlockStatus Qcow2Refcounts::ensure_block(uint64_t cluster, bool& itself) {
     return set(cluster, 1);
 }
 
+// What is never free, whatever the counts of a hostile image say: a guest that got the header's
+// cluster for its data could name any file as the backing file of the next start.
+bool Qcow2Refcounts::reserved(uint64_t cluster) const {
+    const auto in = [&](uint64_t offset, uint64_t bytes) {
+        const uint64_t first = offset >> header_.cluster_bits;
+        const uint64_t clusters =
+            (bytes + header_.cluster_size() - 1) >> header_.cluster_bits;
+        return cluster >= first && cluster - first < clusters;
+    };
+    return cluster == 0 || in(header_.l1_offset, uint64_t{header_.l1_entries} * 8) ||
+           in(header_.refcount_table_offset,
+              header_.refcount_table_clusters * header_.cluster_size());
+}
+
 BlockStatus Qcow2Refcounts::allocate(uint64_t count, uint64_t& first) {
+    if (broken_) return BlockStatus::kIoError;
+    const uint64_t file_clusters = file_.size() >> header_.cluster_bits;
     uint64_t start = search_from_, run = 0;
     // Ends at the latest when the table can grow no more.
     while (run < count) {
         const uint64_t cluster = start + run;
         if ((cluster << header_.cluster_bits) > qcow2::kOffsetMask) return BlockStatus::kNoSpace;
+        if (reserved(cluster)) {
+            start = cluster + 1;
+            run = 0;
+            continue;
+        }
         bool itself = false;
         TRY_BLOCK(ensure_block(cluster, itself));
         uint64_t uses = 1;
@@ -150,6 +172,8 @@ BlockStatus Qcow2Refcounts::allocate(uint64_t count, uint64_t& first) {
         if (uses == 0) {
             ++run;
         } else {
+            // Damaged, maybe on purpose: blocks full of counts for what the file has not.
+            if (cluster > file_clusters + kMaxCountedBehindEnd) return BlockStatus::kIoError;
             start = cluster + 1;
             run = 0;
         }
@@ -190,14 +214,22 @@ BlockStatus Qcow2Refcounts::release(uint64_t cluster, uint64_t count) {
     return BlockStatus::kOk;
 }
 
+void Qcow2Refcounts::refuse_changes() {
+    log(LogLevel::kError, "{}: its header could not be written: it is not changed any more",
+        file_.name());
+    broken_ = true;
+}
+
 BlockStatus Qcow2Refcounts::apply_frees(std::vector<std::pair<uint64_t, uint64_t>>& freed) {
     const auto frees = std::exchange(frees_, {});
+    BlockStatus first_problem = BlockStatus::kOk;  // one that fails keeps no other from being freed
     for (const auto& [cluster, count] : frees) {
         for (uint64_t i = cluster; i < cluster + count; ++i) {
-            TRY_BLOCK(release(i, 1));
             uint64_t uses = 0;
-            TRY_BLOCK(get(i, uses));
-            if (uses > 0) continue;
+            BlockStatus status = release(i, 1);
+            if (status == BlockStatus::kOk) status = get(i, uses);
+            if (first_problem == BlockStatus::kOk) first_problem = status;
+            if (status != BlockStatus::kOk || uses > 0) continue;
             blocks_.forget(i << header_.cluster_bits);
             if (!freed.empty() && freed.back().first + freed.back().second == i)
                 ++freed.back().second;
@@ -205,10 +237,11 @@ BlockStatus Qcow2Refcounts::apply_frees(std::vector<std::pair<uint64_t, uint64_t
                 freed.emplace_back(i, 1);
         }
     }
-    return BlockStatus::kOk;
+    return first_problem;
 }
 
 BlockStatus Qcow2Refcounts::write() {
+    if (broken_) return BlockStatus::kIoError;
     TRY_BLOCK(blocks_.write_changed());
     if (table_first_ >= table_end_) return BlockStatus::kOk;
     TRY_BLOCK(file_.flush());  // a block is there before it is referred to
@@ -236,7 +269,26 @@ BlockStatus Qcow2Refcounts::grow_table() {
         if (clusters * size / 8 >= old_entries + blocks) break;
     }
     if (clusters * size > qcow2::kMaxRefcountTableBytes) return BlockStatus::kNoSpace;
-    table_.resize(clusters * size / 8);
+    const uint64_t old_offset = header_.refcount_table_offset;
+    const auto old_clusters = header_.refcount_table_clusters;
+    const BlockStatus status = move_table(start, clusters, blocks);
+    if (status == BlockStatus::kOk) {
+        free_later(old_offset >> bits, old_clusters);
+        return status;
+    }
+    // The old table is the table still; of the new one nothing may be left in memory.
+    for (uint64_t i = 0; i < blocks; ++i) blocks_.forget((start + clusters + i) << bits);
+    table_.resize(old_entries);
+    header_.refcount_table_offset = old_offset;
+    header_.refcount_table_clusters = old_clusters;
+    table_first_ = 0;
+    table_end_ = table_.size();
+    return status;
+}
+
+BlockStatus Qcow2Refcounts::move_table(uint64_t start, uint64_t clusters, uint64_t blocks) {
+    const uint64_t bits = header_.cluster_bits, old_entries = table_.size();
+    table_.resize((clusters << bits) / 8);
     for (uint64_t i = 0; i < blocks; ++i) {
         const uint64_t at = start + clusters + i;
         table_[old_entries + i] = at << bits;
@@ -244,8 +296,6 @@ BlockStatus Qcow2Refcounts::grow_table() {
     }
     for (uint64_t i = 0; i < clusters + blocks; ++i) TRY_BLOCK(set(start + i, 1));
     TRY_BLOCK(blocks_.write_changed());
-    const uint64_t old_offset = header_.refcount_table_offset;
-    const uint64_t old_clusters = header_.refcount_table_clusters;
     header_.refcount_table_offset = start << bits;
     header_.refcount_table_clusters = static_cast<uint32_t>(clusters);
     table_first_ = 0;
@@ -255,10 +305,10 @@ BlockStatus Qcow2Refcounts::grow_table() {
     std::byte field[12];
     store_big<uint64_t>(field, header_.refcount_table_offset);
     store_big<uint32_t>(field + 8, header_.refcount_table_clusters);
-    TRY_BLOCK(file_.write_bytes(qcow2::kRefcountTableField, field));
-    TRY_BLOCK(file_.flush());
-    free_later(old_offset >> bits, old_clusters);
-    return BlockStatus::kOk;
+    const BlockStatus named = file_.write_bytes(qcow2::kRefcountTableField, field);
+    if (named == BlockStatus::kOk) return file_.flush();
+    refuse_changes();
+    return named;
 }
 
 }  // namespace mynah

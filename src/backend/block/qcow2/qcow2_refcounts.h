@@ -31,6 +31,8 @@ class Qcow2Refcounts {
     void free_later(uint64_t cluster, uint64_t count);
     // At once: nothing that was ever written refers to it.
     BlockStatus release(uint64_t cluster, uint64_t count);
+    // The header could not be written: nobody knows what it names now.
+    void refuse_changes();
     size_t frees_pending() const { return frees_.size(); }
     // Everything written so far is on the medium. Adds runs that are free now.
     BlockStatus apply_frees(std::vector<std::pair<uint64_t, uint64_t>>& freed);
@@ -60,6 +62,8 @@ class Qcow2Refcounts {
     BlockStatus ensure_block(uint64_t cluster, bool& itself);
     void set_table(uint64_t index, uint64_t offset);
     BlockStatus write_table();
+    BlockStatus move_table(uint64_t start, uint64_t clusters, uint64_t blocks);
+    bool reserved(uint64_t cluster) const;
 
     ImageFile& file_;
     Qcow2Header& header_;
@@ -69,6 +73,7 @@ class Qcow2Refcounts {
     size_t table_first_ = SIZE_MAX, table_end_ = 0;  // entries changed
     uint64_t search_from_ = 0;  // nothing is known of clusters from here on
     std::vector<std::pair<uint64_t, uint64_t>> frees_;
+    bool broken_ = false;
 };
 
 }  // namespace mynah

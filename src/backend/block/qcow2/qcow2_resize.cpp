@@ -63,12 +63,16 @@ Result<void> Qcow2Image::replace_l1(std::vector<uint64_t> l1) {
     const uint64_t old_clusters =
         (uint64_t{header_.l1_entries} * 8 + cluster_size() - 1) >> header_.cluster_bits;
     const uint64_t old_first = header_.l1_offset >> header_.cluster_bits;
+    std::byte field[12];
+    store_big<uint32_t>(field, static_cast<uint32_t>(l1.size()));
+    store_big<uint64_t>(field + 4, first << header_.cluster_bits);
+    if (const BlockStatus status = file_->write_bytes(kL1Field, field);
+        status != BlockStatus::kOk) {
+        refcounts_.refuse_changes();
+        return sure(status);
+    }
     header_.l1_entries = static_cast<uint32_t>(l1.size());
     header_.l1_offset = first << header_.cluster_bits;
-    std::byte field[12];
-    store_big<uint32_t>(field, header_.l1_entries);
-    store_big<uint64_t>(field + 4, header_.l1_offset);
-    TRY(sure(file_->write_bytes(kL1Field, field)));
     TRY(sure(file_->flush()));
     if (old_first != 0) refcounts_.free_later(old_first, old_clusters);
     l1_ = std::move(l1);
@@ -89,6 +93,20 @@ Result<void> Qcow2Image::shrink(uint64_t new_size) {
         at += part;
     }
     return {};
+}
+
+// Whoever made the disk smaller may have left what was behind its end in the last cluster, as QEMU
+// does; it must not come back.
+BlockStatus Qcow2Image::clear_tail(uint64_t new_size) {
+    const uint64_t end = std::min(align_up(size_, cluster_size()), new_size);
+    for (uint64_t at = size_; at < end;) {
+        ImageExtent extent;
+        TRY_BLOCK(map(at, end - at, extent));
+        if (extent.kind == ImageExtent::Kind::kData || extent.kind == ImageExtent::Kind::kEncoded)
+            TRY_BLOCK(zero_part(at, extent.size));
+        at += extent.size;
+    }
+    return BlockStatus::kOk;
 }
 
 Result<void> Qcow2Image::make_empty() {
@@ -112,6 +130,7 @@ Result<void> Qcow2Image::resize(uint64_t new_size) {
         TRY(replace_l1(std::move(longer)));
     }
     if (data_file_) TRY(sure(data_file_->truncate(new_size)));
+    if (new_size > old_size) TRY(sure(clear_tail(new_size)));
     TRY(sure(flush()));
     header_.size = size_ = new_size;
     std::byte field[8];
@@ -125,7 +144,6 @@ Result<void> Qcow2Image::resize(uint64_t new_size) {
 
 // Those that follow the disk's changes do not from now on [qcow2, "Bitmap directory", in_use].
 BlockStatus Qcow2Image::distrust_bitmaps() {
-    bitmaps_distrusted_ = true;
     if ((header_.autoclear & kBitmapsConsistent) == 0) return BlockStatus::kOk;
     const Qcow2Bitmaps& bitmaps = *header_.bitmaps;
     bool good = bitmaps.directory_size <= kMaxBitmapDirectory;

@@ -284,7 +284,9 @@ Result<void> Qcow2Image::apply_snapshot(const std::string& id_or_name) {
         return image_error(*file_, "the snapshot is damaged: its first level is too short");
     std::vector<uint64_t> l1;
     TRY(sure(read_l1(chosen.l1_offset, chosen.l1_entries, l1)));
-    l1.resize(std::max<uint64_t>(l1.size(), header_.l1_entries_for(chosen.facts.disk_size)));
+    // Never shorter than the present size wants: it changes a moment later.
+    l1.resize(std::max<uint64_t>({l1.size(), header_.l1_entries_for(chosen.facts.disk_size),
+                                  uint64_t{header_.l1_entries}}));
     TRY(sure(before_change()));
     TRY(sure(flush()));
     TRY(sure(set_dirty(true)));

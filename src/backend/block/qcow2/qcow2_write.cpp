@@ -25,7 +25,10 @@ bool Qcow2Image::has_unwritten_tables() const {
 // Keeps what is unwritten bounded, and says of bitmaps that the disk goes ahead of them.
 BlockStatus Qcow2Image::before_change() {
     if (read_only()) return BlockStatus::kReadOnly;
-    if (header_.bitmaps && !bitmaps_distrusted_) TRY_BLOCK(distrust_bitmaps());
+    if (header_.bitmaps && !bitmaps_distrusted_) {
+        TRY_BLOCK(distrust_bitmaps());
+        bitmaps_distrusted_ = true;
+    }
     if (tables_.changed() > tables_.capacity() / 2 ||
         refcounts_.changed_blocks() > refcounts_.cache_capacity() / 2 ||
         refcounts_.frees_pending() > kMaxPendingFrees)

@@ -35,7 +35,7 @@ Error bad(const ImageFile& file, std::string_view what) {
 VdiImage::VdiImage(std::unique_ptr<ImageFile> file, uint64_t size, uint64_t block_size)
     : BlockTableImage(std::move(file), size, block_size) {}
 
-VdiImage::~VdiImage() { flush(); }
+VdiImage::~VdiImage() { flush_at_end(); }
 
 Result<std::unique_ptr<VdiImage>> VdiImage::open(std::unique_ptr<ImageFile> file) {
     std::byte header[kHeaderBytes];

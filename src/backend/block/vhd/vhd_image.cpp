@@ -125,7 +125,7 @@ VhdImage::VhdImage(std::unique_ptr<ImageFile> file, const VhdFooter& footer,
       header_(header),
       bitmap_bytes_(bitmap_bytes(header.block_size)) {}
 
-VhdImage::~VhdImage() { flush(); }
+VhdImage::~VhdImage() { flush_at_end(); }
 
 Result<void> VhdImage::load() {
     const VhdDynamicHeader& header = header_;
@@ -211,14 +211,17 @@ BlockStatus VhdImage::map_partial(const Place& place, uint64_t, uint64_t within,
     extent.kind = present ? ImageExtent::Kind::kData : ImageExtent::Kind::kBacking;
     extent.file = file_.get();
     extent.file_offset = place.offset + within;
-    extent.in_place = present;
+    extent.in_place = present && prepared();
     return BlockStatus::kOk;
 }
 
 BlockStatus VhdImage::allocate_block(uint64_t& offset) {
     if (end_ / kSector >= kNoBlock) return BlockStatus::kNoSpace;
+    const uint64_t end = end_ + bitmap_bytes_ + block_size_;
+    // The file always ends with a footer: a guest's bytes must never be taken for one.
+    TRY_BLOCK(file_->write_bytes(end, footer_.serialize()));
     offset = end_ + bitmap_bytes_;
-    end_ = offset + block_size_;
+    end_ = end;
     return BlockStatus::kOk;
 }
 

@@ -41,7 +41,7 @@ VhdxImage::VhdxImage(std::unique_ptr<ImageFile> file, const Header& header, unsi
 
 // With nothing in the log, which others need not replay then.
 VhdxImage::~VhdxImage() {
-    if (flush() != BlockStatus::kOk || !writing_) return;
+    if (!flush_at_end() || !writing_) return;
     header_.log = {};
     update_header();
 }
@@ -169,7 +169,7 @@ BlockStatus VhdxImage::map_partial(const Place& place, uint64_t block, uint64_t 
     extent.kind = present ? ImageExtent::Kind::kData : ImageExtent::Kind::kBacking;
     extent.file = file_.get();
     extent.file_offset = place.offset + within;
-    extent.in_place = present;
+    extent.in_place = present && prepared();
     return BlockStatus::kOk;
 }
 
@@ -213,20 +213,22 @@ BlockStatus VhdxImage::prepare_write() {
 BlockStatus VhdxImage::write_tables() {
     while (!changed_.empty()) {
         VhdxLog::Sectors sectors;
-        while (!changed_.empty() && sectors.size() < std::min<size_t>(log_.max_sectors(), 64)) {
-            const uint64_t number = *changed_.begin();
+        std::vector<uint64_t> taken;  // still changed if anything fails
+        for (const uint64_t number : changed_) {
+            if (taken.size() == std::min<size_t>(log_.max_sectors(), 64)) break;
             std::vector<std::byte> bytes(kSector);
             for (uint64_t i = 0; i < kEntriesPerSector; ++i) {
                 const uint64_t index = number * kEntriesPerSector + i;
                 if (index < table_.size()) store_little<uint64_t>(&bytes[i * 8], table_[index]);
             }
             sectors[region_.offset + number * kSector] = std::move(bytes);
-            changed_.erase(changed_.begin());
+            taken.push_back(number);
         }
         TRY_BLOCK(log_.append(sectors));
         TRY_BLOCK(file_->flush());
         for (const auto& [place, bytes] : sectors) TRY_BLOCK(file_->write_bytes(place, bytes));
         TRY_BLOCK(file_->flush());
+        for (const uint64_t number : taken) changed_.erase(number);
     }
     return BlockStatus::kOk;
 }

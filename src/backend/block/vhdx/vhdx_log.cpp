@@ -17,6 +17,7 @@ constexpr uint64_t kEntryHeader = 64, kDescriptor = 32;
 constexpr uint64_t kDataBytes = 4084;  // of a sector that its data sector holds; the rest is in the descriptor
 // Bound of what an entry may zero, for images that were made to do harm.
 constexpr uint64_t kMaxZeroSectors = 16384;
+constexpr uint64_t kMaxLookedAt = 8;  // times the log's length
 
 uint64_t descriptor_sectors(uint64_t count) {
     return (kEntryHeader + count * kDescriptor + kSector - 1) / kSector;
@@ -57,6 +58,9 @@ BlockStatus VhdxLog::read_entry(uint64_t at, Entry& entry, bool& valid) {
     if (entry.length == 0 || entry.length % kSector != 0 || entry.length > length_ ||
         entry.tail % kSector != 0 || entry.tail >= length_ || entry.sequence == 0)
         return BlockStatus::kOk;
+    // Every sector could claim to begin an entry as long as the log.
+    looked_at_ += entry.length;
+    if (looked_at_ > kMaxLookedAt * length_) return BlockStatus::kIoError;
     entry.bytes.resize(entry.length);
     TRY_BLOCK(read_ring(at, entry.bytes));
     std::vector<std::byte> copy = entry.bytes;
@@ -68,6 +72,7 @@ BlockStatus VhdxLog::read_entry(uint64_t at, Entry& entry, bool& valid) {
 // The sequence of entries that counts (2.3.3): the one whose last entry has the highest number.
 BlockStatus VhdxLog::active_entries(std::vector<Entry>& entries) {
     entries.clear();
+    looked_at_ = 0;
     std::vector<Entry> run;
     for (uint64_t start = 0; start < length_;) {
         run.clear();

@@ -41,6 +41,7 @@ class VhdxLog {
     ImageFile& file_;
     vhdx::Guid id_;
     const uint64_t offset_, length_;
+    uint64_t looked_at_ = 0;  // bytes of possible entries
     uint64_t next_ = 0;      // where the next entry goes
     uint64_t sequence_ = 1;  // its number
 };

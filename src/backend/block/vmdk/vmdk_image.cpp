@@ -49,6 +49,7 @@ Result<void> expect_no_parent(const ImageFile& file, const std::string& descript
 struct ExtentLine {
     uint64_t sectors = 0, offset = 0;
     std::string type, name;
+    bool read_only = false;
 };
 
 // RW 4192256 SPARSE "disk-s001.vmdk", or with an offset behind it for FLAT [VMDK, "The Extent
@@ -58,6 +59,7 @@ bool parse_extent(const std::string& line, ExtentLine& extent) {
     std::string access;
     words >> access >> extent.sectors >> extent.type;
     if (!words || (access != "RW" && access != "RDONLY" && access != "NOACCESS")) return false;
+    extent.read_only = access != "RW";
     const size_t open = line.find('"'), close = line.rfind('"');
     if (open == std::string::npos || close == open) return extent.type == "ZERO";
     extent.name = line.substr(open + 1, close - open - 1);
@@ -72,6 +74,7 @@ Result<VmdkImage::Extent> open_extent(const ImageFile& file, const ExtentLine& l
     if (line.sectors > uint64_t{1} << 44 || line.offset > uint64_t{1} << 44)
         return bad(file, fmt::format("an extent claims {} sectors", line.sectors));
     extent.size = line.sectors * kSector;
+    extent.read_only = line.read_only;
     if (line.type == "ZERO") return extent;
     // Whoever wrote the descriptor does not choose among all files of the host.
     if (line.name.empty() || line.name.find('/') != std::string::npos)
@@ -193,6 +196,10 @@ VmdkImage::VmdkImage(std::unique_ptr<ImageFile> descriptor, std::string subforma
       descriptor_(std::move(descriptor)),
       subformat_(std::move(subformat)),
       extents_(std::move(extents)) {}
+
+bool VmdkImage::read_only() const {
+    return descriptor_->read_only() || std::ranges::any_of(extents_, &Extent::read_only);
+}
 
 VmdkImage::Extent& VmdkImage::at(uint64_t offset) {
     const auto after = std::ranges::upper_bound(extents_, offset, {}, &Extent::start);

@@ -35,12 +35,15 @@ class VmdkImage final : public DiskImage {
         uint64_t start = 0, size = 0;  // bytes on the disk
         std::unique_ptr<DiskImage> image;  // null: zeroes
         uint64_t offset = 0;               // where in the image it begins
+        bool read_only = false;
     };
     VmdkImage(std::unique_ptr<ImageFile> descriptor, std::string subformat,
               std::vector<Extent> extents, uint64_t size);
 
     const char* format() const override { return "vmdk"; }
     ImageFile& file() const override { return *descriptor_; }
+    // If any part is.
+    bool read_only() const override;
     uint64_t cluster_size() const override;
     std::vector<std::pair<std::string, std::string>> details() const override;
     BlockStatus map(uint64_t offset, uint64_t size, ImageExtent& extent) override;

@@ -18,6 +18,7 @@ constexpr uint32_t kFlagValidNewline = 1, kFlagRedundant = 2, kFlagZeroGrains = 
                    kFlagCompressed = 1 << 16, kFlagMarkers = 1 << 17;
 constexpr uint64_t kDirectoryAtEnd = ~uint64_t{0};
 constexpr uint64_t kMaxDirectory = 1 << 22;  // entries: 16 MiB
+constexpr uint64_t kMaxStreamGrains = 1 << 26;  // 256 MiB of tables
 constexpr uint64_t kMaxGrainSectors = 4096;  // 2 MiB
 constexpr uint64_t kMaxDescriptor = 1 << 20;
 constexpr uint32_t kMarkerEnd = 0, kMarkerTable = 1, kMarkerDirectory = 2, kMarkerFooter = 3;
@@ -92,7 +93,7 @@ VmdkSparseExtent::VmdkSparseExtent(std::unique_ptr<ImageFile> file, const Header
       compressed_((header.flags & kFlagCompressed) != 0),
       tables_(*file_, header.table_entries * size_t{4}, kCacheBytes / (header.table_entries * 4)) {}
 
-VmdkSparseExtent::~VmdkSparseExtent() { flush(); }
+VmdkSparseExtent::~VmdkSparseExtent() { flush_at_end(); }
 
 Result<std::unique_ptr<VmdkSparseExtent>> VmdkSparseExtent::open(std::unique_ptr<ImageFile> file) {
     std::vector<std::byte> bytes(kSector);
@@ -231,6 +232,8 @@ BlockStatus VmdkSparseExtent::write_compressed(uint64_t offset, std::span<const 
         // A stream that was ended is not begun again.
         if (std::ranges::any_of(directory_, [](uint32_t entry) { return entry != 0; }))
             return BlockStatus::kUnsupported;
+        if (directory_.size() * header_.table_entries > kMaxStreamGrains)
+            return BlockStatus::kNoSpace;
         stream_table_.resize(directory_.size() * header_.table_entries);
         streaming_ = true;
     }

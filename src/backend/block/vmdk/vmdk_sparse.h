@@ -34,6 +34,9 @@ class VmdkSparseExtent final : public BlockTableImage {
     BlockStatus write_compressed(uint64_t offset, std::span<const std::byte> from) override;
     bool can_compress() const override { return compressed_; }
     BlockStatus flush() override;
+    bool has_unwritten_tables() const override {
+        return streaming_ || BlockTableImage::has_unwritten_tables();
+    }
     bool can_check() const override { return true; }
     CheckReport check(Repair repair) override;
 

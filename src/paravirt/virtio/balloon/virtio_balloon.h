@@ -16,7 +16,6 @@ namespace mynah {
 struct VirtioBalloonOptions {
     bool deflate_on_oom = false;       // the guest may take pages back when it runs out of memory
     bool free_page_reporting = false;  // the guest tells of its free pages all the time
-    bool free_page_hinting = false;    // the guest tells of its free pages when asked
 };
 
 // The memory balloon [virtio-1.2 5.5]: the guest hands in pages, and their memory goes back to the

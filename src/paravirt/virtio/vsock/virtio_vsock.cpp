@@ -57,6 +57,7 @@ void VirtioVsock::drop(Key key) {
     const auto found = connections_.find(key);
     if (found == connections_.end()) return;
     backend_.close(found->second->stream);
+    if (found->second->listed) std::erase(listed_, key);
     by_stream_.erase(found->second->stream);
     connections_.erase(found);
 }
@@ -93,6 +94,11 @@ void VirtioVsock::ready(VsockStream stream, bool gone) {
     Connection& connection = *found->second;
     connection.may_read = true;
     connection.gone |= gone;
+    if (gone && !connection.open) {
+        // The guest has not answered, and need not any more; it may not even have heard of it.
+        if (connection.due_request) return drop({connection.host_port, connection.guest_port});
+        connection.due_reset = true;
+    }
     pass_on(connection);
     list(connection);
     send_packets();

@@ -171,6 +171,22 @@ TEST_F(VirtioVsockTest, AProgramThatIsGoneIsToldAsSuch) {
     EXPECT_TRUE(peer.closed);
 }
 
+TEST_F(VirtioVsockTest, AProgramThatDidNotWaitForTheGuestIsForgotten) {
+    guest_.backend_.ask(22);          // the guest has no buffer to hear of it
+    guest_.backend_.ready(1, true);
+    EXPECT_TRUE(guest_.backend_.peers[1].closed);
+    guest_.offer(2);
+    guest_.backend_.ask(23);
+    const auto asked = guest_.received();
+    ASSERT_TRUE(asked);
+    EXPECT_EQ(uint32_t{asked->header.destination_port}, 23u);
+    guest_.backend_.ready(2, true);   // it was heard of, and not answered
+    const auto end = guest_.received();
+    ASSERT_TRUE(end);
+    EXPECT_EQ(uint16_t{end->header.operation}, kReset);
+    EXPECT_TRUE(guest_.backend_.peers[2].closed);
+}
+
 TEST_F(VirtioVsockTest, NothingIsLostForLackOfBuffers) {
     guest_.send(VsockGuest::header(kRequest, 1000, 80));
     guest_.backend_.peers[1].to_guest = std::string(10'000, 'z');
