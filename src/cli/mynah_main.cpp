@@ -46,7 +46,7 @@ constexpr std::array kCommands{
     Command{"stop", mynah::stop_command, "NAME", "press its power button"},
     Command{"reset", mynah::reset_command, "NAME", "press its reset button"},
     Command{"destroy", mynah::destroy_command, "NAME", "end it at once, as if the power failed"},
-    Command{"serve", mynah::serve_command, "blk|net --socket PATH ...",
+    Command{"serve", mynah::serve_command, "blk|net|fs --socket PATH ...",
             "a device for other machines, over vhost-user"},
     Command{"switch", mynah::switch_command, "NAME [options]",
             "a virtual switch that machines plug into"},

@@ -3,12 +3,14 @@
 #include <fmt/core.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "cli/device_options.h"
 #include "cli/disk_option.h"
 #include "cli/exit_status.h"
 #include "cli/nearest_name.h"
@@ -24,6 +26,7 @@ namespace {
 constexpr const char* kUsage =
     "usage: mynah serve blk --socket PATH --disk path=FILE[,KEY=VALUE]... [--queues N]\n"
     "       mynah serve net --socket PATH --network user|tap=NAME|...[,KEY=VALUE]...\n"
+    "       mynah serve fs  --socket PATH --filesystem DIRECTORY,TAG[,readonly=on]\n"
     "A device for machines of other processes, over vhost-user, until a signal ends it. Options as\n"
     "`mynah run` has them.\n";
 
@@ -31,6 +34,7 @@ struct ServeOptions {
     std::string socket;
     std::optional<DiskConfig> disk;
     std::optional<NetworkConfig> network;
+    std::optional<FilesystemConfig> filesystem;
     uint16_t queues = 1;
 };
 
@@ -51,8 +55,17 @@ Result<void> apply_network(ServeOptions& options, std::string_view value) {
     return {};
 }
 
+Result<void> apply_filesystem(ServeOptions& options, std::string_view value) {
+    RunOptions run;
+    TRY(apply_filesystem_option(run, value));
+    if (run.machine.devices.filesystems.size() != 1) return Error("expected DIRECTORY,TAG");
+    options.filesystem = run.machine.devices.filesystems.front();
+    return {};
+}
+
 Result<void> apply(ServeOptions& options, std::string_view name, std::string_view value) {
-    constexpr std::string_view kNames[] = {"--socket", "--disk", "--network", "--queues"};
+    constexpr std::string_view kNames[] = {"--socket", "--disk", "--network", "--filesystem",
+                                           "--queues"};
     if (name == "--socket") {
         if (value.empty()) return Error("expected a path");
         options.socket = value;
@@ -60,6 +73,7 @@ Result<void> apply(ServeOptions& options, std::string_view name, std::string_vie
     }
     if (name == "--disk") return apply_disk(options, value);
     if (name == "--network") return apply_network(options, value);
+    if (name == "--filesystem") return apply_filesystem(options, value);
     if (name == "--queues") {
         const auto number = parse_number(value);
         if (!number || number.value() == 0 || number.value() > ServedDevice::kMaxDiskQueues)
@@ -91,21 +105,29 @@ Result<ServeOptions> parse(std::span<const std::string_view> words) {
 }
 
 Result<std::unique_ptr<ServedDevice>> make(std::string_view kind, const ServeOptions& options) {
+    if (options.disk && kind != "blk") return Error("--disk: belongs to mynah serve blk");
+    if (options.queues != 1 && kind != "blk")
+        return Error("--queues: belongs to mynah serve blk");
+    if (options.network && kind != "net") return Error("--network: belongs to mynah serve net");
+    if (options.filesystem && kind != "fs")
+        return Error("--filesystem: belongs to mynah serve fs");
     if (kind == "blk") {
-        if (options.network) return Error("--network: belongs to mynah serve net");
         if (!options.disk) return Error("--disk: missing; expected --disk path=FILE");
         return ServedDevice::block(*options.disk, options.queues);
     }
-    if (options.disk) return Error("--disk: belongs to mynah serve blk");
-    if (options.queues != 1) return Error("--queues: belongs to mynah serve blk");
+    if (kind == "fs") {
+        if (!options.filesystem)
+            return Error("--filesystem: missing; expected --filesystem DIRECTORY,TAG");
+        return ServedDevice::filesystem(*options.filesystem);
+    }
     if (!options.network) return Error("--network: missing; expected --network user, for one");
     return ServedDevice::network(*options.network);
 }
 
 Result<void> serve(std::string_view kind, std::span<const std::string_view> words) {
-    constexpr std::string_view kKinds[] = {"blk", "net"};
-    if (kind != "blk" && kind != "net")
-        return Error(fmt::format("'{}': expected blk or net{}", kind, did_you_mean(kind, kKinds)));
+    constexpr std::string_view kKinds[] = {"blk", "net", "fs"};
+    if (std::ranges::find(kKinds, kind) == std::end(kKinds))
+        return Error(fmt::format("'{}': expected blk, net or fs{}", kind, did_you_mean(kind, kKinds)));
     const ServeOptions options = TRY(parse(words));
     const EventFd stop;
     if (!stop.valid()) return Error("no descriptor is left");

@@ -5,7 +5,7 @@
 
 namespace mynah {
 
-// `mynah serve blk|net --socket PATH …`: a device for machines of other processes, over vhost-user.
+// `mynah serve blk|net|fs --socket PATH …`: a device for machines of other processes, over vhost-user.
 // Returns the exit status.
 int serve_command(std::span<const std::string_view> words);
 

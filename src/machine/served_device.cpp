@@ -7,6 +7,7 @@
 #include "machine/disks.h"
 #include "machine/networks.h"
 #include "memory/fault_guard.h"
+#include "paravirt/virtio/fs/virtio_fs.h"
 #include "paravirt/virtio/virtio_block.h"
 #include "paravirt/virtio/virtio_net.h"
 #include "spec/virtio/net.h"
@@ -27,7 +28,8 @@ Result<std::unique_ptr<ServedDevice>> ServedDevice::block(const DiskConfig& disk
         VhostBackEnd::Offer{
             .features = served->device_->features(),
             .queues = queues,
-            .protocol = vhost_user::kProtocolConfig | vhost_user::kProtocolInflightShmfd});
+            .protocol = vhost_user::kProtocolConfig | vhost_user::kProtocolInflightShmfd |
+                        vhost_user::kProtocolStatus});
     return served;
 }
 
@@ -41,7 +43,23 @@ Result<std::unique_ptr<ServedDevice>> ServedDevice::network(const NetworkConfig&
                                    kFeatureMrgRxbuf;
     served->device_ = std::make_unique<VirtioNet>(*served->networks_.front(), VirtioNetOptions{});
     served->back_end_ = std::make_unique<VhostBackEnd>(
-        *served->device_, VhostBackEnd::Offer{.features = kOfFrames, .queues = 2, .protocol = 0});
+        *served->device_, VhostBackEnd::Offer{.features = kOfFrames, .queues = 2, .protocol = vhost_user::kProtocolStatus});
+    return served;
+}
+
+Result<std::unique_ptr<ServedDevice>> ServedDevice::filesystem(const FilesystemConfig& filesystem) {
+    std::unique_ptr<ServedDevice> served(new ServedDevice);
+    served->filesystem_ = TRY(FuseServer::open(
+        filesystem.directory, {.read_only = filesystem.read_only}, "--filesystem"));
+    served->device_ =
+        std::make_unique<VirtioFs>(*served->filesystem_, served->slow_work_, filesystem.tag);
+    // No in-flight region: what the guest has open dies with this process, so that a request
+    // repeated by its successor would name nothing. Nor a status, by which a front end resets the
+    // device when its machine is merely paused.
+    served->back_end_ = std::make_unique<VhostBackEnd>(
+        *served->device_, VhostBackEnd::Offer{.features = 0,
+                                              .queues = served->device_->queue_count(),
+                                              .protocol = vhost_user::kProtocolConfig});
     return served;
 }
 

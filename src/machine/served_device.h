@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "backend/block/block_backend.h"
+#include "backend/filesystem/fuse_server.h"
 #include "backend/network/network_backend.h"
 #include "base/result.h"
 #include "base/worker_executor.h"
@@ -22,6 +23,8 @@ class ServedDevice {
     // Error: names the option and why.
     static Result<std::unique_ptr<ServedDevice>> block(const DiskConfig& disk, uint16_t queues);
     static Result<std::unique_ptr<ServedDevice>> network(const NetworkConfig& network);
+    // The tag is the front end's business.
+    static Result<std::unique_ptr<ServedDevice>> filesystem(const FilesystemConfig& filesystem);
 
     // Serves front ends at a socket, one after the other, until `stop` is signalled. Error: names
     // --socket and why.
@@ -33,6 +36,7 @@ class ServedDevice {
     WorkerExecutor slow_work_;
     std::unique_ptr<BlockBackend> disk_;
     std::vector<std::unique_ptr<NetworkBackend>> networks_;
+    std::unique_ptr<FuseServer> filesystem_;
     std::unique_ptr<VirtioDevice> device_;
     std::unique_ptr<VhostBackEnd> back_end_;
 };

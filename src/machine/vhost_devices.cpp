@@ -74,6 +74,7 @@ Result<std::vector<VirtioPlug>> open_vhost_devices(const MachineConfig& config,
                 break;
         }
     }
+    for (VirtioPlug& plug : plugs) plug.direct = true;  // other processes map all of the memory
     return plugs;
 }
 

@@ -37,7 +37,7 @@ bool DmaView::write(GuestPhys to, std::span<const std::byte> from) const {
     return for_each_run(to, from.size(), DmaUse::kWrite, [&](Slice run, uint64_t offset, bool may_write) {
         if (!may_write) return false;  // it changed meanwhile
         std::memcpy(run.data(), from.data() + offset, run.size());
-        memory_.watch().wrote(run.data(), run.size());
+        memory_->watch().wrote(run.data(), run.size());
         return true;
     });
 }

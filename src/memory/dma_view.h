@@ -22,14 +22,14 @@ namespace mynah {
 class DmaView {
   public:
     // The memory must outlive the view.
-    explicit DmaView(GuestMemory& memory) : memory_(memory) {}
+    explicit DmaView(GuestMemory& memory) : memory_(&memory) {}
     // Every access fails while `allowed` is false (a PCI function that is no bus master). Copies
     // share it; it must outlive them. translation: null if addresses are the memory's own.
     DmaView(GuestMemory& memory, const std::atomic<bool>& allowed,
             const DmaTranslation* translation = nullptr)
-        : memory_(memory), allowed_(&allowed), translation_(translation) {}
+        : memory_(&memory), allowed_(&allowed), translation_(translation) {}
     DmaView(GuestMemory& memory, const DmaTranslation& translation)
-        : memory_(memory), translation_(&translation) {}
+        : memory_(&memory), translation_(&translation) {}
 
     // What a driver writes are addresses of an IOMMU's, not the memory's.
     bool translated() const { return translation_ != nullptr; }
@@ -46,7 +46,7 @@ class DmaView {
     // calls wrote() afterwards. use: of all that was given out, whatever becomes of it later.
     [[nodiscard]] bool slices(GuestPhys start, uint64_t size, SliceList& to,
                               DmaUse use = DmaUse::kAny) const;
-    void wrote(const SliceList& to) const { memory_.watch().wrote(to.slices()); }
+    void wrote(const SliceList& to) const { memory_->watch().wrote(to.slices()); }
 
     template <typename T>
     [[nodiscard]] std::optional<T> load(GuestPhys from) const {
@@ -72,7 +72,7 @@ class DmaView {
         T* place = naturally_aligned<T>(to, DmaUse::kWrite);
         if (place == nullptr) return false;
         __atomic_store_n(place, value, __ATOMIC_RELEASE);
-        memory_.watch().wrote(place, sizeof(T));
+        memory_->watch().wrote(place, sizeof(T));
         return true;
     }
 
@@ -90,15 +90,15 @@ class DmaView {
     }
     // size: not 0.
     std::optional<GuestMemory::Run> find(GuestPhys address, uint64_t size, DmaUse use) const {
-        if (translation_ == nullptr) return memory_.find(address, size);
+        if (translation_ == nullptr) return memory_->find(address, size);
         const auto run = translation_->translate(address, size, use);
         if (!run) return std::nullopt;
-        return memory_.find(run->start, run->size);
+        return memory_->find(run->start, run->size);
     }
     template <typename Visit>
     bool for_each_run(GuestPhys start, uint64_t size, DmaUse use, Visit&& visit) const;
 
-    GuestMemory& memory_;
+    GuestMemory* memory_;
     const std::atomic<bool>* allowed_ = nullptr;
     const DmaTranslation* translation_ = nullptr;
 };

@@ -105,6 +105,7 @@ Result<void> check_foreign(const GuestMemory::Foreign& region, GuestPhys previou
 }  // namespace
 
 Result<std::unique_ptr<GuestMemory>> GuestMemory::adopt(std::vector<Foreign> regions) {
+    if (regions.size() > MemoryMap::kMostRam) return Error("too many regions of memory");
     std::sort(regions.begin(), regions.end(),
               [](const Foreign& a, const Foreign& b) { return a.start < b.start; });
     std::vector<Range> ranges;

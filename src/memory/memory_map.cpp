@@ -7,7 +7,7 @@
 namespace mynah {
 
 MemoryMap::MemoryMap(std::span<const Ram> ram) : ram_(ram.begin(), ram.end()) {
-    CHECK(ram_.size() <= 4);
+    CHECK(ram_.size() <= kMostRam);
     MutexLock lock(mutex_);
     overlays_.reserve(kOverlays);
     for (MemoryView view : {MemoryView::kNormal, MemoryView::kManagement})

@@ -45,6 +45,7 @@ class MemoryMap {
         uint64_t size, offset;
     };
     static constexpr unsigned kOverlays = 64;
+    static constexpr size_t kMostRam = 32;  // ranges
 
     explicit MemoryMap(std::span<const Ram> ram);
 
@@ -62,7 +63,7 @@ class MemoryMap {
         bool writable = false;
         bool operator==(const Segment&) const = default;
     };
-    static constexpr unsigned kSegments = 2 * (kOverlays + 8);
+    static constexpr unsigned kSegments = 2 * (kOverlays + kMostRam);
     // Largest segments first, as most addresses lie there.
     struct Table {
         struct Place {

@@ -41,13 +41,22 @@ void WriteWatch::unwatch(uint64_t page, unsigned listener) {
     marks_[page].fetch_and(~(uint64_t{1} << (listener % 64)));
 }
 
+void WriteWatch::watch_everywhere(bool on, unsigned listener) {
+    const uint64_t mark = uint64_t{1} << (listener % 64);
+    if (on)
+        everywhere_.fetch_or(mark);
+    else
+        everywhere_.fetch_and(~mark);
+    if (on) any_.store(true);
+}
+
 void WriteWatch::report(const void* host, uint64_t size, const Listener* except) {
     auto at = static_cast<uint64_t>(static_cast<const std::byte*>(host) - base_);
     const uint64_t end = at + size;
     while (at < end) {
         const uint64_t page = at / kPageSize;
         const uint64_t stop = std::min(end, (page + 1) * kPageSize);
-        const uint64_t marks = marks_[page].load();
+        const uint64_t marks = marks_[page].load() | everywhere_.load();
         if (marks != 0) {
             MutexLock lock(mutex_);
             for (size_t i = 0; i < listeners_.size(); ++i) {

@@ -38,13 +38,13 @@ class WriteWatch {
     }
     const std::byte* host_of(uint64_t page) const { return base_ + page * kPageSize; }
     bool watched(uint64_t page) const {
-        return marks_[page].load(std::memory_order_relaxed) != 0;
+        return marks_of(page) != 0;
     }
     // Whether somebody but this listener may watch the page.
     bool watched_by_others(uint64_t page, unsigned listener) const {
         const uint64_t own = uint64_t{1} << (listener % 64);
         return listener_count_.load(std::memory_order_relaxed) > 64 ||
-               (marks_[page].load(std::memory_order_relaxed) & ~own) != 0;
+               (marks_of(page) & ~own) != 0;
     }
     bool any() const { return any_.load(std::memory_order_relaxed); }
 
@@ -52,6 +52,10 @@ class WriteWatch {
     bool watch(uint64_t page, unsigned listener);
     // Also from within Listener::written.
     void unwatch(uint64_t page, unsigned listener);
+
+    // All pages at once, whatever their marks say; for memory that no processor of ours runs on,
+    // as what they know of pages is not forgotten.
+    void watch_everywhere(bool on, unsigned listener);
 
     // Reports a write, to all listeners or all but one.
     void wrote(const void* host, uint64_t size, const Listener* except = nullptr) {
@@ -66,6 +70,10 @@ class WriteWatch {
 
   private:
     void report(const void* host, uint64_t size, const Listener* except);
+    uint64_t marks_of(uint64_t page) const {
+        return marks_[page].load(std::memory_order_relaxed) |
+               everywhere_.load(std::memory_order_relaxed);
+    }
 
     const std::byte* const base_;
     const uint64_t pages_;
@@ -75,6 +83,7 @@ class WriteWatch {
         void operator()(std::atomic<uint64_t>* marks) const;
     };
     std::unique_ptr<std::atomic<uint64_t>[], Unmap> marks_;
+    std::atomic<uint64_t> everywhere_{0};  // marks of all pages
     std::atomic<bool> any_{false};
     mutable Mutex mutex_;
     std::vector<Listener*> listeners_ GUARDED_BY(mutex_);

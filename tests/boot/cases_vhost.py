@@ -1,5 +1,7 @@
 """vhost-user: other people's back ends behind our front end."""
+import contextlib
 import hashlib
+import json
 import random
 import shutil
 import socket as socketlib
@@ -201,9 +203,9 @@ def filesystem(context, serve, flavour, **fields):
     socket = context.directory / "fs.sock"
     with serve(context, folder, socket):
         more = ("--filesystem", f"socket={socket},shared", *fields.pop("more", ()))
-        guest = context.boot_to_shell(flavour=flavour, more=more, vcpus=2,
-                                      initrd=with_modules(context, flavour, ("virtiofs",)),
-                                      **fields)
+        boot = fields.pop("boot", context.boot_to_shell)
+        guest = boot(flavour=flavour, more=more, vcpus=2,
+                     initrd=with_modules(context, flavour, ("virtiofs",)), **fields)
         guest.command("sh /etc/more; mount -t virtiofs shared /mnt")
         check_equal(guest.command("sha256sum </mnt/from-host").split()[0], sha256(content),
                     "sha256 of what the guest read")
@@ -313,7 +315,7 @@ def serve_disk_killed(context):
     killed(context, mynah_disk)
 
 
-def qemu(context, initrd_path, flavour, devices):
+def qemu(context, initrd_path, flavour, devices, prompt=True):
     """A guest under QEMU's own translator, with memory that a back end can map."""
     chosen = kernel.kernel(flavour)
     guest = context.start_command(
@@ -321,7 +323,11 @@ def qemu(context, initrd_path, flavour, devices):
          "q35,memory-backend=ram", "-m", "512M", "-object",
          "memory-backend-memfd,id=ram,size=512M,share=on", "-nodefaults", "-no-user-config",
          "-display", "none", "-serial", "mon:stdio", "-kernel", str(chosen.image), "-initrd",
-         str(initrd_path), "-append", "console=ttyS0", *devices])
+         str(initrd_path), "-append",
+         # No page is written by the processor before a device writes to it.
+         "console=ttyS0 init_on_alloc=0", *devices])
+    if not prompt:
+        return guest
     guest.expect(r"mynah:[^\r\n]*# ", quiet=300)
     guest.command("dmesg -n 1")
     return guest
@@ -361,10 +367,128 @@ def serve_disk_qemu(context):
     qemu_on_our_disk(context, kills=False)
 
 
+class QemuMonitor:
+    """QMP of a QEMU that listens at a socket."""
+
+    def __init__(self, path):
+        self._socket = socketlib.socket(socketlib.AF_UNIX)
+        self._socket.settimeout(120)
+        for _ in range(600):
+            if path.exists():
+                break
+            time.sleep(0.05)
+        self._socket.connect(str(path))
+        self._stream = self._socket.makefile("rw")
+        self._stream.readline()
+        self.execute("qmp_capabilities")
+
+    def execute(self, command, **arguments):
+        self._stream.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
+        self._stream.flush()
+        while True:
+            answer = json.loads(self._stream.readline())
+            if "event" in answer:
+                continue
+            check("return" in answer, f"{command}: {answer}")
+            return answer["return"]
+
+    def close(self):
+        self._stream.close()
+        self._socket.close()
+
+
+@case("vhost-serve-disk-qemu-migrates", own=True)
+def serve_disk_qemu_migrates(context):
+    """QEMU saves its machine to a file while our disk writes to the guest's memory, and goes on
+    from it in another process: what the guest's cache holds then is what our disk wrote, of which
+    QEMU knows by the log only."""
+    image = context.directory / "disk.img"
+    image.write_bytes(random.Random(1).randbytes(32 << 20))
+    wanted = sha256(image.read_bytes())
+    socket, saved = context.directory / "disk.sock", context.directory / "saved"
+    initrd_path = initrd.initrd(kernel.kernel("cloud")).plain
+
+    def devices(control):
+        return ["-chardev", f"socket,id=c,path={socket}", "-device",
+                "vhost-user-blk-pci,chardev=c,num-queues=1", "-qmp",
+                f"unix:{control},server=on,wait=off"]
+
+    with mynah_disk(context, image, socket):
+        control = context.directory / "control1"
+        guest = qemu(context, initrd_path, "cloud", devices(control))
+        with contextlib.closing(QemuMonitor(control)) as monitor:
+            # The cache of a disk that nobody has open is dropped.
+            guest.command("exec 3</dev/vda")
+            # Held when nearly all of the memory is saved: what our disk writes then lies in pages
+            # that are, mostly.
+            monitor.execute("migrate-set-parameters", **{"max-bandwidth": 16 << 20})
+            monitor.execute("migrate", uri=f"exec:cat >{saved}")
+            for _ in range(2000):
+                ram = monitor.execute("query-migrate").get("ram", {})
+                if 0 < ram.get("remaining", 0) < ram["total"] // 5:
+                    break
+                time.sleep(0.02)
+            monitor.execute("migrate-set-parameters", **{"max-bandwidth": 128 << 10})
+            guest.command("cat /dev/vda >/dev/null")
+            check_equal(monitor.execute("query-migrate")["status"], "active", "the migration")
+            monitor.execute("migrate-set-parameters",
+                            **{"max-bandwidth": 1 << 40, "downtime-limit": 300})
+            for _ in range(600):
+                status = monitor.execute("query-migrate")["status"]
+                if status == "completed":
+                    break
+                check_equal(status in ("active", "device", "pre-switchover"), True, status)
+                time.sleep(0.2)
+            check_equal(status, "completed", "the migration")
+            monitor.execute("quit")
+        guest.wait()
+        control = context.directory / "control2"
+        guest = qemu(context, initrd_path, "cloud",
+                     [*devices(control), "-incoming", f"exec:cat {saved}"], prompt=False)
+        with contextlib.closing(QemuMonitor(control)) as monitor:
+            for _ in range(600):
+                if monitor.execute("query-status")["running"]:
+                    break
+                time.sleep(0.2)
+        guest.send("\n")
+        guest.expect(r"mynah:[^\r\n]*# ")
+        reads = "cut -c1-9 /sys/block/vda/stat"
+        before = guest.command(reads)
+        got = guest.command("sha256sum </dev/vda").split()[0]
+        check_equal(guest.command(reads), before, "reads of the disk: all of it was in the cache")
+        check_equal(got, wanted, "sha256 of the guest's cache")
+        # The disk goes on.
+        guest.command("echo 3 >/proc/sys/vm/drop_caches")
+        check_equal(guest.command("sha256sum </dev/vda").split()[0], wanted, "sha256 of the disk")
+        context.power_off(guest)
+
+
 @case("vhost-serve-disk-qemu-killed", own=True)
 def serve_disk_qemu_killed(context):
     """Our disk is killed and started again under QEMU, which keeps the in-flight region for it."""
     qemu_on_our_disk(context, kills=True)
+
+
+def mynah_filesystem(context, folder, socket):
+    return BackEnd([context.emulator.program, "serve", "fs", "--socket", socket, "--filesystem",
+                    f"{folder},shared"], socket, context.directory / "back-end.log")
+
+
+@case("vhost-serve-fs", fast=True, own=True)
+def serve_filesystem(context):
+    """A folder that another process of ours serves."""
+    filesystem(context, mynah_filesystem, "cloud")
+
+
+@case("vhost-serve-fs-qemu", own=True)
+def serve_filesystem_qemu(context):
+    """QEMU as the front end of our folder."""
+    def boot(more, flavour, vcpus, initrd):
+        socket = more[-1].split("=", 1)[1].split(",")[0]
+        return qemu(context, initrd, flavour,
+                    ["-chardev", f"socket,id=c,path={socket}", "-device",
+                     "vhost-user-fs-pci,chardev=c,tag=shared"])
+    filesystem(context, mynah_filesystem, "cloud", boot=boot)
 
 
 def on_our_network(context, start):

@@ -2,7 +2,6 @@
 
 #include <fmt/core.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <atomic>
@@ -67,50 +66,31 @@ Result<std::unique_ptr<InflightRegion>> InflightRegion::adopt(Fd fd,
         what.mmap_size < what.queues * bytes_of_queue(what.queue_size)) {
         return Error("an in-flight region of a size it cannot have");
     }
-    struct stat status {};
-    if (fstat(fd.get(), &status) != 0 || what.mmap_offset % kAlignment != 0 ||
-        what.mmap_offset > static_cast<uint64_t>(status.st_size) ||
-        what.mmap_size > static_cast<uint64_t>(status.st_size) - what.mmap_offset) {
-        return Error("an in-flight region beyond the end of its file");
-    }
+    if (what.mmap_offset % kAlignment != 0) return Error("an in-flight region that is misaligned");
     return map(std::move(fd), what);
 }
 
 Result<std::unique_ptr<InflightRegion>> InflightRegion::map(Fd fd,
                                                             const vhost_user::Inflight& what) {
-    // From the beginning of the file, since an offset need not be one of a page.
-    const uint64_t mapped = what.mmap_offset + what.mmap_size;
-    void* const base = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
-    if (base == MAP_FAILED)
-        return Error(fmt::format("in-flight region: {}", std::strerror(errno)));
-    // A front end can make its file shorter at any time.
-    guard_mapping(base, mapped);
+    auto mapping = ForeignMapping::map(std::move(fd), what.mmap_offset, what.mmap_size);
+    if (!mapping) return Error(fmt::format("an in-flight region {}", mapping.error().message()));
     return std::unique_ptr<InflightRegion>(
-        new InflightRegion(std::move(fd), static_cast<std::byte*>(base), mapped, what.mmap_offset,
-                           what.queues, what.queue_size));
+        new InflightRegion(mapping.take_value(), what.queues, what.queue_size));
 }
 
-InflightRegion::InflightRegion(Fd fd, std::byte* base, uint64_t mapped, uint64_t offset,
-                               uint16_t queues, uint16_t queue_size)
-    : fd_(std::move(fd)),
-      base_(base),
-      mapped_(mapped),
-      offset_(offset),
+InflightRegion::InflightRegion(std::unique_ptr<ForeignMapping> mapping, uint16_t queues,
+                               uint16_t queue_size)
+    : mapping_(std::move(mapping)),
       queues_(queues),
       queue_size_(queue_size),
       next_count_(queues) {}
 
-InflightRegion::~InflightRegion() {
-    unguard_mapping(base_);
-    munmap(base_, mapped_);
-}
-
 vhost_user::Inflight InflightRegion::description() const {
-    return {mapped_ - offset_, offset_, queues_, queue_size_};
+    return {mapping_->bytes().size(), mapping_->offset(), queues_, queue_size_};
 }
 
 InflightRegion::Queue* InflightRegion::queue_at(uint16_t queue) const {
-    return reinterpret_cast<Queue*>(base_ + offset_ + queue * bytes_of_queue(queue_size_));
+    return reinterpret_cast<Queue*>(mapping_->bytes().data() + queue * bytes_of_queue(queue_size_));
 }
 
 // Null beyond what the region has, which is then not tracked.

@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "backend/vhost/foreign_mapping.h"
 #include "backend/vhost/vhost_user_messages.h"
 #include "base/result.h"
 #include "host/fd.h"
@@ -22,11 +23,10 @@ class InflightRegion {
     static Result<std::unique_ptr<InflightRegion>> create(uint16_t queues, uint16_t queue_size);
     // One that a front end kept. Error: it is not what it should be, a clause.
     static Result<std::unique_ptr<InflightRegion>> adopt(Fd fd, const vhost_user::Inflight& what);
-    ~InflightRegion();
     InflightRegion(const InflightRegion&) = delete;
     InflightRegion& operator=(const InflightRegion&) = delete;
 
-    int fd() const { return fd_.get(); }
+    int fd() const { return mapping_->fd(); }
     vhost_user::Inflight description() const;
 
     struct Left {
@@ -45,16 +45,13 @@ class InflightRegion {
   private:
     struct Queue;
     struct Entry;
-    InflightRegion(Fd fd, std::byte* base, uint64_t mapped, uint64_t offset, uint16_t queues,
-                   uint16_t queue_size);
+    InflightRegion(std::unique_ptr<ForeignMapping> mapping, uint16_t queues, uint16_t queue_size);
     static uint64_t bytes_of_queue(uint16_t queue_size);
     static Result<std::unique_ptr<InflightRegion>> map(Fd fd, const vhost_user::Inflight& what);
     Queue* queue_at(uint16_t queue) const;
     Entry* entry_at(uint16_t queue, uint16_t head) const;
 
-    Fd fd_;
-    std::byte* const base_;
-    const uint64_t mapped_, offset_;
+    const std::unique_ptr<ForeignMapping> mapping_;
     const uint16_t queues_, queue_size_;
     std::vector<uint64_t> next_count_;  // by queue
 };

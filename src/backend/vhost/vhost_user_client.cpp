@@ -18,12 +18,16 @@ Result<std::unique_ptr<VhostUserClient>> VhostUserClient::connect(const std::str
     auto socket = connect_unix_socket(path, SOCK_STREAM, "");
     // The message begins with the path, behind an origin that the caller puts there.
     if (!socket) return Error(socket.error().message().substr(std::strlen(": ")));
-    std::unique_ptr<VhostUserClient> client(new VhostUserClient(socket.take_value()));
-    const auto agreed = client->agree(wanted);
-    if (!agreed) {
-        return Error(
-            fmt::format("{}: no vhost-user back end: {}", path, agreed.error().message()));
+    auto client = adopt(socket.take_value(), wanted);
+    if (!client) {
+        return Error(fmt::format("{}: no vhost-user back end: {}", path, client.error().message()));
     }
+    return client;
+}
+
+Result<std::unique_ptr<VhostUserClient>> VhostUserClient::adopt(Fd socket, uint64_t wanted) {
+    std::unique_ptr<VhostUserClient> client(new VhostUserClient(std::move(socket)));
+    TRY(client->agree(wanted));
     return client;
 }
 
@@ -34,7 +38,8 @@ Result<void> VhostUserClient::agree(uint64_t wanted) {
     if ((features_ & kFeatureProtocol) != 0) {
         const uint64_t offered = TRY(ask_value(Request::kGetProtocolFeatures));
         // Acknowledgements from the next message on.
-        const uint64_t agreed = offered & (wanted | kProtocolReplyAck);
+        const uint64_t agreed = offered & (wanted | kProtocolReplyAck | kProtocolLogShmfd |
+                                           kProtocolConfigureMemSlots | kProtocolStatus);
         TRY(tell_value(Request::kSetProtocolFeatures, agreed));
         protocol_ = agreed;
     }
@@ -112,13 +117,14 @@ Result<void> VhostUserClient::set_features(uint64_t bits) {
 }
 
 Result<void> VhostUserClient::set_memory(std::span<const VhostUserRegion> regions) {
+    if (has(kProtocolConfigureMemSlots)) return add_slots(regions);
     MemoryTable table{};
     std::array<int, kMaxTableRegions> fds{};
     if (regions.size() > kMaxTableRegions) return Error("too many regions of memory");
     for (size_t i = 0; i < regions.size(); ++i) {
         const VhostUserRegion& region = regions[i];
-        table.regions[i] = {region.address, region.size,
-                            reinterpret_cast<uint64_t>(region.host), region.fd_offset};
+        table.regions[i] = {region.address, region.size, reinterpret_cast<uint64_t>(region.host),
+                            region.fd_offset};
         fds[i] = region.fd;
     }
     table.count = static_cast<uint32_t>(regions.size());
@@ -126,6 +132,49 @@ Result<void> VhostUserClient::set_memory(std::span<const VhostUserRegion> region
     return tell(Request::kSetMemTable, std::as_bytes(std::span(&table, 1)).first(size),
                 std::span(fds).first(regions.size()));
 }
+
+// What the back end has already it keeps.
+Result<void> VhostUserClient::add_slots(std::span<const VhostUserRegion> regions) {
+    const auto same = [](const MemoryRegion& given, const VhostUserRegion& wanted) {
+        return given.guest_address == wanted.address && given.size == wanted.size &&
+               given.user_address == reinterpret_cast<uint64_t>(wanted.host) &&
+               given.mmap_offset == wanted.fd_offset;
+    };
+    if (std::ranges::equal(slots_, regions, same)) return {};
+    const uint64_t most = TRY(ask_value(Request::kGetMaxMemSlots));
+    if (regions.size() > most)
+        return Error(fmt::format("the back end has room for {} regions of memory", most));
+    while (!slots_.empty()) {
+        const SingleRegion slot{0, slots_.back()};
+        slots_.pop_back();
+        TRY(tell_value(Request::kRemMemReg, slot));
+    }
+    for (const VhostUserRegion& region : regions) {
+        const MemoryRegion where{region.address, region.size,
+                                 reinterpret_cast<uint64_t>(region.host), region.fd_offset};
+        TRY(tell_value(Request::kAddMemReg, SingleRegion{0, where}, {&region.fd, 1}));
+        slots_.push_back(where);
+    }
+    return {};
+}
+
+Result<void> VhostUserClient::set_log(const VhostLog& log) {
+    const LogArea area = log.area();
+    const int fd = log.fd();
+    TRY(send_vhost_user(socket_.get(), static_cast<uint32_t>(Request::kSetLogBase), 0,
+                        std::as_bytes(std::span(&area, 1)), {&fd, 1}, kPatienceMs));
+    // Answered, whatever was agreed on about acknowledgements.
+    TRY(receive_vhost_user(socket_.get(), reply_, kPatienceMs));
+    if (reply_.request != static_cast<uint32_t>(Request::kSetLogBase))
+        return Error("the back end takes no log of writes");
+    return {};
+}
+
+Result<void> VhostUserClient::set_status(uint8_t status) {
+    return tell_value(Request::kSetStatus, uint64_t{status});
+}
+
+Result<uint64_t> VhostUserClient::get_status() { return ask_value(Request::kGetStatus); }
 
 Result<void> VhostUserClient::set_mtu(uint16_t mtu) {
     return tell_value(Request::kNetSetMtu, uint64_t{mtu});

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "backend/vhost/vhost_log.h"
 #include "backend/vhost/vhost_user_socket.h"
 #include "base/result.h"
 #include "host/fd.h"
@@ -44,6 +45,9 @@ class VhostUserClient {
     static Result<std::unique_ptr<VhostUserClient>> connect(const std::string& path,
                                                             uint64_t wanted);
 
+    // The same over a connection that is there.
+    static Result<std::unique_ptr<VhostUserClient>> adopt(Fd socket, uint64_t wanted);
+
     int socket() const { return socket_.get(); }
     // Ends the connection, so that whoever watches the socket sees it.
     void shut();
@@ -57,8 +61,15 @@ class VhostUserClient {
     // Reads the configuration's first bytes; needs kProtocolConfig.
     Result<void> get_config(std::span<std::byte> to);
     Result<void> set_config(uint32_t offset, std::span<const std::byte> from);
+    // With kFeatureLogAll if the back end is to log its writes.
     Result<void> set_features(uint64_t bits);
+    // All of it, at the beginning: by slots where the back end has those, else by a table.
     Result<void> set_memory(std::span<const VhostUserRegion> regions);
+    // Where to log writes; needs kProtocolLogShmfd. The log stays the caller's.
+    Result<void> set_log(const VhostLog& log);
+    // The driver's status [virtio-1.2 2.1]; needs kProtocolStatus.
+    Result<void> set_status(uint8_t status);
+    Result<uint64_t> get_status();
     Result<void> set_mtu(uint16_t mtu);
     Result<void> start_ring(uint16_t queue, const VhostUserRing& ring);
     Result<void> enable_ring(uint16_t queue, bool on);
@@ -70,6 +81,7 @@ class VhostUserClient {
     explicit VhostUserClient(Fd socket) : socket_(std::move(socket)) {}
 
     Result<void> agree(uint64_t wanted);
+    Result<void> add_slots(std::span<const VhostUserRegion> regions);
     // A request that is not answered but, where that was agreed on, by a status.
     Result<void> tell(vhost_user::Request request, std::span<const std::byte> payload,
                       std::span<const int> fds = {});
@@ -85,6 +97,7 @@ class VhostUserClient {
     Fd socket_;
     uint64_t features_ = 0, protocol_ = 0, queue_limit_ = 0;
     VhostUserMessage reply_;
+    std::vector<vhost_user::MemoryRegion> slots_;  // that the back end has
 };
 
 }  // namespace mynah

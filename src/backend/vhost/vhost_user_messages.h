@@ -49,6 +49,8 @@ enum class Request : uint32_t {
     kGetMaxMemSlots = 36,
     kAddMemReg = 37,
     kRemMemReg = 38,
+    kSetStatus = 39,
+    kGetStatus = 40,
 };
 
 // What a back end asks, over a socket of its own.
@@ -74,6 +76,7 @@ inline constexpr uint64_t kProtocolConfig = 1u << 9;
 inline constexpr uint64_t kProtocolInflightShmfd = 1u << 12;
 inline constexpr uint64_t kProtocolResetDevice = 1u << 13;
 inline constexpr uint64_t kProtocolConfigureMemSlots = 1u << 15;
+inline constexpr uint64_t kProtocolStatus = 1u << 16;
 
 struct VringState {
     uint32_t index;

@@ -9,11 +9,11 @@
 #include <vector>
 
 #include "backend/vhost/inflight_region.h"
+#include "backend/vhost/vhost_memory.h"
 #include "backend/vhost/vhost_user_socket.h"
 #include "base/mutex.h"
 #include "base/result.h"
 #include "host/event_fd.h"
-#include "memory/guest_memory.h"
 
 namespace mynah {
 
@@ -49,8 +49,7 @@ class VhostUserModel {
 
 // One connection of a vhost-user front end, served to its end: messages, memory, rings' descriptors
 // [vhost-user]. Whatever the front end says is checked; one that breaks the rules loses its
-// connection. Left out: the log of writes (so a front end does not migrate while it is connected),
-// packed rings, an IOMMU, memory slots, in-band notifications.
+// connection. Left out: packed rings, an IOMMU, in-band notifications, postcopy.
 class VhostUserServer {
   public:
     VhostUserServer(VhostUserModel& model, Fd connection);
@@ -81,7 +80,14 @@ class VhostUserServer {
     Result<bool> handle_ring(VhostUserMessage& message);
     Result<void> set_features(const VhostUserMessage& message);
     Result<void> set_protocol_features(const VhostUserMessage& message);
-    Result<void> set_memory(VhostUserMessage& message);
+    Result<bool> handle_memory(VhostUserMessage& message);
+    void change_memory(VhostMemory::Proposal proposal);
+    Result<void> set_log(VhostUserMessage& message);
+    Result<void> set_status(const VhostUserMessage& message);
+    void reset_device();
+    bool in_memory(const Vring& ring) const;
+    uint64_t offered_features() const;
+    uint64_t offered_protocol() const;
     Result<void> get_config(const VhostUserMessage& message);
     Result<void> set_config(const VhostUserMessage& message);
     Result<void> get_inflight(const VhostUserMessage& message);
@@ -96,7 +102,6 @@ class VhostUserServer {
 
     Result<Vring*> ring_of(uint32_t index);
     Result<uint16_t> take_bell(VhostUserMessage& message, EventFd& into);
-    std::optional<GuestPhys> translate(uint64_t user_address) const;
     Result<void> update(uint16_t index);
     void stop(uint16_t index);
     void stop_all();
@@ -113,10 +118,10 @@ class VhostUserServer {
     Fd connection_;
     VhostUserMessage message_;
     std::vector<Vring> rings_;
-    std::unique_ptr<GuestMemory> memory_;
-    std::vector<vhost_user::MemoryRegion> regions_;
+    VhostMemory memory_;
     std::unique_ptr<InflightRegion> inflight_;
     uint64_t features_ = 0, protocol_ = 0;
+    uint64_t status_ = 0;  // the driver's, as the front end tells it [virtio-1.2 2.1]
     bool answered_ = false;
     Mutex call_mutex_;
     std::vector<std::unique_ptr<EventFd>> calls_ GUARDED_BY(call_mutex_);

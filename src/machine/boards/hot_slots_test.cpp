@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <random>
+
+#include "machine/boards/hot_slots_fuzz.h"
 #include "paravirt/virtio/virtio_block.h"
 #include "testing/memory_disk.h"
 #include "testing/pci_slot.h"
@@ -117,6 +120,15 @@ TEST_F(HotSlotsTest, AResetTakesOutWhatWasAskedToGo) {
     EXPECT_TRUE(disk_.expired());
     ports_[0]->function().config_write(pci::bridge::kSecondaryBus, 2, 0x101);
     EXPECT_EQ(card_id(0), 0x10421af4u) << "with power from the start";
+}
+
+TEST(HotSlotsFuzz, SurvivesAnyGuestAndOperator) {
+    std::mt19937 random(11);
+    for (unsigned run = 0; run < 100; ++run) {
+        std::vector<uint8_t> input(1500);
+        for (uint8_t& byte : input) byte = static_cast<uint8_t>(random());
+        testing::fuzz_hot_slots({input.data(), input.size()});
+    }
 }
 
 }  // namespace

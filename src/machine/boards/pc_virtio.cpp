@@ -13,9 +13,7 @@ Result<void> PcBoard::add_virtio_devices() {
         if (plug.keys != nullptr) input_.add(*plug.keys);
         if (plug.pointer != nullptr) input_.add(*plug.pointer);
         const PciSlot slot = TRY(take_card_slot());
-        // Who runs rings in other processes maps all of the memory.
-        const bool direct = plug.direct || plug.device->ring_owner() != nullptr;
-        const PciAttachment place = direct ? direct_attachment(slot) : attachment(slot);
+        const PciAttachment place = plug.direct ? direct_attachment(slot) : attachment(slot);
         auto& card = own<VirtioCard>(
             std::make_unique<VirtioCard>(std::move(plug.device), place, plug.pci_class,
                                          plug.transitional ? VirtioPci::Interface::kTransitional

@@ -3,18 +3,11 @@
 #include <fmt/core.h>
 
 #include "memory/dma_view.h"
-#include "spec/virtio/block.h"
 #include "spec/virtio/device.h"
 
 namespace mynah {
 
 using namespace virtio;
-
-namespace {
-
-constexpr size_t kWritebackAt = offsetof(virtio::block::Config, writeback);
-
-}  // namespace
 
 // Writes down in the front end's in-flight region what is out.
 class VhostBackEnd::Book final : public ChainLog {
@@ -69,21 +62,20 @@ void VhostBackEnd::reset() {
 }
 
 void VhostBackEnd::memory_changed(GuestMemory* memory) {
-    // The device may know queues that go. The driver did not ask for this reset, so what it chose
-    // in a disk's configuration, the cache's mode, stays.
-    std::byte writeback{};
-    const bool keep = memory != nullptr && device_.device_id() == kDeviceBlock;
-    if (keep) device_.read_config(kWritebackAt, {&writeback, 1});
-    device_.reset();
-    queues_.clear();
     memory_ = memory;
-    if (memory == nullptr) return;
+    if (memory == nullptr) {
+        // The device may know queues that go.
+        device_.reset();
+        queues_.clear();
+        return;
+    }
+    // A front end changes the memory of a driver that goes on: what the device knows stays.
+    for (Queue& place : queues_) place.queue->move_to(DmaView(*memory));
+    if (!queues_.empty()) return;
     QueueEvents& events = *this;
     for (uint16_t i = 0; i < offer_.queues; ++i) {
         queues_.push_back({std::make_unique<VirtioQueue>(DmaView(*memory), i, events), nullptr});
     }
-    device_.negotiated(negotiated_ & device_.features());
-    if (keep) device_.write_config(kWritebackAt, {&writeback, 1});
 }
 
 Result<void> VhostBackEnd::start_ring(const Ring& ring) {

@@ -26,7 +26,8 @@ inline void fuzz_vhost_server(std::span<const uint8_t> input) {
     VhostBackEnd back_end(device, {.features = device.features(),
                                    .queues = 2,
                                    .protocol = vhost_user::kProtocolConfig |
-                                               vhost_user::kProtocolInflightShmfd});
+                                               vhost_user::kProtocolInflightShmfd |
+                                               vhost_user::kProtocolStatus});
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) return;
     const Fd ours(pair[0]);

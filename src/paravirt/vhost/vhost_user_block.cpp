@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "base/bits.h"
-#include "paravirt/vhost/config_bytes.h"
+#include "paravirt/virtio/config_bytes.h"
 #include "spec/virtio/block.h"
 #include "spec/virtio/device.h"
 
@@ -116,7 +116,7 @@ void VhostUserBlock::read_config(uint64_t offset, std::span<std::byte> to) const
         config = config_;
     }
     store_unaligned(config.data() + kNumQueuesAt, queues_);
-    read_config_bytes(config, offset, to);
+    read_config_bytes(std::span<const std::byte>(config), offset, to);
 }
 
 // Only the cache's mode can be written [virtio-1.2 5.2.5].

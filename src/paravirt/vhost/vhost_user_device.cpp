@@ -19,6 +19,11 @@ constexpr uint64_t kLongestPiece = uint64_t{1} << 31;
 // How long chains may take that come back soon, in all queues of a device together.
 constexpr std::chrono::nanoseconds kDrain = std::chrono::seconds(5);
 
+bool keeps_log(const VhostUserClient& client) {
+    return client.has(vhost_user::kProtocolLogShmfd) &&
+           (client.features() & vhost_user::kFeatureLogAll) != 0;
+}
+
 }  // namespace
 
 VhostUserDevice::VhostUserDevice(std::unique_ptr<VhostUserLink> link, GuestMemory& memory,
@@ -81,8 +86,12 @@ void VhostUserDevice::negotiated(uint64_t features) {
 void VhostUserDevice::reset() {
     MutexLock control(control_);
     features_ = 0;
-    if (client_ && introduced_ && client_->has(vhost_user::kProtocolResetDevice)) {
-        const auto done = client_->reset_device();
+    if (client_ && introduced_) {
+        Result<void> done;
+        if (client_->has(vhost_user::kProtocolStatus))
+            done = client_->set_status(0);
+        else if (client_->has(vhost_user::kProtocolResetDevice))
+            done = client_->reset_device();
         if (!done) give_up(done.error());
     }
     introduced_ = false;
@@ -119,8 +128,17 @@ void VhostUserDevice::start(VirtioQueue& queue, Ring& ring) {
 Result<void> VhostUserDevice::introduce(VhostUserClient& client) {
     using namespace virtio;
     const uint64_t device_bits = features_ & client.features();
-    TRY(client.set_features(device_bits | (client.features() & (kFeatureVersion1 |
-                                                                kFeatureIndirectDesc))));
+    uint64_t bits = client.features() & (kFeatureVersion1 | kFeatureIndirectDesc);
+    if (log_ && keeps_log(client)) bits |= vhost_user::kFeatureLogAll;
+    const bool has_status = client.has(vhost_user::kProtocolStatus);
+    constexpr uint8_t kChosen = kStatusAcknowledge | kStatusDriver | kStatusFeaturesOk;
+    agreed_bits_ = device_bits | (bits & ~vhost_user::kFeatureLogAll);
+    TRY(client.set_features(device_bits | bits));
+    if (has_status) {
+        TRY(client.set_status(kChosen));
+        if ((TRY(client.get_status()) & kStatusFeaturesOk) == 0)
+            return Error("the back end refuses the features that were chosen");
+    }
     std::vector<VhostUserRegion> regions;
     for (const GuestMemory::Piece& piece : memory_.pieces()) {
         regions.push_back({piece.fd, piece.fd_offset, piece.offset, memory_.at_offset(piece.offset),
@@ -129,7 +147,10 @@ Result<void> VhostUserDevice::introduce(VhostUserClient& client) {
     regions.push_back({rings_memory_->fd(), 0, rings_address_, rings_memory_->bytes().data(),
                        rings_memory_->bytes().size()});
     TRY(client.set_memory(regions));
+    if ((bits & vhost_user::kFeatureLogAll) != 0) TRY(client.set_log(*log_));
     TRY(prepare(client));
+    // Before the first ring, as some begin with no ring until it is said.
+    if (has_status) TRY(client.set_status(kChosen | kStatusDriverOk));
     introduced_ = true;
     return {};
 }
@@ -153,6 +174,29 @@ Result<void> VhostUserDevice::start_in_backend(uint16_t index) {
     MutexLock hold(ring.mutex);
     ring.live = true;
     return {};
+}
+
+Result<void> VhostUserDevice::log_writes(bool on) {
+    MutexLock control(control_);
+    if (!on) {
+        log_.reset();
+    } else if (!log_) {
+        log_ = TRY(VhostLog::create(rings_address_ + rings_memory_->bytes().size()));
+    }
+    if (!client_ || !introduced_ || !keeps_log(*client_)) return {};
+    if (log_) TRY(client_->set_log(*log_));
+    return client_->set_features(agreed_bits_ | (log_ ? vhost_user::kFeatureLogAll : 0));
+}
+
+void VhostUserDevice::collect_writes() {
+    MutexLock control(control_);
+    if (!log_) return;
+    log_->collect([&](GuestPhys page) {
+        // By the addresses that back ends know: places in the file. Their own rings are of no
+        // interest.
+        if (page.value < memory_.file_size())
+            memory_.watch().wrote(memory_.at_offset(page.value), VhostLog::kLogPage);
+    });
 }
 
 // The link's thread notices that the connection ended.

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "backend/vhost/shared_memory.h"
+#include "backend/vhost/vhost_log.h"
 #include "backend/vhost/vhost_user_link.h"
 #include "base/log.h"
 #include "base/mutex.h"
@@ -30,7 +31,7 @@ namespace mynah {
 //   no longer there. What a back end wrote is reported here, before the guest can see that it did;
 // - a back end that dies loses nothing: what was out is made available again to its successor, in
 //   the order in which it came, without the back end having to keep a record (so no in-flight
-//   region is asked for). The same goes for the log of writes;
+//   region is asked for);
 // - a back end reaches no ring of the guest and no interrupt but through checks;
 // - packed rings, legacy drivers and event indices are nothing that a back end must know.
 // It costs a copy of the descriptors. The used ring is looked at by the thread that would be woken
@@ -46,6 +47,12 @@ class VhostUserDevice : public VirtioDevice, private VhostUserLinkEvents {
     void stopping(VirtioQueue& queue) final;
     void reset() override;
     void connect(VirtioDeviceEvents* events) final EXCLUDES(events_mutex_);
+
+    // Whether the back end logs its writes, if it can: what it has written to requests that are
+    // still out is reported by collect_writes() then; of others it is when they come back, log or
+    // not. For who saves memory while the machine runs. Error: a clause.
+    Result<void> log_writes(bool on) EXCLUDES(control_);
+    void collect_writes() EXCLUDES(control_);
 
   protected:
     struct Shape {
@@ -150,6 +157,8 @@ class VhostUserDevice : public VirtioDevice, private VhostUserLinkEvents {
     Mutex control_;
     std::unique_ptr<VhostUserClient> client_ GUARDED_BY(control_);
     bool introduced_ GUARDED_BY(control_) = false;
+    uint64_t agreed_bits_ GUARDED_BY(control_) = 0;  // with the back end
+    std::unique_ptr<VhostLog> log_ GUARDED_BY(control_);
     // What queues that stop may still wait for the back end, from one start of a queue on.
     std::chrono::nanoseconds drain_left_ GUARDED_BY(control_){};
     Done done_;  // of the link's thread

@@ -4,7 +4,7 @@
 
 #include <cstring>
 
-#include "paravirt/vhost/config_bytes.h"
+#include "paravirt/virtio/config_bytes.h"
 
 namespace mynah {
 
@@ -50,7 +50,7 @@ void VhostUserFilesystem::read_config(uint64_t offset, std::span<std::byte> to) 
     Config config{};
     tag_.copy(config.tag, sizeof config.tag);
     config.num_request_queues = queues_;
-    read_config_bytes(std::as_bytes(std::span(&config, 1)), offset, to);
+    read_config_bytes(config, offset, to);
 }
 
 }  // namespace mynah

@@ -3,7 +3,7 @@
 #include <fmt/core.h>
 
 #include "base/bits.h"
-#include "paravirt/vhost/config_bytes.h"
+#include "paravirt/virtio/config_bytes.h"
 
 namespace mynah {
 
@@ -71,7 +71,7 @@ Result<void> VhostUserGeneric::load_config(VhostUserClient& client) {
 
 void VhostUserGeneric::read_config(uint64_t offset, std::span<std::byte> to) const {
     MutexLock hold(mutex_);
-    read_config_bytes(config_, offset, to);
+    read_config_bytes(std::span<const std::byte>(config_), offset, to);
 }
 
 void VhostUserGeneric::write_config(uint64_t offset, std::span<const std::byte> from) {

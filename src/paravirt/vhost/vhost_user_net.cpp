@@ -6,7 +6,8 @@
 #include <cstring>
 
 #include "base/bits.h"
-#include "paravirt/vhost/config_bytes.h"
+#include "paravirt/virtio/config_bytes.h"
+#include "paravirt/virtio/control_queue.h"
 #include "spec/virtio/device.h"
 #include "spec/virtio/net.h"
 
@@ -18,7 +19,6 @@ namespace {
 
 constexpr const char* kOrigin = "--network vhost-user=";
 
-constexpr uint64_t kMultiqueue = bit(22);  // VIRTIO_NET_F_MQ [virtio-1.2 5.1.3]
 constexpr uint64_t kGuestUfo = bit(10), kHostUfo = bit(14);
 // What is between the driver and whoever moves the frames.
 constexpr uint64_t kOfFrames = kFeatureCsum | kGuestOffloads | kGuestUfo | kFeatureHostTso4 |
@@ -27,7 +27,6 @@ constexpr uint64_t kOfFrames = kFeatureCsum | kGuestOffloads | kGuestUfo | kFeat
 // What is served here.
 constexpr uint64_t kOurs = kFeatureMac | kFeatureStatus | kFeatureCtrlVq | kFeatureCtrlRx |
                            kFeatureCtrlRxExtra | kFeatureCtrlMacAddr | kFeatureGuestAnnounce;
-constexpr uint8_t kClassMultiqueue = 4, kPairsSet = 0;  // [virtio-1.2 5.1.6.5.5]
 
 }  // namespace
 
@@ -39,7 +38,7 @@ Result<std::unique_ptr<VhostUserNet>> VhostUserNet::open(const VhostUserNetOptio
     // Some count queues, some pairs: the document says queues, DPDK's are pairs. One that has more
     // than a pair has the feature that needs them.
     const VhostUserClient& client = link->first_client();
-    const bool several = (client.features() & kMultiqueue) != 0;
+    const bool several = (client.features() & kFeatureMq) != 0;
     const uint64_t most = several ? std::max<uint64_t>(client.queue_limit(), 1) : 1;
     if (options.pairs > most)
         return Error(fmt::format("{}{}: queues={}: the back end has {}", kOrigin, options.path,
@@ -60,7 +59,7 @@ VhostUserNet::VhostUserNet(std::unique_ptr<VhostUserLink> link, GuestMemory& mem
 
 uint64_t VhostUserNet::features() const {
     uint64_t bits = (backend_features() & kOfFrames) | kOurs;
-    if (options_.pairs > 1) bits |= kMultiqueue;
+    if (options_.pairs > 1) bits |= kFeatureMq;
     if (options_.mtu != 0) bits |= kFeatureMtu;
     return bits;
 }
@@ -72,7 +71,7 @@ void VhostUserNet::read_config(uint64_t offset, std::span<std::byte> to) const {
     if (announce_) config.status |= kStatusAnnounce;
     config.max_virtqueue_pairs = options_.pairs;
     config.mtu = options_.mtu;
-    read_config_bytes(std::as_bytes(std::span(&config, 1)), offset, to);
+    read_config_bytes(config, offset, to);
 }
 
 void VhostUserNet::negotiated(uint64_t features) {
@@ -93,7 +92,7 @@ Result<void> VhostUserNet::prepare(VhostUserClient& client) {
 }
 
 bool VhostUserNet::is_local(uint16_t queue) const {
-    const bool all = (negotiated_features() & kMultiqueue) != 0;
+    const bool all = (negotiated_features() & kFeatureMq) != 0;
     return queue == 2 * (all ? options_.pairs : 1) || queue == 2 * options_.pairs;
 }
 
@@ -115,10 +114,10 @@ uint8_t VhostUserNet::control(SliceList& command) {
     Control header{};
     if (!command.take_front(std::as_writable_bytes(std::span(&header, 1)))) return kError;
     switch (header.control_class) {
-        case kClassMultiqueue: {
+        case kClassMq: {
             uint16_t pairs = 0;
-            if (header.command != kPairsSet ||
-                (negotiated_features() & kMultiqueue) == 0 ||
+            if (header.command != kMqPairsSet ||
+                (negotiated_features() & kFeatureMq) == 0 ||
                 !command.take_front(std::as_writable_bytes(std::span(&pairs, 1)))) {
                 return kError;
             }
@@ -138,18 +137,7 @@ uint8_t VhostUserNet::control(SliceList& command) {
 }
 
 void VhostUserNet::serve_local(VirtioQueue& queue) {
-    VirtioQueue::Batch batch = queue.open_batch();
-    DescriptorChain chain;
-    while (queue.take(batch, chain)) {
-        if (chain.writable.empty()) {
-            queue.reject();  // nowhere to put an answer
-            return;
-        }
-        const auto answer = static_cast<std::byte>(control(chain.readable));
-        chain.writable.fill(std::span(&answer, 1));
-        queue.wrote(chain.writable);
-        queue.give_back(chain.head, 1);
-    }
+    serve_control_queue(queue, [this](SliceList& command) { return control(command); });
 }
 
 }  // namespace mynah

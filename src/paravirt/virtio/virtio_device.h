@@ -14,23 +14,6 @@ class VirtioDeviceEvents {
     virtual ~VirtioDeviceEvents() = default;
     // What read_config() gives has changed [virtio-1.2 2.5.1].
     virtual void configuration_changed() = 0;
-    // Whoever runs the rings instead of VirtioQueue has used buffers of this queue.
-    virtual void queue_used(uint16_t queue) = 0;
-};
-
-// Runs a device's rings in place of VirtioQueue: another process, say. start_ring() and stop_ring()
-// are called with the session's lock held, for a queue never twice in a row; bell() on any thread,
-// also while they run.
-class RingOwner {
-  public:
-    virtual ~RingOwner() = default;
-    // Called when the driver may use the queue. `features`: all that were negotiated, those of
-    // rings too. False: it cannot be run; the driver must reset the device.
-    [[nodiscard]] virtual bool start_ring(uint16_t queue, const RingLayout& layout,
-                                          uint64_t features) = 0;
-    // When it returns nobody touches the ring or its buffers any more.
-    virtual void stop_ring(uint16_t queue) = 0;
-    virtual void bell(uint16_t queue) = 0;
 };
 
 // What a device's rings are offered with, beside what all are.
@@ -73,9 +56,6 @@ class VirtioDevice {
     virtual void connect(VirtioDeviceEvents*) {}
     // Constant: as the operator wants it.
     virtual VirtioRings rings() const { return {}; }
-    // Constant. Not null: this runs all queues, serve() is never called, and features() and
-    // negotiated() are about the bits of rings as well.
-    virtual RingOwner* ring_owner() { return nullptr; }
 };
 
 }  // namespace mynah

@@ -7,6 +7,7 @@
 #include "backend/network/ethernet.h"
 #include "base/check.h"
 #include "paravirt/virtio/config_bytes.h"
+#include "paravirt/virtio/control_queue.h"
 #include "spec/virtio/device.h"
 
 namespace mynah {
@@ -139,7 +140,7 @@ void VirtioNet::attach() {
 void VirtioNet::serve(VirtioQueue& queue) {
     const uint16_t index = queue.index();
     if (index == control_queue()) {
-        serve_control(queue);
+        serve_control_queue(queue, [this](SliceList& command) { return control(command); });
         return;
     }
     if (index / 2 >= options_.pairs) return;
@@ -248,9 +249,8 @@ uint8_t VirtioNet::set_steering(uint8_t command, SliceList& data) {
     }
 }
 
-uint8_t VirtioNet::control(DescriptorChain& chain) {
+uint8_t VirtioNet::control(SliceList& data) {
     Control header{};
-    SliceList& data = chain.readable;
     if (!data.take_front(std::as_writable_bytes(std::span(&header, 1)))) return kError;
     if (header.control_class == kClassGuestOffloads) {
         uint64_t bits = 0;
@@ -284,21 +284,6 @@ uint8_t VirtioNet::control(DescriptorChain& chain) {
             return kOk;
         default:
             return kError;
-    }
-}
-
-void VirtioNet::serve_control(VirtioQueue& queue) {
-    VirtioQueue::Batch batch = queue.open_batch();
-    DescriptorChain chain;
-    while (queue.take(batch, chain)) {
-        if (chain.writable.empty()) {
-            queue.reject();  // nowhere to put an answer
-            return;
-        }
-        const auto answer = static_cast<std::byte>(control(chain));
-        chain.writable.fill(std::span(&answer, 1));
-        queue.wrote(chain.writable);
-        queue.give_back(chain.head, 1);
     }
 }
 

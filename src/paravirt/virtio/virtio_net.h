@@ -111,8 +111,7 @@ class VirtioNet final : public VirtioDevice, private NetworkSink {
                       Pair& pair);
 
     // --- control ---
-    void serve_control(VirtioQueue& queue);
-    uint8_t control(DescriptorChain& chain) EXCLUDES(mutex_);
+    uint8_t control(SliceList& data) EXCLUDES(mutex_);
     uint8_t set_steering(uint8_t command, SliceList& data) EXCLUDES(mutex_);
 
     NetworkBackend& backend_;

@@ -100,6 +100,13 @@ void VirtioQueue::resume(std::vector<uint16_t> heads, ChainLog* log) {
     log_ = log;
 }
 
+void VirtioQueue::move_to(const DmaView& memory) {
+    MutexLock hold(lock_);
+    CHECK(!running_ && chains_out_ == 0);
+    ring_.reset();
+    memory_ = memory;
+}
+
 uint16_t VirtioQueue::position() const {
     MutexLock hold(lock_);
     return ring_ ? ring_->position() : uint16_t{0};

@@ -81,6 +81,8 @@ class VirtioQueue {
     // For a ring that somebody ran before, before start(): heads of the chains that were out then,
     // to be taken first; and the book to keep, null for none, which must outlive the run.
     void resume(std::vector<uint16_t> heads, ChainLog* log);
+    // Other memory from now on; while the queue is stopped.
+    void move_to(const DmaView& memory);
     // Where in a split ring take() goes on.
     uint16_t position() const;
     // No chain is handed out from now on.
@@ -97,7 +99,7 @@ class VirtioQueue {
     std::span<const virtio::UsedElement> put_in_order(std::span<const virtio::UsedElement> chains)
         REQUIRES(lock_);
 
-    const DmaView memory_;
+    DmaView memory_;  // changes only while nothing is out
     const uint16_t index_;
     QueueEvents& events_;
     mutable Mutex lock_;

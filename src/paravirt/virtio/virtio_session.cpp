@@ -13,7 +13,6 @@ using namespace virtio;
 VirtioSession::VirtioSession(VirtioDevice& device, const DmaView& memory,
                              VirtioInterrupts& interrupts)
     : device_(device),
-      owner_(device.ring_owner()),
       interrupts_(interrupts),
       rings_(device.rings()),
       translated_(memory.translated()) {
@@ -37,7 +36,6 @@ VirtioSession::~VirtioSession() {
 }
 
 uint64_t VirtioSession::offered_features() const {
-    if (owner_ != nullptr) return device_.features() | kFeatureVersion1;
     uint64_t bits = device_.features() | kFeatureVersion1 | kFeatureIndirectDesc |
                     kFeatureEventIdx | kFeatureNotificationData | kFeatureRingReset;
     if (rings_.packed) bits |= kFeatureRingPacked;
@@ -71,7 +69,7 @@ void VirtioSession::set_driver_features(uint64_t features) {
 
 uint32_t VirtioSession::legacy_features() const {
     const uint64_t rings = kFeatureIndirectDesc | kFeatureEventIdx | kFeatureAnyLayout;
-    return static_cast<uint32_t>(device_.features() | (owner_ == nullptr ? rings : 0));
+    return static_cast<uint32_t>(device_.features() | rings);
 }
 
 void VirtioSession::write_status(uint32_t value) {
@@ -123,7 +121,7 @@ void VirtioSession::add_status(uint32_t value, bool legacy) {
     }
     if (broken) needs_reset();
     // A driver should not have rung before DRIVER_OK, but may have added buffers.
-    for (VirtioQueue* queue : started) serve(*queue);
+    for (VirtioQueue* queue : started) device_.serve(*queue);
 }
 
 bool VirtioSession::accept_features(uint64_t offered) {
@@ -144,31 +142,13 @@ bool VirtioSession::accept_features(uint64_t offered) {
     return true;
 }
 
-void VirtioSession::serve(VirtioQueue& queue) {
-    if (owner_ != nullptr)
-        owner_->bell(queue.index());
-    else
-        device_.serve(queue);
-}
-
 void VirtioSession::stop_queue(QueueSlot& slot) {
-    if (owner_ == nullptr) {
-        slot.queue->halt();
-        device_.stopping(*slot.queue);
-        slot.queue->stop();
-    } else if (std::exchange(slot.owner_runs, false)) {
-        owner_->stop_ring(slot.queue->index());
-    }
+    slot.queue->halt();
+    device_.stopping(*slot.queue);
+    slot.queue->stop();
 }
 
 bool VirtioSession::start_queue(QueueSlot& slot) {
-    if (owner_ != nullptr) {
-        const uint16_t index = slot.queue->index();
-        slot.owner_runs = slot.layout.size <= device_.queue_size_max(index) &&
-                          owner_->start_ring(index, slot.layout, driver_features_);
-        if (!slot.owner_runs) slot.ready = false;
-        return slot.owner_runs;
-    }
     Ring::Features features;
     features.indirect = (driver_features_ & kFeatureIndirectDesc) != 0;
     features.event_index = (driver_features_ & kFeatureEventIdx) != 0;
@@ -250,7 +230,7 @@ void VirtioSession::set_queue_ready(uint16_t queue, bool ready) {
         }
     }
     if (broken) needs_reset();
-    if (started != nullptr) serve(*started);
+    if (started != nullptr) device_.serve(*started);
 }
 
 void VirtioSession::reset_queue(uint16_t queue) {
@@ -278,7 +258,7 @@ void VirtioSession::notify_with_data(uint32_t value) {
 void VirtioSession::notify(uint16_t queue) {
     if (queue >= queue_count() || !serving()) return;
     // No lock: the list of queues is constant, and a queue that does not run has nothing to serve.
-    serve(*queues_[queue].queue);
+    device_.serve(*queues_[queue].queue);
 }
 
 void VirtioSession::queue_used(uint16_t index) { interrupts_.used_buffers(index); }

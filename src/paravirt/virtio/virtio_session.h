@@ -81,7 +81,6 @@ class VirtioSession final : private QueueEvents, private VirtioDeviceEvents {
         std::unique_ptr<VirtioQueue> queue;
         RingLayout layout;
         bool ready = false;
-        bool owner_runs = false;  // between the owner's start_ring() and stop_ring()
     };
 
     void queue_used(uint16_t index) override;
@@ -93,12 +92,10 @@ class VirtioSession final : private QueueEvents, private VirtioDeviceEvents {
     bool accept_features(uint64_t offered) REQUIRES(lock_);
     bool start_queue(QueueSlot& slot) REQUIRES(lock_);
     void stop_queue(QueueSlot& slot) REQUIRES(lock_);
-    void serve(VirtioQueue& queue);
     void needs_reset();
     bool serving() const;  // DRIVER_OK is set and nothing is broken
 
     VirtioDevice& device_;
-    RingOwner* const owner_;  // null: the queues here run the rings
     VirtioInterrupts& interrupts_;
     const VirtioRings rings_;
     const bool translated_;  // the driver's addresses are an IOMMU's [virtio-1.2 6.1]
