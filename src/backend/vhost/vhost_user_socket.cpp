@@ -5,6 +5,8 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
@@ -96,7 +98,7 @@ Result<void> send_vhost_user(int socket, uint32_t request, uint32_t flags,
     if (payload.size() > kMaxPayload || fds.size() > kMaxFds) return Error("message too long");
     const Header head{request, kVersion | flags, static_cast<uint32_t>(payload.size())};
     std::memcpy(bytes.data(), &head, sizeof head);
-    std::memcpy(bytes.data() + sizeof head, payload.data(), payload.size());
+    std::ranges::copy(payload, bytes.begin() + sizeof head);
     std::span<std::byte> rest = std::span(bytes).first(sizeof head + payload.size());
     alignas(cmsghdr) char control[CMSG_SPACE(kMaxFds * sizeof(int))]{};
     bool with_fds = !fds.empty();
