@@ -60,6 +60,7 @@ bool IoRing::start(Transfer& transfer, Prepare prepare) {
     if (entry == nullptr) return false;
     prepare(entry);
     io_uring_sqe_set_data(entry, &transfer);
+    started_.fetch_add(1, std::memory_order_release);
     int submitted;
     do submitted = io_uring_submit(ring_.get());
     while (submitted == -EINTR);
@@ -76,6 +77,7 @@ void IoRing::serve() {
         if (io_uring_wait_cqe(ring_.get(), &entry) != 0) continue;  // EINTR
         void* const data = io_uring_cqe_get_data(entry);
         const int result = entry->res;
+        (void)started_.load(std::memory_order_acquire);
         io_uring_cqe_seen(ring_.get(), entry);
         if (data == nullptr) return;
         if (data != this) static_cast<Transfer*>(data)->done(result);

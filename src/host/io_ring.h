@@ -2,6 +2,7 @@
 
 #include <sys/uio.h>
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -50,6 +51,9 @@ class IoRing {
 
     const std::unique_ptr<io_uring> ring_;
     Mutex submission_;  // the submission queue has one producer at a time
+    // What a thread did before it started a transfer was done before the transfer is: the kernel sees
+    // to that, but it is no part of the language, nor do checking tools know.
+    std::atomic<uint64_t> started_{0};
     std::thread thread_;
 };
 
