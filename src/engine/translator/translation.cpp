@@ -208,9 +208,9 @@ bool Translation::spoils_recipe(const GuestInstruction& in) const {
 }
 
 // Whether the flags are overwritten before anybody can see what they were before `in`, of which
-// only the part is left that cannot fault.
+// only the part is left that cannot fault. Where `in` may jump to (LOOP), they are seen.
 bool Translation::flags_dead_behind(const GuestInstruction& in) const {
-    if (in.flags_read != 0) return false;
+    if (in.flags_read != 0 || branch_kind(in.mnemonic()) != BranchKind::kNone) return false;
     if (in.always_writes) return true;
     for (size_t i = completed(in) + 1; i < count_; ++i) {
         const GuestInstruction& next = instructions_[i];

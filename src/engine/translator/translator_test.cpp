@@ -250,7 +250,7 @@ TEST(Translator, FlagsSurviveWhatLiesBetween) {
             for (unsigned i = 0; i < 60; ++i) {
                 const HostMem mem{.base = kHostRbx, .disp = static_cast<int32_t>(random() % 4088)};
                 const auto condition = static_cast<unsigned>(random() % 16);
-                switch (random() % 8) {
+                switch (random() % 9) {
                     case 0: e.alu(static_cast<Alu>(random() % 8), reg(), reg()); break;
                     case 1: e.alu(static_cast<Alu>(random() % 8), reg(), mem); break;
                     case 2: e.store(mem, reg()); break;
@@ -268,6 +268,16 @@ TEST(Translator, FlagsSurviveWhatLiesBetween) {
                         e.jcc(static_cast<Condition>(condition), over);
                         e.lea(kHostR9, {.base = kHostR9, .disp = 1});
                         e.bind(over);
+                        break;
+                    }
+                    case 7: {  // LOOP over what overwrites the flags, which compared its counter
+                        e.alu(Alu::kCmp, reg(), kHostRcx);
+                        e.store(mem, reg());
+                        e.byte(0xe2);
+                        e.byte(3);
+                        const size_t behind = e.offset() + 3;
+                        e.alu(Alu::kSub, reg(), reg());
+                        ASSERT_EQ(e.offset(), behind);
                         break;
                     }
                     default: e.shift_right(reg(), static_cast<uint8_t>(1)); break;
