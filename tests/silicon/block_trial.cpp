@@ -50,6 +50,7 @@ bool BlockTrial::compare(Guest& guest, Pace pace, const Injection& injection,
                                injection_name(injection)) +
                    note_);
     guest.runner->run(program_, injection, pace, on_guest_);
+    if (on_guest_.vector == Ending::kUnjudged) return false;
     if (is_the_hosts(on_guest_.fault_address)) on_guest_.error_code &= ~kPresent;
     const Subject subject{.mode = program_.mode,
                           .last = last_known_ ? &last_ : nullptr,

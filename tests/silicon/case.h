@@ -86,6 +86,7 @@ enum class Pace : uint8_t {
 // What became of it.
 struct Ending {
     static constexpr int kCompleted = -1, kLost = -2;  // kLost: the runner could not tell
+    static constexpr int kUnjudged = -3;  // an instruction that the host's kernel emulates
     int vector = kCompleted;                           // exception, if any
     uint32_t error_code = 0;
     uint64_t fault_address = 0;  // of #PF

@@ -63,7 +63,7 @@ struct Q35 {
     CountedPower power;
     ApicBus apic_bus{startup};
     PicPair pics{intr};
-    IoApic io_apic{apic_bus};
+    IoApic io_apic{apic_bus, clock};
     InterruptRouter router{pics, io_apic};
     PirqRouter pirqs{router};
     AcpiPowerManagement acpi{clock, sci, power, AcpiFixedHardware::TimerWidth::k24, 0x21};

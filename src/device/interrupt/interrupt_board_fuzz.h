@@ -34,7 +34,7 @@ inline void drive_interrupt_controllers(std::span<const uint8_t> bytes) {
     NoStartups startups;
     ApicBus bus(startups);
     PicPair pics(bus.lint0());
-    IoApic io_apic(bus);
+    IoApic io_apic(bus, board.clock());
     InterruptRouter router(pics, io_apic);
     CpuSignals signals[2];
     std::vector<std::unique_ptr<LocalApic>> apics;

@@ -46,7 +46,7 @@ class InterruptRouterTest : public ::testing::Test {
     NoStartups startups;
     ApicBus bus{startups};
     PicPair pics{bus.lint0()};
-    IoApic io_apic{bus};
+    IoApic io_apic{bus, clock};
     CpuSignals signals;
     std::unique_ptr<LocalApic> apic;
     InterruptRouter router{pics, io_apic};

@@ -1,8 +1,15 @@
 #include "device/interrupt/io_apic.h"
 
+#include <utility>
+
 #include "base/check.h"
 
 namespace mynah {
+namespace {
+
+constexpr uint64_t kHoldNs = 500'000;
+
+}  // namespace
 
 class IoApic::Pin final : public InterruptLine {
  public:
@@ -14,13 +21,14 @@ class IoApic::Pin final : public InterruptLine {
     unsigned number_;
 };
 
-IoApic::IoApic(ApicBus& bus) : bus_(bus) {
+IoApic::IoApic(ApicBus& bus, VmClock& clock)
+    : bus_(bus), clock_(clock), hold_(clock.create_timer([this] { release_held(); })) {
     chip_.reset();
     for (unsigned i = 0; i < pins_.size(); ++i) pins_[i] = std::make_unique<Pin>(*this, i);
     bus_.attach(*this);
 }
 
-IoApic::~IoApic() = default;
+IoApic::~IoApic() { hold_.reset(); }
 
 InterruptLine& IoApic::pin(unsigned number) {
     CHECK(number < pins_.size());
@@ -54,6 +62,22 @@ void IoApic::end_of_interrupt(uint8_t vector) {
     {
         MutexLock lock(mutex_);
         chip_.end_of_interrupt(vector, messages);
+        time_hold();
+    }
+    send(messages);
+}
+
+void IoApic::time_hold() {
+    if (!chip_.holds() || std::exchange(hold_armed_, true)) return;
+    hold_->arm(clock_.now_ns() + kHoldNs);
+}
+
+void IoApic::release_held() {
+    IoApic82093::Messages messages;
+    {
+        MutexLock lock(mutex_);
+        hold_armed_ = false;
+        chip_.release(messages);
     }
     send(messages);
 }
@@ -72,6 +96,7 @@ void IoApic::write(uint64_t offset, unsigned, uint64_t value) {
     {
         MutexLock lock(mutex_);
         chip_.write(static_cast<uint32_t>(offset), static_cast<uint32_t>(value), messages);
+        time_hold();
     }
     send(messages);
 }

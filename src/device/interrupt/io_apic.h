@@ -7,6 +7,7 @@
 #include "base/mutex.h"
 #include "bus/interrupt_line.h"
 #include "bus/io_handler.h"
+#include "bus/vm_clock.h"
 #include "device/interrupt/apic_bus.h"
 #include "device/interrupt/io_apic82093.h"
 
@@ -16,8 +17,8 @@ namespace mynah {
 // sends its messages over the APIC bus. Any thread.
 class IoApic final : public IoHandler, public EoiSink {
  public:
-    // Attaches itself to the bus, which must outlive it.
-    explicit IoApic(ApicBus& bus);
+    // Attaches itself to the bus, which must outlive it, as must the clock.
+    IoApic(ApicBus& bus, VmClock& clock);
     ~IoApic() override;
 
     static constexpr uint64_t kWindowBytes = 4096;
@@ -33,12 +34,17 @@ class IoApic final : public IoHandler, public EoiSink {
  private:
     class Pin;
     void set_pin(unsigned number, bool level) EXCLUDES(mutex_);
+    void time_hold() REQUIRES(mutex_);
+    void release_held() EXCLUDES(mutex_);
     void send(const IoApic82093::Messages& messages) EXCLUDES(mutex_);
 
     ApicBus& bus_;
     Mutex mutex_;
     IoApic82093 chip_ GUARDED_BY(mutex_);
+    bool hold_armed_ GUARDED_BY(mutex_) = false;
     std::array<std::unique_ptr<Pin>, IoApic82093::kPins> pins_;
+    VmClock& clock_;
+    std::unique_ptr<VmTimer> hold_;  // for the levels that the chip holds back
 };
 
 }  // namespace mynah

@@ -1,5 +1,7 @@
 #include "device/interrupt/io_apic82093.h"
 
+#include <utility>
+
 #include "device/interrupt/io_apic82093_registers.h"
 
 namespace mynah {
@@ -8,7 +10,8 @@ namespace entry = io_apic::entry;
 
 void IoApic82093::reset() {
     entries_.fill(entry::kReset);
-    edges_ = 0;
+    edges_ = held_ = 0;
+    repeats_.fill(0);
     select_ = id_ = 0;
 }
 
@@ -37,7 +40,7 @@ void IoApic82093::evaluate(unsigned pin, Messages& out) {
     const bool acknowledged = mode == DeliveryMode::kFixed || mode == DeliveryMode::kLowestPriority;
     if ((value & entry::kLevel) != 0 && acknowledged) {
         edges_ &= ~mask;
-        if ((levels_ & mask) == 0 || (value & entry::kRemoteIrr) != 0) return;
+        if ((levels_ & mask) == 0 || (held_ & mask) != 0 || (value & entry::kRemoteIrr) != 0) return;
         value |= entry::kRemoteIrr;
     } else {
         if ((edges_ & mask) == 0) return;
@@ -53,6 +56,10 @@ void IoApic82093::set_pin(unsigned pin, bool level, Messages& out) {
     const uint32_t mask = 1u << pin;
     const bool before = (levels_ & mask) != 0;
     levels_ = level ? levels_ | mask : levels_ & ~mask;
+    if (!level) {
+        held_ &= ~mask;
+        repeats_[pin] = 0;
+    }
     if (level == before || !level) return;
     // An edge on a masked pin is lost [82093AA 3.2.4, interrupt mask].
     if ((entries_[pin] & entry::kMasked) == 0) edges_ |= mask;
@@ -64,7 +71,19 @@ void IoApic82093::end_of_interrupt(uint8_t vector, Messages& out) {
         uint64_t& value = entries_[pin];
         if ((value & entry::kVector) != vector || (value & entry::kRemoteIrr) == 0) continue;
         value &= ~entry::kRemoteIrr;
+        const uint32_t mask = 1u << pin;
+        if ((levels_ & mask) != 0 && ++repeats_[pin] == kMostRepeats) {
+            held_ |= mask;
+            repeats_[pin] = 0;
+        }
         evaluate(pin, out);
+    }
+}
+
+void IoApic82093::release(Messages& out) {
+    const uint32_t pins = std::exchange(held_, 0);
+    for (unsigned pin = 0; pin < kPins; ++pin) {
+        if ((pins >> pin & 1) != 0) evaluate(pin, out);
     }
 }
 

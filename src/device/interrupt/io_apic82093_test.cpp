@@ -115,6 +115,36 @@ TEST_F(IoApicTest, ALevelIsSentOncePerEndOfInterrupt) {
     EXPECT_EQ(chip.entry(9) & entry::kRemoteIrr, 0u);
 }
 
+TEST_F(IoApicTest, ALevelThatNobodyClearsIsHeldBackForAWhile) {
+    route(9, 0x59 | entry::kLevel);
+    set_pin(9, true);
+    for (unsigned i = 1; i < IoApic82093::kMostRepeats; ++i) eoi(0x59);
+    EXPECT_EQ(sent.size(), IoApic82093::kMostRepeats);
+    EXPECT_FALSE(chip.holds());
+    eoi(0x59);
+    EXPECT_EQ(sent.size(), IoApic82093::kMostRepeats);
+    EXPECT_TRUE(chip.holds());
+    IoApic82093::Messages out;
+    chip.release(out);
+    collect(out);
+    EXPECT_EQ(sent.size(), IoApic82093::kMostRepeats + 1);
+    EXPECT_FALSE(chip.holds());
+    // One that is cleared in between never is.
+    for (unsigned i = 0; i < 3 * IoApic82093::kMostRepeats; ++i) {
+        set_pin(9, false);
+        set_pin(9, true);
+        eoi(0x59);
+    }
+    EXPECT_EQ(sent.size(), 4 * IoApic82093::kMostRepeats + 1);
+    // Clearing one that is held lets it go.
+    for (unsigned i = 0; i < IoApic82093::kMostRepeats; ++i) eoi(0x59);
+    EXPECT_TRUE(chip.holds());
+    set_pin(9, false);
+    EXPECT_FALSE(chip.holds());
+    set_pin(9, true);
+    EXPECT_EQ(sent.size(), 5 * IoApic82093::kMostRepeats);
+}
+
 TEST_F(IoApicTest, UnmaskingALevelThatIsHighSends) {
     route(9, 0x59 | entry::kLevel | entry::kMasked);
     set_pin(9, true);

@@ -149,7 +149,7 @@ TEST_F(LocalApicTest, VectorsBelow16AreRefused) {
 }
 
 TEST_F(LocalApicTest, LevelInterruptsAreEndedAtTheIoApic) {
-    IoApic io_apic(bus);
+    IoApic io_apic(bus, clock);
     enable_all();
     io_apic.write(0, 4, 0x10 + 2 * 9);
     io_apic.write(0x10, 4, 0x59 | 1u << 15);
@@ -168,7 +168,7 @@ TEST_F(LocalApicTest, LevelInterruptsAreEndedAtTheIoApic) {
 }
 
 TEST_F(LocalApicTest, ALevelNobodyTakesIsNotForgotten) {
-    IoApic io_apic(bus);
+    IoApic io_apic(bus, clock);
     io_apic.write(0, 4, 0x10 + 2 * 9);
     io_apic.write(0x10, 4, 0x59 | 1u << 15);
     io_apic.pin(9).set(true);  // the APIC is switched off
@@ -180,7 +180,7 @@ TEST_F(LocalApicTest, ALevelNobodyTakesIsNotForgotten) {
 }
 
 TEST_F(LocalApicTest, EoiBroadcastCanBeSuppressed) {
-    IoApic io_apic(bus);
+    IoApic io_apic(bus, clock);
     enable_all();
     write(0, Register::kSvr, 0x11ff);
     io_apic.write(0, 4, 0x10 + 2 * 9);

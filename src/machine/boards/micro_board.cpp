@@ -43,7 +43,7 @@ MicroBoard::MicroBoard(const BoardContext& context) : MicroBoard(context, host_w
 MicroBoard::MicroBoard(const BoardContext& context, const timespec& now)
     : memory_(context.memory),
       pics_(context.pics),
-      io_apic_(context.apic_bus),
+      io_apic_(context.apic_bus, context.clock),
       router_(pics_, io_apic_),
       timer_(context.clock, router_.isa(0)),
       rtc_(context.clock, router_.isa(micro::kRtcIrq), now.tv_sec,

@@ -58,7 +58,7 @@ PcBoard::PcBoard(const BoardContext& context, const PcBoardParts& parts, const t
     : at_(context),
       parts_(parts),
       pics_(context.pics),
-      io_apic_(context.apic_bus),
+      io_apic_(context.apic_bus, context.clock),
       router_(pics_, io_apic_),
       pirqs_(router_),
       event_timers_(context.clock, event_timer_lines(router_)),
