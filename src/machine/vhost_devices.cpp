@@ -33,7 +33,7 @@ Result<VirtioPlug> open_network(const VhostUserConfig& config, const MachineConf
     options.mtu = config.mtu;
     // Numbered behind the cards whose networks are ours.
     options.address =
-        config.address.value_or(MacAddress::for_card(machine.name, NetworkConfig::kMaxCards + card));
+        config.address.value_or(MacAddress::for_card(machine.identity, NetworkConfig::kMaxCards + card));
     return VirtioPlug{TRY(VhostUserNet::open(options, memory)), kEthernet};
 }
 
