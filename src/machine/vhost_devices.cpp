@@ -1,15 +1,15 @@
 #include "machine/vhost_devices.h"
 
-#include "paravirt/vhost/vhost_user_block.h"
+#include "paravirt/vhost/vhost_block.h"
+#include "paravirt/vhost/vhost_net.h"
 #include "paravirt/vhost/vhost_user_filesystem.h"
 #include "paravirt/vhost/vhost_user_generic.h"
-#include "paravirt/vhost/vhost_user_net.h"
 
 namespace mynah {
 namespace {
 
-static_assert(VhostUserConfig::kMaxDiskQueues == VhostUserBlock::kMaxQueues &&
-              VhostUserConfig::kMaxPairs == VhostUserNet::kMaxPairs &&
+static_assert(VhostUserConfig::kMaxDiskQueues == VhostBlock::kMaxQueues &&
+              VhostUserConfig::kMaxPairs == VhostNet::kMaxPairs &&
               VhostUserConfig::kMaxFilesystemQueues == VhostUserFilesystem::kMaxQueues &&
               VhostUserConfig::kMaxTag == VhostUserFilesystem::kMaxTag &&
               VhostUserConfig::kMaxGenericQueues == VhostUserGeneric::kMaxQueues &&
@@ -20,21 +20,21 @@ constexpr uint32_t kMassStorage = 0x010000, kOtherStorage = 0x018000, kEthernet 
                    kUnclassified = 0x00ff00;
 
 Result<VirtioPlug> open_disk(const VhostUserConfig& config, const MachineConfig& machine,
-                            GuestMemory& memory) {
-    const VhostUserBlockOptions options{config.path, config.queues, machine.topology.vcpus()};
-    return VirtioPlug{TRY(VhostUserBlock::open(options, memory)), kMassStorage, {{"disk@0,0"}}};
+                             GuestMemory& memory) {
+    const VhostBlockOptions options{config.path, config.queues, machine.topology.vcpus()};
+    return VirtioPlug{TRY(VhostBlock::open(options, memory)), kMassStorage, {{"disk@0,0"}}};
 }
 
 Result<VirtioPlug> open_network(const VhostUserConfig& config, const MachineConfig& machine,
-                               unsigned card, GuestMemory& memory) {
-    VhostUserNetOptions options;
+                                unsigned card, GuestMemory& memory) {
+    VhostNetOptions options;
     options.path = config.path;
     if (config.queues != 0) options.pairs = config.queues;
     options.mtu = config.mtu;
     // Numbered behind the cards whose networks are ours.
-    options.address =
-        config.address.value_or(MacAddress::for_card(machine.name, NetworkConfig::kMaxCards + card));
-    return VirtioPlug{TRY(VhostUserNet::open(options, memory)), kEthernet};
+    options.address = config.address.value_or(
+        MacAddress::for_card(machine.name, NetworkConfig::kMaxCards + card));
+    return VirtioPlug{TRY(VhostNet::open(options, memory)), kEthernet};
 }
 
 Result<VirtioPlug> open_filesystem(const VhostUserConfig& config, GuestMemory& memory) {
@@ -55,7 +55,7 @@ Result<VirtioPlug> open_generic(const VhostUserConfig& config, GuestMemory& memo
 }  // namespace
 
 Result<std::vector<VirtioPlug>> open_vhost_devices(const MachineConfig& config,
-                                                  GuestMemory& memory) {
+                                                   GuestMemory& memory) {
     std::vector<VirtioPlug> plugs;
     unsigned cards = 0;
     for (const VhostUserConfig& device : config.vhost_devices) {

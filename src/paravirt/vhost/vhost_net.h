@@ -5,11 +5,11 @@
 #include <string>
 
 #include "backend/network/mac_address.h"
-#include "paravirt/vhost/vhost_user_device.h"
+#include "paravirt/vhost/vhost_device.h"
 
 namespace mynah {
 
-struct VhostUserNetOptions {
+struct VhostNetOptions {
     std::string path;    // of the back end's socket
     uint16_t pairs = 1;  // of queues
     MacAddress address;
@@ -20,28 +20,25 @@ struct VhostUserNetOptions {
 // configuration and the control queue are served here, as back ends know nothing of them: address,
 // link (up while a back end is there), number of queue pairs, announcement after the back end was
 // replaced. What reaches the card is not filtered.
-class VhostUserNet final : public VhostUserDevice {
+class VhostNet final : public VhostDevice {
   public:
     static constexpr uint16_t kQueueSize = 256, kMaxPairs = 16;
 
     // Error: names the option, the path and why.
-    static Result<std::unique_ptr<VhostUserNet>> open(const VhostUserNetOptions& options,
-                                                      GuestMemory& memory);
-    ~VhostUserNet() override { end(); }
+    static Result<std::unique_ptr<VhostNet>> open(const VhostNetOptions& options,
+                                                  GuestMemory& memory);
+    ~VhostNet() override { end(); }
 
     uint64_t features() const override;
-    uint16_t queue_count() const override {
-        return static_cast<uint16_t>(2 * options_.pairs + 1);
-    }
+    uint16_t queue_count() const override { return static_cast<uint16_t>(2 * options_.pairs + 1); }
     void read_config(uint64_t offset, std::span<std::byte> to) const override;
     void write_config(uint64_t, std::span<const std::byte>) override {}
     void negotiated(uint64_t features) override;
     void reset() override;
 
   private:
-    VhostUserNet(std::unique_ptr<VhostUserLink> link, GuestMemory& memory,
-                 const VhostUserNetOptions& options);
-    Result<void> prepare(VhostUserClient& client) override;
+    VhostNet(std::unique_ptr<VhostLink> link, GuestMemory& memory, const VhostNetOptions& options);
+    Result<void> prepare(VhostClient& client) override;
     // The first pair runs until the driver asks for more [virtio-1.2 5.1.6.5.5].
     bool on_at_start(uint16_t queue) const override { return queue / 2 < active_pairs_; }
     // Behind all pairs, or behind the first for a driver that knows only that [virtio-1.2 5.1.2].
@@ -51,7 +48,7 @@ class VhostUserNet final : public VhostUserDevice {
     uint8_t control(SliceList& command);
     uint8_t set_pairs(uint16_t pairs);
 
-    const VhostUserNetOptions options_;
+    const VhostNetOptions options_;
     std::atomic<uint16_t> active_pairs_{1};
     std::atomic<bool> announce_{false};
 };

@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "backend/vhost/shared_memory.h"
+#include "backend/vhost/vhost_link.h"
 #include "backend/vhost/vhost_log.h"
-#include "backend/vhost/vhost_user_link.h"
 #include "base/log.h"
 #include "base/mutex.h"
 #include "memory/guest_memory.h"
@@ -36,9 +36,9 @@ namespace mynah {
 // - packed rings, legacy drivers and event indices are nothing that a back end must know.
 // It costs a copy of the descriptors. The used ring is looked at by the thread that would be woken
 // to raise the interrupt anyway.
-class VhostUserDevice : public VirtioDevice, private VhostUserLinkEvents {
+class VhostDevice : public VirtioDevice, private VhostLinkEvents {
   public:
-    ~VhostUserDevice() override;
+    ~VhostDevice() override;
 
     uint32_t device_id() const final { return shape_.device_id; }
     uint16_t queue_size_max(uint16_t) const override { return shape_.queue_size; }
@@ -64,7 +64,7 @@ class VhostUserDevice : public VirtioDevice, private VhostUserLinkEvents {
         bool completes_soon;
     };
     // The memory must outlive the device.
-    VhostUserDevice(std::unique_ptr<VhostUserLink> link, GuestMemory& memory, const Shape& shape);
+    VhostDevice(std::unique_ptr<VhostLink> link, GuestMemory& memory, const Shape& shape);
 
     // Takes the link's first connection; from here on a back end may come and go. Error: names the
     // option.
@@ -84,9 +84,9 @@ class VhostUserDevice : public VirtioDevice, private VhostUserLinkEvents {
     // --- what a subclass has ---
     // Reads the configuration from a back end that is new, or that says it has changed. Error: the
     // back end cannot be used; a clause.
-    virtual Result<void> load_config(VhostUserClient&) { return {}; }
+    virtual Result<void> load_config(VhostClient&) { return {}; }
     // The driver is about to run.
-    virtual Result<void> prepare(VhostUserClient&) { return {}; }
+    virtual Result<void> prepare(VhostClient&) { return {}; }
     virtual bool on_at_start(uint16_t) const { return true; }
     // Whether a queue is served by serve_local() instead of by the back end.
     virtual bool is_local(uint16_t queue) const { return queue >= shape_.rings; }
@@ -120,15 +120,15 @@ class VhostUserDevice : public VirtioDevice, private VhostUserLinkEvents {
         bool broken = false;
     };
 
-    // VhostUserLinkEvents
+    // VhostLinkEvents
     void called(uint16_t queue) override;
     void config_changed() override EXCLUDES(control_);
     void lost() override EXCLUDES(control_);
-    Result<void> found(std::unique_ptr<VhostUserClient> client) override EXCLUDES(control_);
+    Result<void> found(std::unique_ptr<VhostClient> client) override EXCLUDES(control_);
 
     void start(VirtioQueue& queue, Ring& ring) EXCLUDES(control_);
     static std::chrono::nanoseconds drain(Ring& ring, std::chrono::nanoseconds limit);
-    Result<void> introduce(VhostUserClient& client) REQUIRES(control_);
+    Result<void> introduce(VhostClient& client) REQUIRES(control_);
     Result<void> start_in_backend(uint16_t index) REQUIRES(control_);
     void give_up(const Error& why) REQUIRES(control_);
     bool take_chains(VirtioQueue& queue, Ring& ring);
@@ -155,14 +155,14 @@ class VhostUserDevice : public VirtioDevice, private VhostUserLinkEvents {
     LogLimit complaints_;
     // Guards the connection; taken before a ring's lock.
     Mutex control_;
-    std::unique_ptr<VhostUserClient> client_ GUARDED_BY(control_);
+    std::unique_ptr<VhostClient> client_ GUARDED_BY(control_);
     bool introduced_ GUARDED_BY(control_) = false;
     uint64_t agreed_bits_ GUARDED_BY(control_) = 0;  // with the back end
     std::unique_ptr<VhostLog> log_ GUARDED_BY(control_);
     // What queues that stop may still wait for the back end, from one start of a queue on.
     std::chrono::nanoseconds drain_left_ GUARDED_BY(control_){};
     Done done_;  // of the link's thread
-    std::unique_ptr<VhostUserLink> link_;
+    std::unique_ptr<VhostLink> link_;
 };
 
 }  // namespace mynah

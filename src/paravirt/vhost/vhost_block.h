@@ -5,32 +5,31 @@
 #include <optional>
 #include <string>
 
-#include "paravirt/vhost/vhost_user_device.h"
+#include "paravirt/vhost/vhost_device.h"
 
 namespace mynah {
 
-struct VhostUserBlockOptions {
-    std::string path;    // of the back end's socket
+struct VhostBlockOptions {
+    std::string path;     // of the back end's socket
     uint16_t queues = 0;  // 0: as many as the back end has, at most one for each processor
     uint32_t processors = 1;
 };
 
 // A disk of another process [virtio-1.2 5.2]. Its size and features are the back end's; a back end
 // that takes over may have another size, which the driver is told.
-class VhostUserBlock final : public VhostUserDevice {
+class VhostBlock final : public VhostDevice {
   public:
     static constexpr uint16_t kQueueSize = 256, kMaxQueues = 64;
 
     // Error: names the option, the path and why.
-    static Result<std::unique_ptr<VhostUserBlock>> open(const VhostUserBlockOptions& options,
-                                                        GuestMemory& memory);
-    ~VhostUserBlock() override { end(); }
+    static Result<std::unique_ptr<VhostBlock>> open(const VhostBlockOptions& options,
+                                                    GuestMemory& memory);
+    ~VhostBlock() override { end(); }
 
     uint64_t features() const override;
     uint16_t queue_count() const override { return queues_; }
     void read_config(uint64_t offset, std::span<std::byte> to) const override EXCLUDES(mutex_);
-    void write_config(uint64_t offset, std::span<const std::byte> from) override
-        EXCLUDES(mutex_);
+    void write_config(uint64_t offset, std::span<const std::byte> from) override EXCLUDES(mutex_);
     void reset() override EXCLUDES(mutex_);
 
   private:
@@ -38,9 +37,9 @@ class VhostUserBlock final : public VhostUserDevice {
     static constexpr size_t kConfigSize = 60;
     using Config = std::array<std::byte, kConfigSize>;
 
-    VhostUserBlock(std::unique_ptr<VhostUserLink> link, GuestMemory& memory, uint16_t queues);
-    Result<void> load_config(VhostUserClient& client) override EXCLUDES(mutex_);
-    Result<void> prepare(VhostUserClient& client) override EXCLUDES(mutex_);
+    VhostBlock(std::unique_ptr<VhostLink> link, GuestMemory& memory, uint16_t queues);
+    Result<void> load_config(VhostClient& client) override EXCLUDES(mutex_);
+    Result<void> prepare(VhostClient& client) override EXCLUDES(mutex_);
 
     const uint16_t queues_;
     mutable Mutex mutex_;

@@ -1,4 +1,4 @@
-#include "paravirt/vhost/vhost_user_device.h"
+#include "paravirt/vhost/vhost_device.h"
 
 #include <fmt/core.h>
 
@@ -19,28 +19,21 @@ constexpr uint64_t kLongestPiece = uint64_t{1} << 31;
 // How long chains may take that come back soon, in all queues of a device together.
 constexpr std::chrono::nanoseconds kDrain = std::chrono::seconds(5);
 
-bool keeps_log(const VhostUserClient& client) {
-    return client.has(vhost_user::kProtocolLogShmfd) &&
-           (client.features() & vhost_user::kFeatureLogAll) != 0;
-}
-
 }  // namespace
 
-VhostUserDevice::VhostUserDevice(std::unique_ptr<VhostUserLink> link, GuestMemory& memory,
-                                 const Shape& shape)
+VhostDevice::VhostDevice(std::unique_ptr<VhostLink> link, GuestMemory& memory, const Shape& shape)
     : memory_(memory),
       shape_(shape),
       // Behind everything that a descriptor of the guest's can name.
       rings_address_(align_up(memory.file_size(), uint64_t{1} << 30)),
       link_(std::move(link)) {}
 
-VhostUserDevice::~VhostUserDevice() { end(); }
+VhostDevice::~VhostDevice() { end(); }
 
-Result<void> VhostUserDevice::begin() {
+Result<void> VhostDevice::begin() {
     const uint64_t each = DriverRing::memory_size(shape_.queue_size);
     auto memory = SharedMemory::create("vhost-user-rings", each * shape_.rings);
-    if (!memory)
-        return Error(fmt::format("{}{}", link_->origin(), memory.error().message()));
+    if (!memory) return Error(fmt::format("{}{}", link_->origin(), memory.error().message()));
     rings_memory_ = memory.take_value();
     for (uint16_t i = 0; i < shape_.rings; ++i) {
         auto ring = std::make_unique<Ring>();
@@ -56,48 +49,44 @@ Result<void> VhostUserDevice::begin() {
         backend_features_ = client_->features();
         connected_ = true;
     }
-    VhostUserLinkEvents& events = *this;
+    VhostLinkEvents& events = *this;
     link_->start(events);
     return {};
 }
 
-void VhostUserDevice::end() {
+void VhostDevice::end() {
     if (link_) link_->stop();
 }
 
-void VhostUserDevice::tell_config_changed() {
+void VhostDevice::tell_config_changed() {
     MutexLock hold(events_mutex_);
     if (events_ != nullptr) events_->configuration_changed();
 }
 
-void VhostUserDevice::connect(VirtioDeviceEvents* events) {
+void VhostDevice::connect(VirtioDeviceEvents* events) {
     MutexLock hold(events_mutex_);
     events_ = events;
 }
 
 // --- what the driver does ---
 
-void VhostUserDevice::negotiated(uint64_t features) {
+void VhostDevice::negotiated(uint64_t features) {
     MutexLock control(control_);
     features_ = features;
     introduced_ = false;
 }
 
-void VhostUserDevice::reset() {
+void VhostDevice::reset() {
     MutexLock control(control_);
     features_ = 0;
     if (client_ && introduced_) {
-        Result<void> done;
-        if (client_->has(vhost_user::kProtocolStatus))
-            done = client_->set_status(0);
-        else if (client_->has(vhost_user::kProtocolResetDevice))
-            done = client_->reset_device();
+        const auto done = client_->reset();
         if (!done) give_up(done.error());
     }
     introduced_ = false;
 }
 
-void VhostUserDevice::serve(VirtioQueue& queue) {
+void VhostDevice::serve(VirtioQueue& queue) {
     if (is_local(queue.index())) {
         serve_local(queue);
         return;
@@ -108,7 +97,7 @@ void VhostUserDevice::serve(VirtioQueue& queue) {
 }
 
 // The first bell of a queue, or the one that the session rings when it is started.
-void VhostUserDevice::start(VirtioQueue& queue, Ring& ring) {
+void VhostDevice::start(VirtioQueue& queue, Ring& ring) {
     MutexLock control(control_);
     if (ring.started || !queue.running()) return;
     drain_left_ = kDrain;
@@ -125,12 +114,12 @@ void VhostUserDevice::start(VirtioQueue& queue, Ring& ring) {
 }
 
 // Tells a back end what was negotiated and where memory is.
-Result<void> VhostUserDevice::introduce(VhostUserClient& client) {
+Result<void> VhostDevice::introduce(VhostClient& client) {
     using namespace virtio;
     const uint64_t device_bits = features_ & client.features();
     uint64_t bits = client.features() & (kFeatureVersion1 | kFeatureIndirectDesc);
-    if (log_ && keeps_log(client)) bits |= vhost_user::kFeatureLogAll;
-    const bool has_status = client.has(vhost_user::kProtocolStatus);
+    if (log_ && client.keeps_log()) bits |= vhost_user::kFeatureLogAll;
+    const bool has_status = client.has_status();
     constexpr uint8_t kChosen = kStatusAcknowledge | kStatusDriver | kStatusFeaturesOk;
     agreed_bits_ = device_bits | (bits & ~vhost_user::kFeatureLogAll);
     TRY(client.set_features(device_bits | bits));
@@ -139,10 +128,10 @@ Result<void> VhostUserDevice::introduce(VhostUserClient& client) {
         if ((TRY(client.get_status()) & kStatusFeaturesOk) == 0)
             return Error("the back end refuses the features that were chosen");
     }
-    std::vector<VhostUserRegion> regions;
+    std::vector<VhostRegion> regions;
     for (const GuestMemory::Piece& piece : memory_.pieces()) {
-        regions.push_back({piece.fd, piece.fd_offset, piece.offset, memory_.at_offset(piece.offset),
-                           piece.size});
+        regions.push_back(
+            {piece.fd, piece.fd_offset, piece.offset, memory_.at_offset(piece.offset), piece.size});
     }
     regions.push_back({rings_memory_->fd(), 0, rings_address_, rings_memory_->bytes().data(),
                        rings_memory_->bytes().size()});
@@ -155,9 +144,9 @@ Result<void> VhostUserDevice::introduce(VhostUserClient& client) {
     return {};
 }
 
-Result<void> VhostUserDevice::start_in_backend(uint16_t index) {
+Result<void> VhostDevice::start_in_backend(uint16_t index) {
     Ring& ring = *rings_[index];
-    VhostUserRing description;
+    VhostRing description;
     {
         MutexLock hold(ring.mutex);
         ring.shared->restart((client_->features() & virtio::kFeatureIndirectDesc) != 0);
@@ -176,19 +165,19 @@ Result<void> VhostUserDevice::start_in_backend(uint16_t index) {
     return {};
 }
 
-Result<void> VhostUserDevice::log_writes(bool on) {
+Result<void> VhostDevice::log_writes(bool on) {
     MutexLock control(control_);
     if (!on) {
         log_.reset();
     } else if (!log_) {
         log_ = TRY(VhostLog::create(rings_address_ + rings_memory_->bytes().size()));
     }
-    if (!client_ || !introduced_ || !keeps_log(*client_)) return {};
+    if (!client_ || !introduced_ || !client_->keeps_log()) return {};
     if (log_) TRY(client_->set_log(*log_));
     return client_->set_features(agreed_bits_ | (log_ ? vhost_user::kFeatureLogAll : 0));
 }
 
-void VhostUserDevice::collect_writes() {
+void VhostDevice::collect_writes() {
     MutexLock control(control_);
     if (!log_) return;
     log_->collect([&](GuestPhys page) {
@@ -200,28 +189,27 @@ void VhostUserDevice::collect_writes() {
 }
 
 // The link's thread notices that the connection ended.
-void VhostUserDevice::give_up(const Error& why) {
-    if (complaints_.allow())
-        log(LogLevel::kWarning, "{}: {}", link_->origin(), why.message());
+void VhostDevice::give_up(const Error& why) {
+    if (complaints_.allow()) log(LogLevel::kWarning, "{}: {}", link_->origin(), why.message());
     client_->shut();
 }
 
-void VhostUserDevice::enable_ring(uint16_t queue, bool on) {
+void VhostDevice::enable_ring(uint16_t queue, bool on) {
     MutexLock control(control_);
     if (!client_ || !rings_[queue]->started) return;
     const auto done = client_->enable_ring(queue, on);
     if (!done) give_up(done.error());
 }
 
-void VhostUserDevice::send_config(uint32_t offset, std::span<const std::byte> from) {
+void VhostDevice::send_config(uint32_t offset, std::span<const std::byte> from) {
     MutexLock control(control_);
-    if (!client_ || !client_->has(vhost_user::kProtocolConfig)) return;
+    if (!client_ || !client_->has_config()) return;
     const auto done = client_->set_config(offset, from);
     if (!done) give_up(done.error());
 }
 
 // Waits until nothing is out; returns what is left of the time.
-std::chrono::nanoseconds VhostUserDevice::drain(Ring& ring, std::chrono::nanoseconds limit) {
+std::chrono::nanoseconds VhostDevice::drain(Ring& ring, std::chrono::nanoseconds limit) {
     MutexLock hold(ring.mutex);
     const auto until = std::chrono::steady_clock::now() + limit;
     while (ring.live && ring.out_count + ring.waiting.size() > 0) {
@@ -230,7 +218,7 @@ std::chrono::nanoseconds VhostUserDevice::drain(Ring& ring, std::chrono::nanosec
     return std::max(std::chrono::nanoseconds::zero(), until - std::chrono::steady_clock::now());
 }
 
-void VhostUserDevice::stopping(VirtioQueue& queue) {
+void VhostDevice::stopping(VirtioQueue& queue) {
     if (is_local(queue.index())) return;
     Ring& ring = *rings_[queue.index()];
     std::chrono::nanoseconds left_to_drain{};
@@ -269,7 +257,7 @@ void VhostUserDevice::stopping(VirtioQueue& queue) {
 
 // --- chains to the back end ---
 
-std::unique_ptr<VhostUserDevice::Chain> VhostUserDevice::new_chain(Ring& ring) {
+std::unique_ptr<VhostDevice::Chain> VhostDevice::new_chain(Ring& ring) {
     if (ring.spares.empty()) return std::make_unique<Chain>();
     std::unique_ptr<Chain> chain = std::move(ring.spares.back());
     ring.spares.pop_back();
@@ -278,14 +266,14 @@ std::unique_ptr<VhostUserDevice::Chain> VhostUserDevice::new_chain(Ring& ring) {
 
 // The chain as the back end is told of it; false: it has more pieces than any that a driver may
 // make.
-bool VhostUserDevice::describe(Chain& chain) const {
+bool VhostDevice::describe(Chain& chain) const {
     chain.pieces.clear();
     const auto append = [&](const SliceList& list, bool writable) {
         for (Slice slice : list.slices()) {
             while (!slice.empty()) {
                 const size_t size = std::min<uint64_t>(slice.size(), kLongestPiece);
-                chain.pieces.push_back({memory_.file_offset(slice.data()),
-                                        static_cast<uint32_t>(size), writable});
+                chain.pieces.push_back(
+                    {memory_.file_offset(slice.data()), static_cast<uint32_t>(size), writable});
                 slice = slice.subspan(size);
             }
         }
@@ -297,7 +285,7 @@ bool VhostUserDevice::describe(Chain& chain) const {
 }
 
 // True: the back end is to be rung.
-bool VhostUserDevice::take_chains(VirtioQueue& queue, Ring& ring) {
+bool VhostDevice::take_chains(VirtioQueue& queue, Ring& ring) {
     bool rejected = false, kick = false;
     uint32_t impossible = 0;
     {
@@ -321,11 +309,11 @@ bool VhostUserDevice::take_chains(VirtioQueue& queue, Ring& ring) {
 
 // Which also breaks the ring, so that the driver resets the device: nothing else would tell it that
 // these requests are lost.
-void VhostUserDevice::reject(VirtioQueue& queue, uint32_t chains) {
+void VhostDevice::reject(VirtioQueue& queue, uint32_t chains) {
     for (; chains > 0; --chains) queue.reject();
 }
 
-bool VhostUserDevice::pass_on(Ring& ring, uint32_t& impossible) {
+bool VhostDevice::pass_on(Ring& ring, uint32_t& impossible) {
     bool added = false;
     while (ring.live && !ring.waiting.empty()) {
         std::unique_ptr<Chain>& chain = ring.waiting.front();
@@ -351,7 +339,7 @@ bool VhostUserDevice::pass_on(Ring& ring, uint32_t& impossible) {
 
 // --- chains from the back end ---
 
-void VhostUserDevice::collect(Ring& ring, Done& done) {
+void VhostDevice::collect(Ring& ring, Done& done) {
     done.queue = ring.queue;
     done.used.clear();
     while (const auto element = ring.shared->take_used()) {
@@ -367,12 +355,12 @@ void VhostUserDevice::collect(Ring& ring, Done& done) {
     done.broken = ring.shared->broken();
 }
 
-void VhostUserDevice::hand_over(Done& done) {
+void VhostDevice::hand_over(Done& done) {
     if (done.queue != nullptr && !done.used.empty()) done.queue->give_back_all(done.used);
 }
 
 // What is out waits again, in the order in which it came.
-void VhostUserDevice::take_back(Ring& ring) {
+void VhostDevice::take_back(Ring& ring) {
     for (auto& chain : ring.out) {
         if (chain) ring.waiting.push_back(std::move(chain));
     }
@@ -381,7 +369,7 @@ void VhostUserDevice::take_back(Ring& ring) {
               [](const auto& a, const auto& b) { return a->order < b->order; });
 }
 
-void VhostUserDevice::called(uint16_t queue) {
+void VhostDevice::called(uint16_t queue) {
     Ring& ring = *rings_[queue];
     bool kick = false;
     uint32_t impossible = 0;
@@ -402,7 +390,7 @@ void VhostUserDevice::called(uint16_t queue) {
 
 // --- the back end comes and goes ---
 
-void VhostUserDevice::config_changed() {
+void VhostDevice::config_changed() {
     {
         MutexLock control(control_);
         if (!client_) return;
@@ -415,7 +403,7 @@ void VhostUserDevice::config_changed() {
     tell_config_changed();
 }
 
-void VhostUserDevice::lost() {
+void VhostDevice::lost() {
     {
         MutexLock control(control_);
         client_.reset();
@@ -437,16 +425,15 @@ void VhostUserDevice::lost() {
     connection_changed();
 }
 
-Result<void> VhostUserDevice::found(std::unique_ptr<VhostUserClient> client) {
+Result<void> VhostDevice::found(std::unique_ptr<VhostClient> client) {
     {
         MutexLock control(control_);
         constexpr uint64_t kDeviceBits = low_mask(24) | ~low_mask(50);
         // Also what no driver has accepted yet: it stays on offer.
-        const uint64_t missing =
-            features() & kDeviceBits & backend_features_ & ~client->features();
+        const uint64_t missing = features() & kDeviceBits & backend_features_ & ~client->features();
         if (missing != 0) {
-            return Error(fmt::format("the new back end lacks features {:#x} that the guest has",
-                                     missing));
+            return Error(
+                fmt::format("the new back end lacks features {:#x} that the guest has", missing));
         }
         TRY(load_config(*client));
         client_ = std::move(client);
