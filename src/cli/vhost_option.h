@@ -18,4 +18,7 @@ Result<void> apply_vhost_filesystem(RunOptions& options, const std::vector<Value
 // --device vhost-user,type=N,socket=PATH[,queues=N][,queue-size=N]
 Result<void> apply_device_option(RunOptions& options, std::string_view value);
 
+// --vdpa PATH[,queues=N][,mac=ADDRESS]
+Result<void> apply_vdpa_option(RunOptions& options, std::string_view value);
+
 }  // namespace mynah

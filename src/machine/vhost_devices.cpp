@@ -1,9 +1,13 @@
 #include "machine/vhost_devices.h"
 
+#include <fmt/core.h>
+
+#include "backend/vhost/vdpa_client.h"
 #include "paravirt/vhost/vhost_block.h"
 #include "paravirt/vhost/vhost_net.h"
 #include "paravirt/vhost/vhost_user_filesystem.h"
 #include "paravirt/vhost/vhost_user_generic.h"
+#include "spec/virtio/device.h"
 
 namespace mynah {
 namespace {
@@ -23,6 +27,13 @@ Result<VirtioPlug> open_disk(const VhostUserConfig& config, const MachineConfig&
                              GuestMemory& memory) {
     const VhostBlockOptions options{config.path, config.queues, machine.topology.vcpus()};
     return VirtioPlug{TRY(VhostBlock::open(options, memory)), kMassStorage, {{"disk@0,0"}}};
+}
+
+void set_address(VhostNetOptions& options, const VhostUserConfig& config,
+                 const MachineConfig& machine, unsigned card) {
+    options.address = config.address;
+    // Numbered behind the cards whose networks are ours.
+    options.spare_address = MacAddress::for_card(machine.name, NetworkConfig::kMaxCards + card);
 }
 
 Result<VirtioPlug> open_network(const VhostUserConfig& config, const MachineConfig& machine,
@@ -52,6 +63,37 @@ Result<VirtioPlug> open_generic(const VhostUserConfig& config, GuestMemory& memo
     return VirtioPlug{TRY(VhostUserGeneric::open(options, memory)), kUnclassified};
 }
 
+// What the device is, it says itself.
+Result<VirtioPlug> open_vdpa(const VhostUserConfig& config, const MachineConfig& machine,
+                             unsigned& cards, GuestMemory& memory) {
+    constexpr const char* kOrigin = "--vdpa ";
+    constexpr uint16_t kNetRings = 2;
+    const auto connect = [path = config.path]() -> Result<std::unique_ptr<VhostClient>> {
+        return std::unique_ptr<VhostClient>(TRY(VdpaClient::open(path)));
+    };
+    auto link = TRY(VhostLink::open(config.path, kOrigin, kNetRings, connect));
+    const auto failed = [&](const std::string& why) {
+        return Error(fmt::format("{}{}: {}", kOrigin, config.path, why));
+    };
+    const uint32_t type = link->first_client().device_id();
+    if (type == virtio::kDeviceBlock) {
+        if (config.address) return failed("mac=: it is a disk");
+        const VhostBlockOptions options{config.path, config.queues, machine.topology.vcpus()};
+        return VirtioPlug{
+            TRY(VhostBlock::open(options, std::move(link), memory)), kMassStorage, {{"disk@0,0"}}};
+    }
+    if (type != virtio::kDeviceNet)
+        return failed(
+            fmt::format("a vDPA device of type {}; expected a network card ({}) or a "
+                        "disk ({})",
+                        type, virtio::kDeviceNet, virtio::kDeviceBlock));
+    if (config.queues > 1) return failed("queues=: of a network card one pair is used");
+    VhostNetOptions options;
+    options.path = config.path;
+    set_address(options, config, machine, cards++);
+    return VirtioPlug{TRY(VhostNet::open(options, std::move(link), memory)), kEthernet};
+}
+
 }  // namespace
 
 Result<std::vector<VirtioPlug>> open_vhost_devices(const MachineConfig& config,
@@ -71,6 +113,9 @@ Result<std::vector<VirtioPlug>> open_vhost_devices(const MachineConfig& config,
                 break;
             case VhostUserConfig::Kind::kGeneric:
                 plugs.push_back(TRY(open_generic(device, memory)));
+                break;
+            case VhostUserConfig::Kind::kVdpa:
+                plugs.push_back(TRY(open_vdpa(device, config, cards, memory)));
                 break;
         }
     }

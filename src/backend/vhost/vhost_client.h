@@ -54,8 +54,11 @@ class VhostClient {
     virtual bool take_news() { return false; }
 
     virtual uint64_t features() const = 0;
-    // Most queues the back end has; 0: it does not say.
+    // Most queues the back end has, most entries of one, the type of the device [virtio-1.2 5]; 0:
+    // it does not say.
     virtual uint64_t queue_limit() const { return 0; }
+    virtual uint16_t queue_size_limit() const { return 0; }
+    virtual uint32_t device_id() const { return 0; }
 
     virtual bool has_config() const { return false; }
     virtual bool has_status() const { return false; }

@@ -27,13 +27,19 @@ constexpr size_t kWritebackAt = offsetof(virtio::block::Config, writeback);
 
 Result<std::unique_ptr<VhostBlock>> VhostBlock::open(const VhostBlockOptions& options,
                                                      GuestMemory& memory) {
-    const auto failed = [&](const std::string& why) {
-        return Error(fmt::format("{}{}: {}", kOrigin, options.path, why));
-    };
     auto link = TRY(VhostLink::open(options.path, kOrigin, 0,
                                     vhost_user::kProtocolMq | vhost_user::kProtocolConfig |
                                         vhost_user::kProtocolBackendReq |
                                         vhost_user::kProtocolResetDevice));
+    return open(options, std::move(link), memory);
+}
+
+Result<std::unique_ptr<VhostBlock>> VhostBlock::open(const VhostBlockOptions& options,
+                                                     std::unique_ptr<VhostLink> link,
+                                                     GuestMemory& memory) {
+    const auto failed = [&](const std::string& why) {
+        return Error(fmt::format("{}{}: {}", link->origin(), options.path, why));
+    };
     VhostClient& client = link->first_client();
     if (!client.has_config())
         return failed("the back end tells no configuration; expected one of a disk");
@@ -50,9 +56,10 @@ Result<std::unique_ptr<VhostBlock>> VhostBlock::open(const VhostBlockOptions& op
         return failed(fmt::format("queues={}: the back end has {}", options.queues, most));
     const uint64_t queues =
         options.queues != 0 ? options.queues : std::min<uint64_t>(most, options.processors);
+    const uint16_t queue_size = usable_queue_size(client, kQueueSize);
     TRY(link->make_bells(static_cast<uint16_t>(queues)));
     std::unique_ptr<VhostBlock> disk(
-        new VhostBlock(std::move(link), memory, static_cast<uint16_t>(queues)));
+        new VhostBlock(std::move(link), memory, static_cast<uint16_t>(queues), queue_size));
     {
         MutexLock hold(disk->mutex_);
         disk->config_ = config;
@@ -62,11 +69,12 @@ Result<std::unique_ptr<VhostBlock>> VhostBlock::open(const VhostBlockOptions& op
     return disk;
 }
 
-VhostBlock::VhostBlock(std::unique_ptr<VhostLink> link, GuestMemory& memory, uint16_t queues)
+VhostBlock::VhostBlock(std::unique_ptr<VhostLink> link, GuestMemory& memory, uint16_t queues,
+                       uint16_t queue_size)
     : VhostDevice(std::move(link), memory,
                   {.device_id = virtio::kDeviceBlock,
                    .rings = queues,
-                   .queue_size = kQueueSize,
+                   .queue_size = queue_size,
                    .completes_soon = true}),
       queues_(queues) {}
 

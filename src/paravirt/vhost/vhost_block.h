@@ -15,14 +15,18 @@ struct VhostBlockOptions {
     uint32_t processors = 1;
 };
 
-// A disk of another process [virtio-1.2 5.2]. Its size and features are the back end's; a back end
-// that takes over may have another size, which the driver is told.
+// A disk of another process, or of a vDPA device [virtio-1.2 5.2]. Its size and features are the
+// back end's; a back end that takes over may have another size, which the driver is told.
 class VhostBlock final : public VhostDevice {
   public:
     static constexpr uint16_t kQueueSize = 256, kMaxQueues = 64;
 
     // Error: names the option, the path and why.
     static Result<std::unique_ptr<VhostBlock>> open(const VhostBlockOptions& options,
+                                                    GuestMemory& memory);
+    // Behind a connection that is there, of whatever kind.
+    static Result<std::unique_ptr<VhostBlock>> open(const VhostBlockOptions& options,
+                                                    std::unique_ptr<VhostLink> link,
                                                     GuestMemory& memory);
     ~VhostBlock() override { end(); }
 
@@ -37,7 +41,8 @@ class VhostBlock final : public VhostDevice {
     static constexpr size_t kConfigSize = 60;
     using Config = std::array<std::byte, kConfigSize>;
 
-    VhostBlock(std::unique_ptr<VhostLink> link, GuestMemory& memory, uint16_t queues);
+    VhostBlock(std::unique_ptr<VhostLink> link, GuestMemory& memory, uint16_t queues,
+               uint16_t queue_size);
     Result<void> load_config(VhostClient& client) override EXCLUDES(mutex_);
     Result<void> prepare(VhostClient& client) override EXCLUDES(mutex_);
 

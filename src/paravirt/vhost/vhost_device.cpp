@@ -47,6 +47,7 @@ Result<void> VhostDevice::begin() {
         MutexLock control(control_);
         client_ = link_->take_client();
         backend_features_ = client_->features();
+        runs_as_one_ = client_->runs_as_one();
         connected_ = true;
     }
     VhostLinkEvents& events = *this;
@@ -74,6 +75,7 @@ void VhostDevice::negotiated(uint64_t features) {
     MutexLock control(control_);
     features_ = features;
     introduced_ = false;
+    halted_ = false;
 }
 
 void VhostDevice::reset() {
@@ -84,6 +86,7 @@ void VhostDevice::reset() {
         if (!done) give_up(done.error());
     }
     introduced_ = false;
+    halted_ = false;
 }
 
 void VhostDevice::serve(VirtioQueue& queue) {
@@ -92,14 +95,25 @@ void VhostDevice::serve(VirtioQueue& queue) {
         return;
     }
     Ring& ring = *rings_[queue.index()];
-    if (!ring.started.load(std::memory_order_acquire)) start(queue, ring);
+    if (!ring.started.load(std::memory_order_acquire) || halted_.load(std::memory_order_relaxed)) {
+        start(queue, ring);
+    }
     if (take_chains(queue, ring)) link_->kick(queue.index());
 }
 
 // The first bell of a queue, or the one that the session rings when it is started.
 void VhostDevice::start(VirtioQueue& queue, Ring& ring) {
+    const bool others = start_in_turn(queue, ring);
+    for (uint16_t i = 0; others && i < rings_.size(); ++i) {
+        if (i != queue.index()) resume(i);
+    }
+}
+
+// True: other rings, too, which had to stop with one.
+bool VhostDevice::start_in_turn(VirtioQueue& queue, Ring& ring) {
     MutexLock control(control_);
-    if (ring.started || !queue.running()) return;
+    if ((ring.started && !halted_) || !queue.running()) return false;
+    const bool others = halted_.exchange(false);
     drain_left_ = kDrain;
     {
         MutexLock hold(ring.mutex);
@@ -108,15 +122,19 @@ void VhostDevice::start(VirtioQueue& queue, Ring& ring) {
     if (client_) {
         Result<void> done = introduced_ ? Result<void>() : introduce(*client_);
         if (done) done = start_in_backend(queue.index());
+        for (uint16_t i = 0; done && others && i < rings_.size(); ++i) {
+            if (i != queue.index() && rings_[i]->started) done = start_in_backend(i);
+        }
         if (!done) give_up(done.error());
     }
     ring.started.store(true, std::memory_order_release);
+    return others;
 }
 
 // Tells a back end what was negotiated and where memory is.
 Result<void> VhostDevice::introduce(VhostClient& client) {
     using namespace virtio;
-    const uint64_t device_bits = features_ & client.features();
+    const uint64_t device_bits = for_backend(features_) & client.features();
     uint64_t bits = client.features() & (kFeatureVersion1 | kFeatureIndirectDesc);
     if (log_ && client.keeps_log()) bits |= vhost_user::kFeatureLogAll;
     const bool has_status = client.has_status();
@@ -138,18 +156,19 @@ Result<void> VhostDevice::introduce(VhostClient& client) {
     TRY(client.set_memory(regions));
     if ((bits & vhost_user::kFeatureLogAll) != 0) TRY(client.set_log(*log_));
     TRY(prepare(client));
-    // Before the first ring, as some begin with no ring until it is said.
+    for (uint16_t i = 0; client.runs_as_one() && i < rings_.size(); ++i) TRY(tell_ring(client, i));
+    // Else before the first ring, as some begin with no ring until it is said.
     if (has_status) TRY(client.set_status(kChosen | kStatusDriverOk));
     introduced_ = true;
     return {};
 }
 
-Result<void> VhostDevice::start_in_backend(uint16_t index) {
+Result<void> VhostDevice::tell_ring(VhostClient& client, uint16_t index) {
     Ring& ring = *rings_[index];
     VhostRing description;
     {
         MutexLock hold(ring.mutex);
-        ring.shared->restart((client_->features() & virtio::kFeatureIndirectDesc) != 0);
+        ring.shared->restart((client.features() & virtio::kFeatureIndirectDesc) != 0);
         description = {.size = ring.shared->entries(),
                        .base = 0,
                        .descriptors = ring.shared->descriptors(),
@@ -158,11 +177,51 @@ Result<void> VhostDevice::start_in_backend(uint16_t index) {
                        .kick = link_->kick_fd(index),
                        .call = link_->call_fd(index)};
     }
-    TRY(client_->start_ring(index, description));
-    TRY(client_->enable_ring(index, on_at_start(index)));
+    TRY(client.start_ring(index, description));
+    return client.enable_ring(index, on_at_start(index));
+}
+
+// What waits is passed on by who called.
+Result<void> VhostDevice::start_in_backend(uint16_t index) {
+    if (!client_->runs_as_one()) TRY(tell_ring(*client_, index));
+    Ring& ring = *rings_[index];
     MutexLock hold(ring.mutex);
     ring.live = true;
     return {};
+}
+
+// One ring stops, and with it all of a device that runs as one: the others go on at the next bell
+// of any of them. What they had done is left in `done`.
+void VhostDevice::stop_in_backend(uint16_t index, std::vector<Done>& done) {
+    if (!client_->runs_as_one()) {
+        const auto stopped = client_->stop_ring(index);
+        if (!stopped) give_up(stopped.error());
+        return;
+    }
+    const auto stopped = client_->stop_device();
+    if (!stopped) give_up(stopped.error());
+    introduced_ = false;
+    for (auto& ring : rings_) {
+        MutexLock hold(ring->mutex);
+        if (!std::exchange(ring->live, false)) continue;
+        collect(*ring, done.emplace_back());
+        take_back(*ring);
+        halted_ = true;
+    }
+}
+
+// Passes on, and rings for, what waits in rings that have just been started.
+void VhostDevice::resume(uint16_t index) {
+    bool kick = false;
+    uint32_t impossible = 0;
+    VirtioQueue* queue = nullptr;
+    {
+        MutexLock hold(rings_[index]->mutex);
+        queue = rings_[index]->queue;
+        kick = pass_on(*rings_[index], impossible);
+    }
+    if (kick) link_->kick(index);
+    if (queue != nullptr) reject(*queue, impossible);
 }
 
 Result<void> VhostDevice::log_writes(bool on) {
@@ -228,31 +287,39 @@ void VhostDevice::stopping(VirtioQueue& queue) {
         if (!ring.started) return;
         left_to_drain = drain_left_;
     }
-    if (shape_.completes_soon) left_to_drain = drain(ring, left_to_drain);
-    MutexLock control(control_);
-    drain_left_ = left_to_drain;
+    if (shape_.completes_soon) {
+        left_to_drain = drain(ring, left_to_drain);
+        for (auto& other : rings_) {
+            if (runs_as_one_) left_to_drain = drain(*other, left_to_drain);
+        }
+    }
+    std::vector<Done> finished;
+    uint32_t left = 0;
+    {
+        MutexLock control(control_);
+        drain_left_ = left_to_drain;
+        left = stop_in_turn(ring, queue.index(), finished);
+    }
+    for (Done& done : finished) hand_over(done);
+    queue.abandon(left);
+}
+
+// Returns how many chains come back unserved.
+uint32_t VhostDevice::stop_in_turn(Ring& ring, uint16_t index, std::vector<Done>& finished) {
     bool live = false;
     {
         MutexLock hold(ring.mutex);
         // Nothing more is passed on, nor collected but below.
         live = std::exchange(ring.live, false);
     }
-    if (live && client_) {
-        const auto done = client_->stop_ring(queue.index());
-        if (!done) give_up(done.error());
-    }
-    Done done;
-    uint32_t left = 0;
-    {
-        MutexLock hold(ring.mutex);
-        collect(ring, done);
-        take_back(ring);
-        left = static_cast<uint32_t>(ring.waiting.size());
-        ring.waiting.clear();
-        ring.started = false;
-    }
-    hand_over(done);
-    queue.abandon(left);
+    if (live && client_) stop_in_backend(index, finished);
+    MutexLock hold(ring.mutex);
+    collect(ring, finished.emplace_back());
+    take_back(ring);
+    const auto left = static_cast<uint32_t>(ring.waiting.size());
+    ring.waiting.clear();
+    ring.started = false;
+    return left;
 }
 
 // --- chains to the back end ---
@@ -443,6 +510,7 @@ Result<void> VhostDevice::found(std::unique_ptr<VhostClient> client) {
                 if (!introduced_) TRY(introduce(*client_));
                 TRY(start_in_backend(i));
             }
+            halted_ = false;
             return {};
         };
         const auto resumed = resume();
@@ -458,18 +526,7 @@ Result<void> VhostDevice::found(std::unique_ptr<VhostClient> client) {
         }
         connected_ = true;
     }
-    for (uint16_t i = 0; i < rings_.size(); ++i) {
-        bool kick = false;
-        uint32_t impossible = 0;
-        VirtioQueue* queue = nullptr;
-        {
-            MutexLock hold(rings_[i]->mutex);
-            queue = rings_[i]->queue;
-            kick = pass_on(*rings_[i], impossible);
-        }
-        if (kick) link_->kick(i);
-        if (queue != nullptr) reject(*queue, impossible);
-    }
+    for (uint16_t i = 0; i < rings_.size(); ++i) resume(i);
     connection_changed();
     tell_config_changed();
     return {};

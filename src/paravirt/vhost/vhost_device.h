@@ -1,6 +1,8 @@
 #pragma once
 
+#include <algorithm>
 #include <atomic>
+#include <bit>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
@@ -20,9 +22,10 @@
 
 namespace mynah {
 
-// A virtio device whose requests are carried out by another process, over vhost-user: the front
-// end. What is common to all types; a subclass has features, configuration and, where there are
-// some, queues that it serves itself.
+// A virtio device whose requests are carried out by somebody else (VhostClient): another process
+// over vhost-user, a vDPA device, the host's kernel. This is the front end, what is common to all
+// types; a subclass has features, configuration and, where there are some, queues that it serves
+// itself.
 //
 // The back end works on the guest's buffers, which lie in shared memory, but not on the guest's
 // rings. It has rings of its own in memory of its own, from which chains are passed on by the
@@ -63,6 +66,11 @@ class VhostDevice : public VirtioDevice, private VhostLinkEvents {
         // finish what they have begun even then.
         bool completes_soon;
     };
+    // Entries of a queue that a back end can have, where `wanted` would be good.
+    static uint16_t usable_queue_size(const VhostClient& client, uint16_t wanted) {
+        const uint16_t limit = client.queue_size_limit();
+        return limit == 0 ? wanted : std::min(wanted, std::bit_floor(limit));
+    }
     // The memory must outlive the device.
     VhostDevice(std::unique_ptr<VhostLink> link, GuestMemory& memory, const Shape& shape);
 
@@ -75,6 +83,7 @@ class VhostDevice : public VirtioDevice, private VhostLinkEvents {
     uint64_t backend_features() const { return backend_features_; }
     uint64_t negotiated_features() const { return features_; }
     bool connected() const { return connected_; }
+    bool runs_as_one() const { return runs_as_one_; }
     void tell_config_changed() EXCLUDES(events_mutex_);
     // Turns a ring on or off in the back end; what a ring is when it is started: `on_at_start`.
     void enable_ring(uint16_t queue, bool on) EXCLUDES(control_);
@@ -91,6 +100,8 @@ class VhostDevice : public VirtioDevice, private VhostLinkEvents {
     // Whether a queue is served by serve_local() instead of by the back end.
     virtual bool is_local(uint16_t queue) const { return queue >= shape_.rings; }
     virtual void serve_local(VirtioQueue&) {}
+    // Those of the features that the driver has chosen which the back end is to know of.
+    virtual uint64_t for_backend(uint64_t features) const { return features; }
     // The back end is there, or is not there any more. On the link's thread.
     virtual void connection_changed() {}
 
@@ -129,7 +140,13 @@ class VhostDevice : public VirtioDevice, private VhostLinkEvents {
     void start(VirtioQueue& queue, Ring& ring) EXCLUDES(control_);
     static std::chrono::nanoseconds drain(Ring& ring, std::chrono::nanoseconds limit);
     Result<void> introduce(VhostClient& client) REQUIRES(control_);
+    Result<void> tell_ring(VhostClient& client, uint16_t index) REQUIRES(control_);
     Result<void> start_in_backend(uint16_t index) REQUIRES(control_);
+    void stop_in_backend(uint16_t index, std::vector<Done>& done) REQUIRES(control_);
+    bool start_in_turn(VirtioQueue& queue, Ring& ring) EXCLUDES(control_);
+    uint32_t stop_in_turn(Ring& ring, uint16_t index, std::vector<Done>& finished)
+        REQUIRES(control_);
+    void resume(uint16_t index);
     void give_up(const Error& why) REQUIRES(control_);
     bool take_chains(VirtioQueue& queue, Ring& ring);
     bool describe(Chain& chain) const;
@@ -157,6 +174,9 @@ class VhostDevice : public VirtioDevice, private VhostLinkEvents {
     Mutex control_;
     std::unique_ptr<VhostClient> client_ GUARDED_BY(control_);
     bool introduced_ GUARDED_BY(control_) = false;
+    // Rings that were started stand still, as their device was stopped as one (VhostClient).
+    std::atomic<bool> halted_{false};
+    bool runs_as_one_ = false;                       // set once, by begin()
     uint64_t agreed_bits_ GUARDED_BY(control_) = 0;  // with the back end
     std::unique_ptr<VhostLog> log_ GUARDED_BY(control_);
     // What queues that stop may still wait for the back end, from one start of a queue on.

@@ -43,19 +43,51 @@ Result<std::unique_ptr<VhostNet>> VhostNet::open(const VhostNetOptions& options,
     if (options.pairs > most)
         return Error(fmt::format("{}{}: queues={}: the back end has {}", kOrigin, options.path,
                                  options.pairs, most));
-    std::unique_ptr<VhostNet> card(new VhostNet(std::move(link), memory, options));
+    return open(options, std::move(link), memory);
+}
+
+Result<std::unique_ptr<VhostNet>> VhostNet::open(const VhostNetOptions& options,
+                                                 std::unique_ptr<VhostLink> link,
+                                                 GuestMemory& memory) {
+    const std::string origin = link->origin() + options.path;
+    VhostClient& client = link->first_client();
+    const uint16_t queue_size = usable_queue_size(client, kQueueSize);
+    std::unique_ptr<VhostNet> card(new VhostNet(std::move(link), memory, options, queue_size));
+    card->address_ = options.address.value_or(options.spare_address);
+    if (client.has_config()) {
+        Config config{};
+        const auto got = client.get_config(std::as_writable_bytes(std::span(&config, 1)));
+        if (!got) return Error(fmt::format("{}: {}", origin, got.error().message()));
+        if (!options.address && (client.features() & kFeatureMac) != 0)
+            std::ranges::copy(config.mac, card->address_.bytes.begin());
+        const auto loaded = card->load_config(client);
+        if (!loaded) return Error(fmt::format("{}: {}", origin, loaded.error().message()));
+    }
     TRY(card->begin());
     return card;
 }
 
 VhostNet::VhostNet(std::unique_ptr<VhostLink> link, GuestMemory& memory,
-                   const VhostNetOptions& options)
+                   const VhostNetOptions& options, uint16_t queue_size)
     : VhostDevice(std::move(link), memory,
                   {.device_id = virtio::kDeviceNet,
                    .rings = static_cast<uint16_t>(2 * options.pairs),
-                   .queue_size = kQueueSize,
+                   .queue_size = queue_size,
                    .completes_soon = false}),
       options_(options) {}
+
+Result<void> VhostNet::load_config(VhostClient& client) {
+    if (!client.has_config() || (client.features() & kFeatureStatus) == 0) return {};
+    Config config{};
+    TRY(client.get_config(std::as_writable_bytes(std::span(&config, 1))));
+    link_up_ = (config.status & kStatusLinkUp) != 0;
+    return {};
+}
+
+// A device that has a configuration of its own would take what is served here for its business.
+uint64_t VhostNet::for_backend(uint64_t features) const {
+    return runs_as_one() ? features & (kOfFrames | kFeatureMac | kFeatureStatus) : features;
+}
 
 uint64_t VhostNet::features() const {
     uint64_t bits = (backend_features() & kOfFrames) | kOurs;
@@ -66,8 +98,8 @@ uint64_t VhostNet::features() const {
 
 void VhostNet::read_config(uint64_t offset, std::span<std::byte> to) const {
     Config config{};
-    std::copy(options_.address.bytes.begin(), options_.address.bytes.end(), config.mac);
-    if (connected()) config.status |= kStatusLinkUp;
+    std::copy(address_.bytes.begin(), address_.bytes.end(), config.mac);
+    if (connected() && link_up_) config.status |= kStatusLinkUp;
     if (announce_) config.status |= kStatusAnnounce;
     config.max_virtqueue_pairs = options_.pairs;
     config.mtu = options_.mtu;
