@@ -249,6 +249,7 @@ constexpr std::array kOptions{
         "        All: model=virtio, mac=ADDRESS, mtu=BYTES, pcap=FILE.\n"
         "        user: restrict=on, hostfwd=tcp:[ADDRESS]:PORT-:PORT, tftp=FOLDER, "
         "bootfile=NAME.\n        stream: server=on. dgram: peer=PATH. vhost-user: queues=PAIRS.\n"
+           "        tap: vhost=on, the host's kernel moves the frames (/dev/vhost-net).\n"
         "        switch: vlan=N, trunk=all|N+N-N, group=NAME, mirror=on, rate=BITS.\n"
         "        virtio: queues=PAIRS, packed=on, in_order=on, iommu=off,\n"
         "        rss=on, hash=on (receive-side scaling, hash reports). Repeatable",
@@ -263,10 +264,11 @@ constexpr std::array kOptions{
         "a\n"
         "        suffix. Repeatable",
         true, apply_memdev_option},
-    Option{"--vsock", "", "cid=N,socket=PATH",
+    Option{"--vsock", "", "cid=N,socket=PATH|cid=N,vhost=on",
            "sockets between guest and host: who connects to PATH and says CONNECT PORT reaches\n   "
            "     "
-           "the guest's port; the guest's connections go to PATH_PORT",
+           "the guest's port; the guest's connections go to PATH_PORT; vhost=on: they reach\n        "
+           "sockets (AF_VSOCK) of the host, by its kernel (/dev/vhost-vsock)",
            false, apply_vsock_option},
     Option{"--filesystem", "", "DIRECTORY,TAG[,readonly=on]|socket=PATH,TAG[,queues=N]",
            "a folder of the host for the guest, or what virtiofsd serves at a socket:\n        "

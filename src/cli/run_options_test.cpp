@@ -189,7 +189,7 @@ TEST(RunOptions, UnknownOptionSuggestsTheNearest) {
 TEST(RunOptions, WhatLaterVersionsHaveIsSaidToBeMissing) {
     EXPECT_THAT(failure({"--tpm", "x"}), StartsWith("--tpm: this version does not have it"));
     EXPECT_THAT(failure({"--accel", "kvm"}), HasSubstr("does not have it"));
-    EXPECT_THAT(failure({"--network", "vhost=on"}), HasSubstr("does not have vhost"));
+    EXPECT_THAT(failure({"--network", "user,vhost=on"}), HasSubstr("belongs to tap=NAME"));
 }
 
 TEST(RunOptions, TheBoardFollowsFromWhatIsBooted) {

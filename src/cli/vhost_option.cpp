@@ -30,6 +30,9 @@ uint16_t most_queues(Kind kind) {
             return VhostUserConfig::kMaxFilesystemQueues;
         case Kind::kGeneric:
             return VhostUserConfig::kMaxGenericQueues;
+        case Kind::kTap:
+        case Kind::kVsock:
+            return 1;
         case Kind::kVdpa:
             return VhostUserConfig::kMaxDiskQueues;
     }
@@ -112,6 +115,29 @@ Result<void> apply_vhost_network(RunOptions& options, const std::vector<ValuePar
     VhostUserConfig device;
     device.kind = Kind::kNetwork;
     TRY(apply_parts(device, parts, kKeys));
+    return add(options, std::move(device));
+}
+
+Result<void> add_vhost_tap(RunOptions& options, const NetworkConfig& network) {
+    using Model = NetworkConfig::Model;
+    if (network.kind != NetworkConfig::Kind::kTap) return Error("vhost=on: belongs to tap=NAME");
+    if (network.model != Model::kVirtio && network.model != Model::kDefault)
+        return Error("vhost=on: the card is a virtio one; expected model=virtio");
+    if (network.wants_virtio() || !network.pcap.empty())
+        return Error("vhost=on: the host's kernel moves the frames; expected no queues=, packed=, "
+                     "in_order=, iommu=, rss=, hash= or pcap=");
+    VhostUserConfig device;
+    device.kind = Kind::kTap;
+    device.path = network.target;
+    device.address = network.address;
+    device.mtu = network.mtu;
+    return add(options, std::move(device));
+}
+
+Result<void> add_vhost_vsock(RunOptions& options, uint64_t cid) {
+    VhostUserConfig device;
+    device.kind = Kind::kVsock;
+    device.cid = cid;
     return add(options, std::move(device));
 }
 

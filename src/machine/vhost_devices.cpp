@@ -2,11 +2,14 @@
 
 #include <fmt/core.h>
 
+#include "backend/network/tap_network.h"
+#include "backend/vhost/kernel_vhost_client.h"
 #include "backend/vhost/vdpa_client.h"
 #include "paravirt/vhost/vhost_block.h"
 #include "paravirt/vhost/vhost_net.h"
 #include "paravirt/vhost/vhost_user_filesystem.h"
 #include "paravirt/vhost/vhost_user_generic.h"
+#include "paravirt/vhost/vhost_vsock.h"
 #include "spec/virtio/device.h"
 
 namespace mynah {
@@ -21,7 +24,7 @@ static_assert(VhostUserConfig::kMaxDiskQueues == VhostBlock::kMaxQueues &&
 
 // PCI class codes.
 constexpr uint32_t kMassStorage = 0x010000, kOtherStorage = 0x018000, kEthernet = 0x020000,
-                   kUnclassified = 0x00ff00;
+                   kOtherCommunication = 0x078000, kUnclassified = 0x00ff00;
 
 Result<VirtioPlug> open_disk(const VhostUserConfig& config, const MachineConfig& machine,
                              GuestMemory& memory) {
@@ -94,6 +97,34 @@ Result<VirtioPlug> open_vdpa(const VhostUserConfig& config, const MachineConfig&
     return VirtioPlug{TRY(VhostNet::open(options, std::move(link), memory)), kEthernet};
 }
 
+// The host's kernel moves the frames.
+Result<VirtioPlug> open_tap(const VhostUserConfig& config, const MachineConfig& machine,
+                            unsigned card, GuestMemory& memory) {
+    const std::string origin = "--network tap=" + config.path + ",vhost=on";
+    const auto tap = std::make_shared<Fd>(TRY(TapNetwork::descriptor(config.path, origin)));
+    constexpr uint16_t kRings = 2;
+    const auto connect = [tap]() -> Result<std::unique_ptr<VhostClient>> {
+        return std::unique_ptr<VhostClient>(
+            TRY(KernelNetClient::open({tap->get()}, host_system_calls())));
+    };
+    auto link = TRY(VhostLink::open(KernelNetClient::kPath, origin + " ", kRings, connect));
+    VhostNetOptions options;
+    options.mtu = config.mtu;
+    set_address(options, config, machine, card);
+    return VirtioPlug{TRY(VhostNet::open(options, std::move(link), memory)), kEthernet};
+}
+
+Result<VirtioPlug> open_vsock(const VhostUserConfig& config, GuestMemory& memory) {
+    const auto connect = [cid = config.cid]() -> Result<std::unique_ptr<VhostClient>> {
+        return std::unique_ptr<VhostClient>(
+            TRY(KernelVsockClient::open(cid, host_system_calls())));
+    };
+    auto link = TRY(VhostLink::open(KernelVsockClient::kPath, "--vsock vhost=on ",
+                                    VhostVsock::kRings, connect));
+    return VirtioPlug{TRY(VhostVsock::open(config.cid, std::move(link), memory)),
+                      kOtherCommunication};
+}
+
 }  // namespace
 
 Result<std::vector<VirtioPlug>> open_vhost_devices(const MachineConfig& config,
@@ -116,6 +147,12 @@ Result<std::vector<VirtioPlug>> open_vhost_devices(const MachineConfig& config,
                 break;
             case VhostUserConfig::Kind::kVdpa:
                 plugs.push_back(TRY(open_vdpa(device, config, cards, memory)));
+                break;
+            case VhostUserConfig::Kind::kTap:
+                plugs.push_back(TRY(open_tap(device, config, cards++, memory)));
+                break;
+            case VhostUserConfig::Kind::kVsock:
+                plugs.push_back(TRY(open_vsock(device, memory)));
                 break;
         }
     }

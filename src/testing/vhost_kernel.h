@@ -3,7 +3,9 @@
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
+#include <iterator>
 #include <map>
+#include <set>
 #include <vector>
 
 #include "backend/vhost/linux_vhost.h"
@@ -40,10 +42,13 @@ class VhostKernel : public ScriptedSystemCalls {
     void mend() { failures_.clear(); }
 
     // What it was told.
-    bool owned = false, suspended = false;
+    bool owned() const { return !owners_.empty(); }
+    bool suspended = false;
     uint64_t features = 0, back_end_features = 0, guest_cid = 0;
     uint8_t status = 0;
     int running = 0, config_call = -1;
+    // By index; those of the second node that somebody owns begin at kRingsOfNode.
+    static constexpr uint32_t kRingsOfNode = 16;
     std::map<uint32_t, Ring> rings;
     std::map<uint64_t, vhost_iotlb_msg> mappings;
     std::vector<vhost_memory_region> memory;
@@ -55,15 +60,14 @@ class VhostKernel : public ScriptedSystemCalls {
             return known;
         const auto failing = failures_.find(request);
         if (failing != failures_.end()) return failing->second;
-        if (request == VHOST_SET_OWNER) return owned ? -EBUSY : (owned = true, 0);
-        const int result = device(request, reinterpret_cast<void*>(argument));
-        return result != -ENOTTY ? result : ring(request, reinterpret_cast<void*>(argument));
+        if (request == VHOST_SET_OWNER) return owners_.insert(fd).second ? 0 : -EBUSY;
+        const int result = device(fd, request, reinterpret_cast<void*>(argument));
+        return result != -ENOTTY ? result : ring(fd, request, reinterpret_cast<void*>(argument));
     }
     using SystemCalls::ioctl;
     int close(int fd) override {
         const int result = ScriptedSystemCalls::close(fd);
-        if (result == 0) {  // the last one that had it open
-            owned = false;
+        if (owners_.erase(fd) == 1) {
             mappings.clear();
             memory.clear();
             reset();
@@ -102,7 +106,7 @@ class VhostKernel : public ScriptedSystemCalls {
         for (auto& [index, ring] : rings) ring = Ring{};
     }
 
-    int device(unsigned long request, void* argument) {
+    int device(int fd, unsigned long request, void* argument) {
         switch (request) {
             case VHOST_VDPA_GET_DEVICE_ID:
                 return put(argument, device_id);
@@ -142,7 +146,7 @@ class VhostKernel : public ScriptedSystemCalls {
                 suspended = true;
                 return (back_end_features & 16) != 0 ? 0 : -EOPNOTSUPP;
             case VHOST_SET_MEM_TABLE:
-                return set_memory(static_cast<const uint8_t*>(argument));
+                return set_memory(fd, static_cast<const uint8_t*>(argument));
             case VHOST_VSOCK_SET_GUEST_CID:
                 guest_cid = get<uint64_t>(argument);
                 return guest_cid < 3 ? -EINVAL : 0;
@@ -180,8 +184,8 @@ class VhostKernel : public ScriptedSystemCalls {
         return 0;
     }
 
-    int set_memory(const uint8_t* argument) {
-        if (!owned) return -EPERM;
+    int set_memory(int fd, const uint8_t* argument) {
+        if (owners_.count(fd) == 0) return -EPERM;
         const auto header = get<vhost_memory>(argument);
         memory.resize(header.nregions);
         std::memcpy(memory.data(), argument + sizeof header,
@@ -189,10 +193,10 @@ class VhostKernel : public ScriptedSystemCalls {
         return 0;
     }
 
-    int ring(unsigned long request, void* argument) {
+    int ring(int fd, unsigned long request, void* argument) {
         const auto index = get<uint32_t>(argument);
         if (index >= queues) return -ENOBUFS;
-        Ring& ring = rings[index];
+        Ring& ring = rings[index + kRingsOfNode * place_of(fd)];
         switch (request) {
             case VHOST_SET_VRING_NUM:
                 ring.size = get<vhost_vring_state>(argument);
@@ -240,6 +244,11 @@ class VhostKernel : public ScriptedSystemCalls {
         }
     }
 
+    uint32_t place_of(int fd) const {
+        return static_cast<uint32_t>(std::distance(owners_.begin(), owners_.find(fd)));
+    }
+
+    std::set<int> owners_;
     std::map<unsigned long, int> failures_;
 };
 

@@ -61,7 +61,7 @@ def bad_input(context):
     """One line that names the option and the path."""
     nobody, file = context.directory / "nobody", context.directory / "file"
     file.write_bytes(b"none")
-    for value, wanted in ((nobody, f"--vdpa {nobody}: there is no such vDPA device"),
+    for value, wanted in ((nobody, f"--vdpa {nobody}: there is no such device"),
                           (file, f"--vdpa {file}: no vDPA device: VHOST_VDPA_GET_DEVICE_ID"),
                           (f"{nobody},queues=99", "queues=99: expected 1 to 64"),
                           (f"{nobody},size=1", "unknown part 'size'"),

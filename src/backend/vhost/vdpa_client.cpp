@@ -1,6 +1,5 @@
 #include "backend/vhost/vdpa_client.h"
 
-#include <fcntl.h>
 #include <fmt/core.h>
 #include <poll.h>
 #include <sys/stat.h>
@@ -11,7 +10,6 @@
 #include <cstring>
 
 #include "base/bits.h"
-#include "spec/virtio/device.h"
 
 namespace mynah {
 
@@ -30,22 +28,6 @@ bool same(const VhostRegion& a, const VhostRegion& b) {
            a.fd_offset == b.fd_offset;
 }
 
-std::string why_not_opened(int error) {
-    switch (-error) {
-        case ENOENT:
-        case ENXIO:
-            return "there is no such vDPA device; expected /dev/vhost-vdpa-N, or a socket of "
-                   "mynah serve vdpa";
-        case EACCES:
-        case EPERM:
-            return "no rights to open it for reading and writing";
-        case EBUSY:
-            return "somebody else uses this vDPA device";
-        default:
-            return std::strerror(-error);
-    }
-}
-
 }  // namespace
 
 Result<std::unique_ptr<VdpaClient>> VdpaClient::open(const std::string& path) {
@@ -59,65 +41,56 @@ Result<std::unique_ptr<VdpaClient>> VdpaClient::open(const std::string& path) {
 }
 
 Result<std::unique_ptr<VdpaClient>> VdpaClient::open(const std::string& path, SystemCalls& calls) {
-    const int fd = calls.open(path.c_str(), O_RDWR);
-    if (fd < 0) return Error(fmt::format("{}: {}", path, why_not_opened(fd)));
-    std::unique_ptr<VdpaClient> client(new VdpaClient(calls, fd));
+    constexpr const char* kExpected = "/dev/vhost-vdpa-N, or a socket of mynah serve vdpa";
+    std::unique_ptr<VdpaClient> client(
+        new VdpaClient(TRY(VhostNode::open(path, kExpected, calls))));
     const auto introduced = client->introduce();
     if (!introduced)
         return Error(fmt::format("{}: no vDPA device: {}", path, introduced.error().message()));
     return client;
 }
 
-VdpaClient::~VdpaClient() {
-    // The kernel resets the device and unmaps its memory when it is closed.
-    (void)calls_.close(fd_);
-}
-
-Result<void> VdpaClient::call(const char* name, unsigned long request, uintptr_t argument) {
-    const int result = calls_.ioctl(fd_, request, argument);
-    if (result >= 0) return {};
-    return Error(fmt::format("{}: {}", name, std::strerror(-result)));
-}
-
 Result<void> VdpaClient::introduce() {
     if (!news_.valid() || !over_.valid()) return Error("no descriptor is left");
-    TRY(call("VHOST_VDPA_GET_DEVICE_ID", VHOST_VDPA_GET_DEVICE_ID, &device_id_));
-    TRY(call("VHOST_SET_OWNER", VHOST_SET_OWNER, uintptr_t{0}));
+    TRY(node_.call("VHOST_VDPA_GET_DEVICE_ID", VHOST_VDPA_GET_DEVICE_ID, &device_id_));
+    TRY(node_.call("VHOST_SET_OWNER", VHOST_SET_OWNER, uintptr_t{0}));
     TRY(agree_on_back_end_features());
     TRY(set_status(0));
-    TRY(call("VHOST_GET_FEATURES", VHOST_GET_FEATURES, &features_));
-    if ((features_ & virtio::kFeatureVersion1) == 0)
+    TRY(node_.call("VHOST_GET_FEATURES", VHOST_GET_FEATURES, &features_));
+    if ((features_ & vhost::kVersion1) == 0)
         return Error("it is a legacy device; expected one of virtio 1.0 or later");
-    TRY(call("VHOST_VDPA_GET_VRING_NUM", VHOST_VDPA_GET_VRING_NUM, &queue_size_limit_));
+    TRY(node_.call("VHOST_VDPA_GET_VRING_NUM", VHOST_VDPA_GET_VRING_NUM, &queue_size_limit_));
     if (queue_size_limit_ == 0) return Error("its queues have no entries");
     // Newer than the rest: without them the device says less.
     uint32_t count = 0;
-    if (calls_.ioctl(fd_, VHOST_VDPA_GET_VQS_COUNT, &count) == 0) queue_limit_ = count;
-    if (calls_.ioctl(fd_, VHOST_VDPA_GET_CONFIG_SIZE, &config_size_) != 0)
+    if (node_.calls().ioctl(node_.fd(), VHOST_VDPA_GET_VQS_COUNT, &count) == 0)
+        queue_limit_ = count;
+    if (node_.calls().ioctl(node_.fd(), VHOST_VDPA_GET_CONFIG_SIZE, &config_size_) != 0)
         config_size_ = kMaxConfig;
-    if (calls_.ioctl(fd_, VHOST_VDPA_GET_IOVA_RANGE, &addresses_) != 0)
+    if (node_.calls().ioctl(node_.fd(), VHOST_VDPA_GET_IOVA_RANGE, &addresses_) != 0)
         addresses_ = {0, ~uint64_t{0}};
     int fd = news_.fd();
-    TRY(call("VHOST_VDPA_SET_CONFIG_CALL", VHOST_VDPA_SET_CONFIG_CALL, &fd));
+    TRY(node_.call("VHOST_VDPA_SET_CONFIG_CALL", VHOST_VDPA_SET_CONFIG_CALL, &fd));
     return {};
 }
 
 Result<void> VdpaClient::agree_on_back_end_features() {
     uint64_t offered = 0;
-    TRY(call("VHOST_GET_BACKEND_FEATURES", VHOST_GET_BACKEND_FEATURES, &offered));
+    TRY(node_.call("VHOST_GET_BACKEND_FEATURES", VHOST_GET_BACKEND_FEATURES, &offered));
     back_end_features_ = offered & (kMessagesV2 | kBatch | kSuspend | kMappingsPersist);
     if ((back_end_features_ & kMessagesV2) == 0)
         return Error("it takes no messages of version 2 about memory");
-    return call("VHOST_SET_BACKEND_FEATURES", VHOST_SET_BACKEND_FEATURES, &back_end_features_);
+    return node_.call("VHOST_SET_BACKEND_FEATURES", VHOST_SET_BACKEND_FEATURES,
+                      &back_end_features_);
 }
 
 VhostClient::Watch VdpaClient::end() const {
-    if (socket_) return {fd_, POLLRDHUP};
+    if (socket_) return {node_.fd(), POLLRDHUP};
     return {over_.fd(), POLLIN};
 }
 
 void VdpaClient::shut() {
-    if (socket_) socket_->shut(fd_);
+    if (socket_) socket_->shut(node_.fd());
     over_.signal();
 }
 
@@ -142,7 +115,7 @@ Result<void> VdpaClient::get_config(std::span<std::byte> to) {
     const auto size =
         static_cast<uint32_t>(std::min<size_t>({to.size(), config_size_, kMaxConfig}));
     Config config(0, size);
-    TRY(call("VHOST_VDPA_GET_CONFIG", VHOST_VDPA_GET_CONFIG, config.bytes.data()));
+    TRY(node_.call("VHOST_VDPA_GET_CONFIG", VHOST_VDPA_GET_CONFIG, config.bytes.data()));
     std::memcpy(to.data(), config.content().data(), size);
     return {};
 }
@@ -151,19 +124,19 @@ Result<void> VdpaClient::set_config(uint32_t offset, std::span<const std::byte> 
     if (from.size() > kMaxConfig) return Error("configuration too long");
     Config config(offset, static_cast<uint32_t>(from.size()));
     std::memcpy(config.content().data(), from.data(), from.size());
-    return call("VHOST_VDPA_SET_CONFIG", VHOST_VDPA_SET_CONFIG, config.bytes.data());
+    return node_.call("VHOST_VDPA_SET_CONFIG", VHOST_VDPA_SET_CONFIG, config.bytes.data());
 }
 
 Result<void> VdpaClient::set_features(uint64_t bits) {
     TRY(set_status(0));
-    TRY(set_status(virtio::kStatusAcknowledge | virtio::kStatusDriver));
+    TRY(set_status(VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER));
     // Its requests name addresses that were mapped for it, which it insists on being told.
-    bits |= features_ & virtio::kFeatureAccessPlatform;
-    return call("VHOST_SET_FEATURES", VHOST_SET_FEATURES, &bits);
+    bits |= features_ & vhost::kAccessPlatform;
+    return node_.call("VHOST_SET_FEATURES", VHOST_SET_FEATURES, &bits);
 }
 
 Result<void> VdpaClient::set_status(uint8_t status) {
-    TRY(call("VHOST_VDPA_SET_STATUS", VHOST_VDPA_SET_STATUS, &status));
+    TRY(node_.call("VHOST_VDPA_SET_STATUS", VHOST_VDPA_SET_STATUS, &status));
     if (status != 0) return {};
     // Some devices lose what was mapped when they are reset, and most do not say whether.
     if ((back_end_features_ & kMappingsPersist) == 0) return unmap();
@@ -172,13 +145,13 @@ Result<void> VdpaClient::set_status(uint8_t status) {
 
 Result<uint64_t> VdpaClient::get_status() {
     uint8_t status = 0;
-    TRY(call("VHOST_VDPA_GET_STATUS", VHOST_VDPA_GET_STATUS, &status));
+    TRY(node_.call("VHOST_VDPA_GET_STATUS", VHOST_VDPA_GET_STATUS, &status));
     return uint64_t{status};
 }
 
 Result<void> VdpaClient::stop_device() {
     if ((back_end_features_ & kSuspend) != 0)
-        TRY(call("VHOST_VDPA_SUSPEND", VHOST_VDPA_SUSPEND, uintptr_t{0}));
+        TRY(node_.call("VHOST_VDPA_SUSPEND", VHOST_VDPA_SUSPEND, uintptr_t{0}));
     return set_status(0);
 }
 
@@ -188,7 +161,7 @@ Result<void> VdpaClient::send(vhost_iotlb_msg what) {
     vhost_msg_v2 message{};
     message.type = VHOST_IOTLB_MSG_V2;
     message.iotlb = what;
-    const int64_t written = calls_.write(fd_, &message, sizeof message);
+    const int64_t written = node_.calls().write(node_.fd(), &message, sizeof message);
     if (written == sizeof message) return {};
     const char* const why = written < 0 ? std::strerror(static_cast<int>(-written)) : "cut short";
     if (what.type != VHOST_IOTLB_UPDATE) return Error(fmt::format("mapping memory: {}", why));
@@ -259,25 +232,17 @@ Result<uint64_t> VdpaClient::address_of(const std::byte* host) const {
 // --- rings ---
 
 Result<void> VdpaClient::start_ring(uint16_t queue, const VhostRing& ring) {
-    vhost_vring_state size{queue, ring.size};
-    TRY(call("VHOST_SET_VRING_NUM", VHOST_SET_VRING_NUM, &size));
-    vhost_vring_state base{queue, ring.base};
-    TRY(call("VHOST_SET_VRING_BASE", VHOST_SET_VRING_BASE, &base));
     vhost_vring_addr address{};
     address.index = queue;
     address.desc_user_addr = TRY(address_of(ring.descriptors));
     address.avail_user_addr = TRY(address_of(ring.available));
     address.used_user_addr = TRY(address_of(ring.used));
-    TRY(call("VHOST_SET_VRING_ADDR", VHOST_SET_VRING_ADDR, &address));
-    vhost_vring_file bell{queue, ring.call};
-    TRY(call("VHOST_SET_VRING_CALL", VHOST_SET_VRING_CALL, &bell));
-    bell.fd = ring.kick;
-    return call("VHOST_SET_VRING_KICK", VHOST_SET_VRING_KICK, &bell);
+    return node_.set_ring(address, ring.size, ring.base, ring.kick, ring.call);
 }
 
 Result<void> VdpaClient::enable_ring(uint16_t queue, bool on) {
     vhost_vring_state state{queue, on ? 1u : 0u};
-    return call("VHOST_VDPA_SET_VRING_ENABLE", VHOST_VDPA_SET_VRING_ENABLE, &state);
+    return node_.call("VHOST_VDPA_SET_VRING_ENABLE", VHOST_VDPA_SET_VRING_ENABLE, &state);
 }
 
 }  // namespace mynah

@@ -9,6 +9,7 @@
 #include "backend/vhost/linux_vhost.h"
 #include "backend/vhost/vdpa_socket_calls.h"
 #include "backend/vhost/vhost_client.h"
+#include "backend/vhost/vhost_node.h"
 #include "base/result.h"
 #include "host/event_fd.h"
 #include "host/system_calls.h"
@@ -27,7 +28,6 @@ class VdpaClient final : public VhostClient {
     static Result<std::unique_ptr<VdpaClient>> open(const std::string& path);
     // A node behind calls that outlive the client.
     static Result<std::unique_ptr<VdpaClient>> open(const std::string& path, SystemCalls& calls);
-    ~VdpaClient() override;
 
     uint32_t device_id() const override { return device_id_; }
     uint16_t queue_size_limit() const override { return queue_size_limit_; }
@@ -61,23 +61,17 @@ class VdpaClient final : public VhostClient {
 
   private:
     struct Config;
-    VdpaClient(SystemCalls& calls, int fd) : calls_(calls), fd_(fd) {}
+    explicit VdpaClient(VhostNode node) : node_(std::move(node)) {}
 
     Result<void> introduce();
     Result<void> agree_on_back_end_features();
-    Result<void> call(const char* name, unsigned long request, uintptr_t argument);
-    template <typename T>
-    Result<void> call(const char* name, unsigned long request, T* argument) {
-        return call(name, request, reinterpret_cast<uintptr_t>(argument));
-    }
     Result<void> send(vhost_iotlb_msg what);
     Result<void> map(std::span<const VhostRegion> regions);
     Result<void> unmap();
     Result<uint64_t> address_of(const std::byte* host) const;
 
-    std::unique_ptr<VdpaSocketCalls> socket_;  // what calls_ is, for a socket
-    SystemCalls& calls_;
-    const int fd_;
+    std::unique_ptr<VdpaSocketCalls> socket_;  // behind the node that a socket is
+    const VhostNode node_;
     const EventFd news_;
     EventFd over_;  // how a node's end is seen, which never comes by itself
     uint32_t device_id_ = 0, config_size_ = 0;

@@ -10,7 +10,6 @@
 
 #include "base/bits.h"
 #include "base/log.h"
-#include "spec/virtio/device.h"
 
 namespace mynah {
 
@@ -146,11 +145,11 @@ int VdpaServer::get_or_set_device(unsigned long request, Argument& argument) {
 // A device that reaches memory only through its mappings says so, and is to be told that its driver
 // knows [virtio-1.2 6.1].
 uint64_t VdpaServer::offered() const {
-    return model_.features() | virtio::kFeatureVersion1 | virtio::kFeatureAccessPlatform;
+    return model_.features() | vhost::kVersion1 | vhost::kAccessPlatform;
 }
 
 int VdpaServer::set_features(uint64_t bits) {
-    if ((status_ & virtio::kStatusFeaturesOk) != 0) return -EBUSY;
+    if ((status_ & VIRTIO_CONFIG_S_FEATURES_OK) != 0) return -EBUSY;
     if ((bits & ~offered()) != 0) return -EINVAL;
     features_ = bits;
     return 0;
@@ -164,22 +163,22 @@ int VdpaServer::set_back_end_features(uint64_t bits) {
 
 // As a device's own status register [virtio-1.2 2.1].
 int VdpaServer::set_status(uint8_t status) {
-    using namespace virtio;
     if (status == 0) {
         reset();
         return 0;
     }
     if ((status_ & ~status) != 0) return -EINVAL;  // bits are only added
     const auto added = static_cast<uint8_t>(status & ~status_);
-    if ((added & kStatusFeaturesOk) != 0) {
-        constexpr uint64_t kNeeded = kFeatureVersion1 | kFeatureAccessPlatform;
+    if ((added & VIRTIO_CONFIG_S_FEATURES_OK) != 0) {
+        constexpr uint64_t kNeeded = vhost::kVersion1 | vhost::kAccessPlatform;
         // Refused by not setting the bit [virtio-1.2 2.2.2].
         if ((features_ & kNeeded) != kNeeded)
-            status = static_cast<uint8_t>(status & ~kStatusFeaturesOk);
+            status = static_cast<uint8_t>(status & ~VIRTIO_CONFIG_S_FEATURES_OK);
         else
-            model_.negotiated(features_ & ~kFeatureAccessPlatform);
+            model_.negotiated(features_ & ~vhost::kAccessPlatform);
     }
-    if ((added & kStatusDriverOk) != 0 && (status & kStatusFeaturesOk) == 0) return -EINVAL;
+    if ((added & VIRTIO_CONFIG_S_DRIVER_OK) != 0 && (status & VIRTIO_CONFIG_S_FEATURES_OK) == 0)
+        return -EINVAL;
     status_ = status;
     return update_all();
 }
@@ -200,7 +199,7 @@ int VdpaServer::config(bool write, Argument& argument) {
 }
 
 int VdpaServer::suspend() {
-    if ((status_ & virtio::kStatusDriverOk) == 0) return 0;
+    if ((status_ & VIRTIO_CONFIG_S_DRIVER_OK) == 0) return 0;
     stop_all();
     suspended_ = true;
     return 0;
@@ -328,7 +327,7 @@ void VdpaServer::call(uint16_t index) {
 
 bool VdpaServer::may_run(const Vring& ring) const {
     const auto there = [this](uint64_t address) { return memory_.translate(address).has_value(); };
-    return (status_ & virtio::kStatusDriverOk) != 0 && !suspended_ && ring.enabled &&
+    return (status_ & VIRTIO_CONFIG_S_DRIVER_OK) != 0 && !suspended_ && ring.enabled &&
            ring.kick.valid() && ring.size != 0 && ring.address &&
            there(ring.address->desc_user_addr) && there(ring.address->avail_user_addr) &&
            there(ring.address->used_user_addr);

@@ -49,6 +49,7 @@ class VhostLink {
     // Instead of `most_queues`, for who knows only from the back end how many; before start().
     Result<void> make_bells(uint16_t queues);
     const std::string& origin() const { return origin_; }
+    std::string name() const { return origin_ + path_; }
 
     // The connection that open() made; before start().
     VhostClient& first_client() { return *first_; }

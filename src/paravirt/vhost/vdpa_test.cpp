@@ -64,7 +64,7 @@ TEST_F(VdpaNode, IsDrivenAsTheKernelWantsIt) {
     EXPECT_EQ(client->device_id(), virtio::kDeviceBlock);
     EXPECT_EQ(client->queue_limit(), 4u);
     EXPECT_EQ(client->queue_size_limit(), 128u);
-    EXPECT_TRUE(kernel_.owned);
+    EXPECT_TRUE(kernel_.owned());
     EXPECT_EQ(kernel_.config_call, client->news());
     // More than the device has reads as zero.
     kernel_.config[0] = 7;
@@ -126,7 +126,7 @@ TEST_F(VdpaNode, IsDrivenAsTheKernelWantsIt) {
 }
 
 TEST_F(VdpaNode, WhatFailsIsSaidInALine) {
-    EXPECT_THAT(failure("/dev/none"), HasSubstr("/dev/none: there is no such vDPA device"));
+    EXPECT_THAT(failure("/dev/none"), HasSubstr("/dev/none: there is no such device"));
     kernel_.node("/dev/theirs", -EACCES);
     EXPECT_THAT(failure("/dev/theirs"), HasSubstr("no rights"));
     kernel_.node("/dev/used", -EBUSY);
@@ -147,8 +147,8 @@ TEST_F(VdpaNode, WhatFailsIsSaidInALine) {
         kernel_.mend();
     }
     // What an older kernel does not have.
-    for (const unsigned long request :
-         {VHOST_VDPA_GET_VQS_COUNT, VHOST_VDPA_GET_CONFIG_SIZE, VHOST_VDPA_GET_IOVA_RANGE})
+    for (const unsigned long request : std::initializer_list<unsigned long>{
+             VHOST_VDPA_GET_VQS_COUNT, VHOST_VDPA_GET_CONFIG_SIZE, VHOST_VDPA_GET_IOVA_RANGE})
         kernel_.fail(request, -ENOTTY);
     EXPECT_EQ(failure(), "");
     kernel_.mend();

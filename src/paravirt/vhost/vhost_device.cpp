@@ -249,7 +249,7 @@ void VhostDevice::collect_writes() {
 
 // The link's thread notices that the connection ended.
 void VhostDevice::give_up(const Error& why) {
-    if (complaints_.allow()) log(LogLevel::kWarning, "{}: {}", link_->origin(), why.message());
+    if (complaints_.allow()) log(LogLevel::kWarning, "{}: {}", link_->name(), why.message());
     client_->shut();
 }
 
@@ -388,7 +388,7 @@ bool VhostDevice::pass_on(Ring& ring, uint32_t& impossible) {
         if (!ring.shared->possible(chain->pieces.size())) {
             if (complaints_.allow())
                 log(LogLevel::kWarning, "{}: a request has too many pieces for the back end",
-                    link_->origin());
+                    link_->name());
             ring.spares.push_back(std::move(chain));
             ring.waiting.pop_front();
             ++impossible;
