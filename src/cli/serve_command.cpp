@@ -28,12 +28,14 @@ constexpr const char* kUsage =
     "       mynah serve net --socket PATH --network user|tap=NAME|...[,KEY=VALUE]...\n"
     "       mynah serve fs  --socket PATH --filesystem DIRECTORY,TAG[,readonly=on]\n"
     "       mynah serve vdpa --socket PATH --disk ...|--network ... [--queues N]\n"
+    "       mynah serve blk --vduse NAME --disk ... [--queues N]\n"
     "A device for machines of other processes, over vhost-user, until a signal ends it; vdpa: by "
     "the\n"
-    "requests of a vDPA device, for --vdpa PATH. Options as `mynah run` has them.\n";
+    "requests of a vDPA device, for --vdpa PATH; --vduse: as the vDPA device NAME of this host's\n"
+    "kernel. Options as `mynah run` has them.\n";
 
 struct ServeOptions {
-    std::string socket;
+    std::string socket, vduse;
     std::optional<DiskConfig> disk;
     std::optional<NetworkConfig> network;
     std::optional<FilesystemConfig> filesystem;
@@ -66,11 +68,21 @@ Result<void> apply_filesystem(ServeOptions& options, std::string_view value) {
 }
 
 Result<void> apply(ServeOptions& options, std::string_view name, std::string_view value) {
-    constexpr std::string_view kNames[] = {"--socket", "--disk", "--network", "--filesystem",
-                                           "--queues"};
+    constexpr std::string_view kNames[] = {"--socket",     "--vduse",  "--disk", "--network",
+                                           "--filesystem", "--queues"};
     if (name == "--socket") {
         if (value.empty()) return Error("expected a path");
         options.socket = value;
+        return {};
+    }
+    if (name == "--vduse") {
+        constexpr size_t kLongest = 255;  // VDUSE_NAME_MAX
+        if (value.empty() || value.size() > kLongest || value.find('/') != value.npos ||
+            value == "control" || value.front() == '.') {
+            return Error(fmt::format("expected a name of 1 to {} characters without '/', and not "
+                                     "control", kLongest));
+        }
+        options.vduse = value;
         return {};
     }
     if (name == "--disk") return apply_disk(options, value);
@@ -102,12 +114,16 @@ Result<ServeOptions> parse(std::span<const std::string_view> words) {
             return Error(
                 fmt::format("{} {}: {}", name, value.value_or(""), applied.error().message()));
     }
-    if (options.socket.empty()) return Error("--socket: missing; expected --socket PATH");
+    if (!options.socket.empty() && !options.vduse.empty())
+        return Error("--vduse: expected it, or --socket");
+    if (options.socket.empty() && options.vduse.empty()) return Error("--socket: missing; expected --socket PATH");
     return options;
 }
 
 Result<std::unique_ptr<ServedDevice>> make(std::string_view kind, const ServeOptions& options) {
     const bool vdpa = kind == "vdpa";
+    if (!options.vduse.empty() && kind != "blk")
+        return Error("--vduse: belongs to mynah serve blk");
     if (options.disk && kind != "blk" && !vdpa)
         return Error("--disk: belongs to mynah serve blk or vdpa");
     if (options.queues != 1 && kind != "blk" && !(vdpa && options.disk))
@@ -141,6 +157,7 @@ Result<void> serve(std::string_view kind, std::span<const std::string_view> word
     const SignalWatch watch([&](int) { stop.signal(); });
     ::signal(SIGPIPE, SIG_IGN);
     const auto device = TRY(make(kind, options));
+    if (!options.vduse.empty()) return device->serve_vduse(options.vduse, stop);
     if (kind == "vdpa") return device->serve_vdpa(options.socket, stop);
     return device->serve(options.socket, stop);
 }

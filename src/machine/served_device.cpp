@@ -3,8 +3,10 @@
 #include <fmt/core.h>
 
 #include "backend/vhost/vdpa_server.h"
+#include "backend/vhost/vduse_export.h"
 #include "backend/vhost/vhost_user_listener.h"
 #include "base/log.h"
+#include "host/system_calls.h"
 #include "machine/disks.h"
 #include "machine/networks.h"
 #include "memory/fault_guard.h"
@@ -91,11 +93,29 @@ Result<void> ServedDevice::serve(const std::string& socket, const EventFd& stop)
     });
 }
 
+uint32_t ServedDevice::config_size() const {
+    return static_cast<uint32_t>(device_->device_id() == virtio::kDeviceNet
+                                     ? sizeof(virtio::net::Config)
+                                     : sizeof(virtio::block::Config));
+}
+
+Result<void> ServedDevice::serve_vduse(const std::string& name, const EventFd& stop) {
+    // The kernel trusts no device of a process with the mode of its own driver's cache.
+    const VduseExport::Identity identity{name, device_->device_id(), config_size(),
+                                         virtio::block::kFeatureConfigWce};
+    survive_shrinking_memory();
+    auto exported = VduseExport::create(*back_end_, identity, host_system_calls());
+    if (!exported) return Error(fmt::format("--vduse {}: {}", name, exported.error().message()));
+    back_end_->connect(exported.value().get());
+    const auto ended = exported.value()->run(stop);
+    exported.take_value().reset();
+    back_end_->connect(nullptr);
+    if (!ended) return Error(fmt::format("--vduse {}: {}", name, ended.error().message()));
+    return {};
+}
+
 Result<void> ServedDevice::serve_vdpa(const std::string& socket, const EventFd& stop) {
-    const uint32_t type = device_->device_id();
-    const VdpaServer::Identity identity{
-        type, static_cast<uint32_t>(type == virtio::kDeviceNet ? sizeof(virtio::net::Config)
-                                                               : sizeof(virtio::block::Config))};
+    const VdpaServer::Identity identity{device_->device_id(), config_size()};
     return serve_each(socket, stop, [&](Fd connection) {
         VdpaServer server(*back_end_, identity, std::move(connection));
         back_end_->connect(&server);

@@ -42,7 +42,7 @@ int VdpaSocketCalls::ask(int fd, uint32_t request, std::span<const std::byte> pa
         shut(fd);
         return -EIO;
     }
-    std::memcpy(out.data(), reply_.payload.data() + sizeof(Answer), more);
+    std::ranges::copy(std::span(reply_.payload).subspan(sizeof(Answer), more), out.begin());
     // Not what the caller takes for an address.
     return std::max(answer->result, -4095);
 }
