@@ -124,8 +124,9 @@ Result<void> add_vhost_tap(RunOptions& options, const NetworkConfig& network) {
     if (network.model != Model::kVirtio && network.model != Model::kDefault)
         return Error("vhost=on: the card is a virtio one; expected model=virtio");
     if (network.wants_virtio() || !network.pcap.empty())
-        return Error("vhost=on: the host's kernel moves the frames; expected no queues=, packed=, "
-                     "in_order=, iommu=, rss=, hash= or pcap=");
+        return Error(
+            "vhost=on: the host's kernel moves the frames; expected no queues=, packed=, "
+            "in_order=, iommu=, rss=, hash= or pcap=");
     VhostUserConfig device;
     device.kind = Kind::kTap;
     device.path = network.target;

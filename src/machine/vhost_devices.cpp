@@ -116,8 +116,7 @@ Result<VirtioPlug> open_tap(const VhostUserConfig& config, const MachineConfig& 
 
 Result<VirtioPlug> open_vsock(const VhostUserConfig& config, GuestMemory& memory) {
     const auto connect = [cid = config.cid]() -> Result<std::unique_ptr<VhostClient>> {
-        return std::unique_ptr<VhostClient>(
-            TRY(KernelVsockClient::open(cid, host_system_calls())));
+        return std::unique_ptr<VhostClient>(TRY(KernelVsockClient::open(cid, host_system_calls())));
     };
     auto link = TRY(VhostLink::open(KernelVsockClient::kPath, "--vsock vhost=on ",
                                     VhostVsock::kRings, connect));

@@ -42,8 +42,8 @@ Result<std::unique_ptr<VdpaClient>> VdpaClient::open(const std::string& path) {
 
 Result<std::unique_ptr<VdpaClient>> VdpaClient::open(const std::string& path, SystemCalls& calls) {
     constexpr const char* kExpected = "/dev/vhost-vdpa-N, or a socket of mynah serve vdpa";
-    std::unique_ptr<VdpaClient> client(
-        new VdpaClient(TRY(VhostNode::open(path, kExpected, calls))));
+    VhostNode node = TRY(VhostNode::open(path, kExpected, calls));
+    std::unique_ptr<VdpaClient> client(new VdpaClient(std::move(node)));
     const auto introduced = client->introduce();
     if (!introduced)
         return Error(fmt::format("{}: no vDPA device: {}", path, introduced.error().message()));
