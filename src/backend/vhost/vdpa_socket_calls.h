@@ -16,7 +16,7 @@ namespace mynah {
 // descriptor of the memory behind them goes along (share()).
 //
 // A process that does not answer, or not as it should: -EIO, now and from then on.
-class VdpaSocketCalls final : public SystemCalls {
+class VdpaSocketCalls : public SystemCalls {
   public:
     // How long the process may take for an answer.
     static constexpr int kPatienceMs = 10000;

@@ -12,6 +12,7 @@
 #include "backend/vhost/vdpa_client.h"
 #include "backend/vhost/vhost_user_listener.h"
 #include "paravirt/vhost/driver_ring.h"
+#include "paravirt/vhost/vdpa_client_fuzz.h"
 #include "paravirt/vhost/vdpa_server_fuzz.h"
 #include "paravirt/vhost/vhost_block.h"
 #include "paravirt/virtio/virtio_mmio.h"
@@ -403,6 +404,50 @@ TEST(VdpaServerFuzz, SurvivesRandomRequests) {
         for (auto& byte : input) byte = static_cast<uint8_t>(random() % 3 == 0 ? random() : 0);
         fuzz_vdpa_server(input);
     }
+}
+
+// What a good device answers, as the fuzz target takes it.
+std::vector<uint8_t> good_answers() {
+    std::vector<uint8_t> bytes;
+    const auto answer = [&bytes](std::initializer_list<uint64_t> values, size_t size) {
+        const size_t at = bytes.size() + 1;  // nothing departs
+        bytes.resize(at + size);
+        size_t offset = at;
+        for (const uint64_t value : values) {
+            std::memcpy(bytes.data() + offset, &value, std::min<size_t>(size, sizeof value));
+            offset += sizeof value;
+        }
+    };
+    answer({virtio::kDeviceBlock}, 4);
+    answer({}, 0);
+    answer({0x16}, 8);  // messages of version 2, batches, suspension
+    answer({}, 0);
+    answer({}, 0);
+    answer({virtio::kFeatureVersion1 | virtio::kFeatureAccessPlatform}, 8);
+    answer({8}, 2);
+    answer({1}, 4);
+    answer({60}, 4);
+    answer({0, ~uint64_t{0}}, 16);
+    answer({}, 0);
+    answer({}, 68);
+    for (unsigned i = 0; i < 4; ++i) answer({}, 0);
+    answer({11}, 1);
+    for (unsigned i = 0; i < 12; ++i) answer({}, 0);
+    return bytes;
+}
+
+TEST(VdpaClientFuzz, SurvivesRandomAnswers) {
+    const std::vector<uint8_t> good = good_answers();
+    EXPECT_TRUE(fuzz_vdpa_client({good.data(), good.size()}));
+    std::mt19937 random(3);
+    unsigned failed = 0;
+    for (unsigned run = 0; run < 1000; ++run) {
+        std::vector<uint8_t> input = good;
+        for (unsigned change = random() % 4; change < 4; ++change)
+            input[random() % input.size()] = static_cast<uint8_t>(random());
+        failed += fuzz_vdpa_client({input.data(), input.size()}) ? 0 : 1;
+    }
+    EXPECT_GT(failed, 100u);
 }
 
 }  // namespace
