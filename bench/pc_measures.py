@@ -41,6 +41,16 @@ def metrics():
             *(f"{card}/{what}" for card in CARDS for what in TRANSFERS)]
 
 
+def fio(guest, node, job, seconds):
+    """Requests a second, or MiB a second where they are large."""
+    safe = "" if "write" in job else "--readonly "
+    text = guest.command(f"fio --name=x --filename={node} --direct=1 --ioengine=libaio {job} "
+                         f"--time_based --runtime={seconds} {safe}"
+                         "--output-format=json 2>/dev/null", quiet=300)
+    done = json.loads(text[text.index("{"):])["jobs"][0]["write" if not safe else "read"]
+    return done["bw_bytes"] / MEBIBYTE if "bs=1M" in job else done["iops"]
+
+
 class Measures:
     def __init__(self, directory, chosen, options):
         self._directory = pathlib.Path(directory)
@@ -117,18 +127,9 @@ class Measures:
         device, _, job = metric.partition("/")
         if device in DISKS:
             node, jobs = DISKS[device]
-            found[metric] = self._fio(guest, node, jobs[job])
+            found[metric] = fio(guest, node, jobs[job], self._options.seconds)
         elif device in CARDS and metric not in found:
             self._transfer(guest, device, job, found)
-
-    def _fio(self, guest, node, job):
-        """Requests a second, or MiB a second where they are large."""
-        safe = "" if "write" in job else "--readonly "
-        text = guest.command(f"fio --name=x --filename={node} --direct=1 --ioengine=libaio {job} "
-                             f"--time_based --runtime={self._options.seconds} {safe}"
-                             "--output-format=json 2>/dev/null", quiet=300)
-        done = json.loads(text[text.index("{"):])["jobs"][0]["write" if not safe else "read"]
-        return done["bw_bytes"] / MEBIBYTE if "bs=1M" in job else done["iops"]
 
     def _transfer(self, guest, card, what, found):
         self._choose_card(guest, CARDS[card][1])

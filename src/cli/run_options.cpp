@@ -1,8 +1,10 @@
 #include "cli/run_options.h"
 
 #include <fmt/core.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <optional>
 #include <set>
 #include <vector>
@@ -118,6 +120,19 @@ Result<void> choose_board(RunOptions& options) {
     return {};
 }
 
+// Its name, if it has one; else the disk it begins with; else nothing that comes again.
+std::string identity_of(const RunOptions& options) {
+    if (options.named) return options.machine.name;
+    for (const DiskConfig& disk : options.machine.disks) {
+        // Others may begin with these, too.
+        if (disk.cdrom || disk.read_only || disk.snapshot || disk.path.empty()) continue;
+        std::error_code error;
+        const auto path = std::filesystem::weakly_canonical(disk.path, error);
+        return error ? disk.path : path.string();
+    }
+    return fmt::format("process {}", getpid());
+}
+
 }  // namespace
 
 Result<RunOptions> parse_run_options(std::span<const std::string_view> words) {
@@ -146,6 +161,7 @@ Result<RunOptions> parse_run_options(std::span<const std::string_view> words) {
     TRY(finish_serial_options(options));
     TRY(choose_board(options));
     TRY(check_iommu(options.machine));
+    options.machine.identity = identity_of(options);
     return options;
 }
 

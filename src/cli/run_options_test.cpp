@@ -477,6 +477,21 @@ TEST(RunOptions, Inputs) {
     EXPECT_THAT(failure({"--machine", "micro", "--input", "mouse"}), HasSubstr("--input"));
 }
 
+// Two machines without names on one network have different addresses; one that is started again
+// has the same.
+TEST(RunOptions, Identity) {
+    const auto identity = [](std::vector<std::string_view> words) {
+        return machine(words).identity;
+    };
+    const auto a = identity({"--disk", "/tmp/a.img"});
+    EXPECT_EQ(identity({"--disk", "/tmp/../tmp/a.img"}), a);
+    EXPECT_NE(identity({"--disk", "/tmp/b.img"}), a);
+    EXPECT_EQ(identity({"--disk", "/tmp/a.img", "--name", "x"}), "x");
+    const auto none = identity({"--disk", "path=/tmp/a.img,snapshot=on"});
+    EXPECT_NE(none, a);
+    EXPECT_THAT(none, HasSubstr("process"));
+}
+
 TEST(RunOptions, Watchdog) {
     EXPECT_EQ(machine({"--watchdog", "default"}).devices.watchdog, WatchdogAction::kReset);
     EXPECT_EQ(machine({"--watchdog", "i6300esb,action=none"}).devices.watchdog,

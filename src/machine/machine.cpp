@@ -114,6 +114,7 @@ Result<void> Machine::build() {
     media_.emplace(config_.disks, disks_,
                    [this](const DiskConfig& disk) { return open_disk(disk, slow_work_); });
     networks_ = TRY(open_networks(config_.networks));
+    for (const auto& network : networks_) idle_.watch(*network);
     TRY(build_memory());
     TRY(load_kernel());
     using Accelerator = MachineConfig::Accelerator;
@@ -160,6 +161,7 @@ void Machine::build_processors(uint64_t tsc_hz) {
                                    .clock = clock_,
                                    .control = control_,
                                    .events = *this,
+                                   .idle = idle_,
                                    .tsc_hz = tsc_hz,
                                    .instruction_limit = config_.instruction_limit};
     for (uint32_t i = 0; i < config_.topology.vcpus(); ++i) {

@@ -143,6 +143,7 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
     std::vector<std::unique_ptr<BlockBackend>> disks_;
     std::optional<RemovableMedia> media_;
     std::vector<std::unique_ptr<NetworkBackend>> networks_;
+    IdleLook idle_;  // at networks_
     HostEntropy entropy_;
     std::optional<PcFirmware> firmware_;
     std::optional<FirmwareKernel> firmware_kernel_;

@@ -98,6 +98,9 @@ struct MachineConfig {
     enum class Accelerator { kAuto, kTranslator, kInterpreter };
 
     std::string name = "mynah";
+    // What the addresses of its cards go with: other machines on a network must have others, and
+    // this one the same again when it is started anew.
+    std::string identity = "mynah";
     uint64_t memory_bytes = 512 * kMebibyte;  // a multiple of 1 MiB
     CpuTopology topology;
     std::string cpu = "max";  // MODEL[,+feature,-feature]

@@ -13,7 +13,7 @@ namespace mynah {
 Result<std::vector<std::unique_ptr<NetworkBackend>>> open_networks(
     const std::vector<NetworkConfig>& configs);
 
-// The card's address: what the operator said, or one that goes with the machine's name.
+// The card's address: what the operator said, or one that goes with the machine's identity.
 MacAddress card_address(const NetworkConfig& config, const std::string& machine, unsigned card);
 
 // The boot ROM of such a card, iPXE as the package ipxe-qemu has it; empty if it is not installed.

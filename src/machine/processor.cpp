@@ -24,7 +24,8 @@ Processor::Processor(const ProcessorContext& context, VcpuIndex index)
     : ports_(context.ports, context.memory_space),
       vcpu_(context.engine.create_vcpu(ports_, index)),
       apic_(apic_config(context, index), vcpu_->signals(), context.apic_bus, context.clock),
-      thread_(index, *vcpu_, context.control, context.events, context.instruction_limit) {
+      thread_(index, *vcpu_, context.control, context.events, context.idle,
+              context.instruction_limit) {
     ports_.connect(apic_);
 }
 

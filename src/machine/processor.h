@@ -21,6 +21,7 @@ struct ProcessorContext {
     VmClock& clock;
     RunControl& control;
     VcpuEvents& events;
+    IdleLook& idle;
     uint64_t tsc_hz;
     std::optional<uint64_t> instruction_limit;
 };

@@ -1,7 +1,9 @@
 #include "machine/vcpu_thread.h"
 
 #include <pthread.h>
+#include <sched.h>
 
+#include <ctime>
 #include <string>
 
 namespace mynah {
@@ -9,16 +11,23 @@ namespace {
 
 thread_local std::optional<VcpuIndex> current_vcpu;
 
+uint64_t now_ns() {
+    timespec now{};
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
+}
+
 }  // namespace
 
 std::optional<VcpuIndex> VcpuThread::current() { return current_vcpu; }
 
 VcpuThread::VcpuThread(VcpuIndex index, Vcpu& vcpu, RunControl& control, VcpuEvents& events,
-                       std::optional<uint64_t> instruction_limit)
+                       IdleLook& idle, std::optional<uint64_t> instruction_limit)
     : index_(index),
       vcpu_(vcpu),
       control_(control),
       events_(events),
+      idle_(idle),
       instruction_limit_(instruction_limit) {
     vcpu_.signals().set_wake([this] { wake(); });
 }
@@ -130,18 +139,35 @@ void VcpuThread::startup(uint8_t vector) {
     wake();
 }
 
+bool VcpuThread::must_wake(uint32_t wake_signals) const {
+    return (vcpu_.signals().pending() & wake_signals) != 0 ||
+           (waiting_for_startup_ && startup_vector_.load() != kNoStartup);
+}
+
+// Before sleeping. Gives the host's processor to whoever wants it between two looks.
+bool VcpuThread::look_about(uint32_t wake_signals, uint64_t began_ns) {
+    const uint64_t until = began_ns + halt_poll_.window();
+    while (now_ns() < until) {
+        idle_.look();
+        if (must_wake(wake_signals)) return true;
+        sched_yield();
+    }
+    return false;
+}
+
 void VcpuThread::sleep(uint32_t wake_signals) {
-    const auto must_wake = [&] {
-        return (vcpu_.signals().pending() & wake_signals) != 0 ||
-               (waiting_for_startup_ && startup_vector_.load() != kNoStartup);
-    };
-    if (must_wake()) return;
-    MutexLock lock(mutex_);
-    // Pairs with wake(): either it sees that we sleep, or we see its signal.
-    asleep_.store(true, std::memory_order_seq_cst);
-    std::atomic_thread_fence(std::memory_order_seq_cst);
-    while (!must_wake()) woken_.wait(mutex_);
-    asleep_.store(false, std::memory_order_seq_cst);
+    if (must_wake(wake_signals)) return;
+    const uint64_t began = now_ns();
+    if (halt_poll_.window() != 0 && look_about(wake_signals, began)) return;
+    {
+        MutexLock lock(mutex_);
+        // Pairs with wake(): either it sees that we sleep, or we see its signal.
+        asleep_.store(true, std::memory_order_seq_cst);
+        std::atomic_thread_fence(std::memory_order_seq_cst);
+        while (!must_wake(wake_signals)) woken_.wait(mutex_);
+        asleep_.store(false, std::memory_order_seq_cst);
+    }
+    halt_poll_.slept(now_ns() - began);
 }
 
 void VcpuThread::wake() {

@@ -10,6 +10,8 @@
 #include "base/mutex.h"
 #include "cpu/address.h"
 #include "cpu/vcpu.h"
+#include "machine/halt_poll.h"
+#include "machine/idle_look.h"
 #include "machine/run_control.h"
 
 namespace mynah {
@@ -30,7 +32,7 @@ class VcpuEvents {
 class VcpuThread {
   public:
     VcpuThread(VcpuIndex index, Vcpu& vcpu, RunControl& control, VcpuEvents& events,
-               std::optional<uint64_t> instruction_limit);
+               IdleLook& idle, std::optional<uint64_t> instruction_limit);
     ~VcpuThread();
     VcpuThread(const VcpuThread&) = delete;
     VcpuThread& operator=(const VcpuThread&) = delete;
@@ -54,6 +56,8 @@ class VcpuThread {
     void take_init();
     bool take_startup();
     void sleep(uint32_t wake_signals);
+    bool must_wake(uint32_t wake_signals) const;
+    bool look_about(uint32_t wake_signals, uint64_t began_ns);
     void wake() EXCLUDES(mutex_);
     uint32_t signals_that_end_halt() const;
 
@@ -63,9 +67,11 @@ class VcpuThread {
     Vcpu& vcpu_;
     RunControl& control_;
     VcpuEvents& events_;
+    IdleLook& idle_;
     const std::optional<uint64_t> instruction_limit_;
 
     bool waiting_for_startup_ = false;  // own thread
+    HaltPoll halt_poll_;                // own thread
     // How many INITs had been sent when a start-up IPI last counted: the first one after an INIT
     // does, wherever the processor is with that INIT, as senders may follow it up at once.
     std::atomic<uint32_t> answered_inits_{0};

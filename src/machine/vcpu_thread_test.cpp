@@ -85,7 +85,7 @@ class VcpuThreadTest : public testing::Test {
     ~VcpuThreadTest() override { end(); }
 
     void make(std::optional<uint64_t> limit) {
-        thread_ = std::make_unique<VcpuThread>(VcpuIndex(0), vcpu_, control_, events_, limit);
+        thread_ = std::make_unique<VcpuThread>(VcpuIndex(0), vcpu_, control_, events_, idle_, limit);
         control_.set_kick([this] { vcpu_.signals().raise(CpuSignals::kKick); });
     }
     void start(VcpuThread::Begin begin) {
@@ -111,6 +111,7 @@ class VcpuThreadTest : public testing::Test {
 
     ScriptedVcpu vcpu_;
     RunControl control_;
+    IdleLook idle_;
     RecordingEvents events_{control_};
     std::unique_ptr<VcpuThread> thread_;
 };

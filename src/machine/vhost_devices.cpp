@@ -36,7 +36,8 @@ void set_address(VhostNetOptions& options, const VhostUserConfig& config,
                  const MachineConfig& machine, unsigned card) {
     options.address = config.address;
     // Numbered behind the cards whose networks are ours.
-    options.spare_address = MacAddress::for_card(machine.name, NetworkConfig::kMaxCards + card);
+    options.spare_address =
+        MacAddress::for_card(machine.identity, NetworkConfig::kMaxCards + card);
 }
 
 Result<VirtioPlug> open_network(const VhostUserConfig& config, const MachineConfig& machine,
@@ -45,9 +46,7 @@ Result<VirtioPlug> open_network(const VhostUserConfig& config, const MachineConf
     options.path = config.path;
     if (config.queues != 0) options.pairs = config.queues;
     options.mtu = config.mtu;
-    // Numbered behind the cards whose networks are ours.
-    options.address = config.address.value_or(
-        MacAddress::for_card(machine.name, NetworkConfig::kMaxCards + card));
+    set_address(options, config, machine, card);
     return VirtioPlug{TRY(VhostNet::open(options, memory)), kEthernet};
 }
 

@@ -40,7 +40,7 @@ VirtioScsiOptions virtio_scsi_options(const MachineConfig& config, const ScsiHos
 VirtioNetOptions virtio_net_options(const MachineConfig& config, const NetworkConfig& network,
                                     size_t index) {
     VirtioNetOptions options;
-    options.address = card_address(network, config.name, static_cast<unsigned>(index));
+    options.address = card_address(network, config.identity, static_cast<unsigned>(index));
     options.mtu = network.mtu;
     options.pairs = network.virtio.queues.value_or(1);
     options.rings = rings(network.virtio);

@@ -63,6 +63,7 @@ Result<void> TortureMachine::build(const EngineFactory& engine, std::span<const 
                                    .clock = clock_,
                                    .control = control_,
                                    .events = *this,
+                                   .idle = idle_,
                                    .tsc_hz = tsc_hz,
                                    .instruction_limit = std::nullopt};
     for (uint32_t i = 0; i < options_.processors; ++i)

@@ -77,6 +77,7 @@ class TortureMachine final : private StartupSink, private VcpuEvents, private Io
 
     const Options options_;
     RunControl control_;
+    IdleLook idle_;
     IoSpace ports_, memory_space_;
     std::unique_ptr<GuestMemory> memory_;
     std::optional<DmaView> dma_;

@@ -81,6 +81,9 @@ class NetworkBackend {
     // The sink took less than it was given, and can take more now. Also from within receive().
     virtual void receive_ready() = 0;
     virtual bool link_up() const = 0;
+    // Takes in at once what has come from the host's side, if anything, instead of leaving it to a
+    // thread that is still to wake up. For processors that have nothing else to do.
+    virtual void look() {}
 };
 
 }  // namespace mynah

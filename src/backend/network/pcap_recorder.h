@@ -36,6 +36,7 @@ class PcapRecorder final : public NetworkBackend, private NetworkSink {
     size_t transmit(std::span<const NetworkFrame> frames) override;
     void receive_ready() override { inner_->receive_ready(); }
     bool link_up() const override { return inner_->link_up(); }
+    void look() override { inner_->look(); }
 
   private:
     PcapRecorder(std::unique_ptr<NetworkBackend> inner, Fd file, std::string path);

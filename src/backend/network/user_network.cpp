@@ -54,6 +54,7 @@ class UserNetwork::Stack {
     void set_sink(NetworkSink* sink) { delivery_.set_sink(sink); }
     void transmit(std::span<const NetworkFrame> frames) EXCLUDES(mutex_);
     void receive_ready();
+    void look() EXCLUDES(mutex_);
 
   private:
     struct Timer {
@@ -245,6 +246,18 @@ void UserNetwork::Stack::receive_ready() {
     deliver_from_guest();
 }
 
+// The thread, which is woken too, finds nothing left to do.
+void UserNetwork::Stack::look() {
+    pollfd sockets{sockets_fd_, POLLIN, 0};
+    if (throttled_ || poll(&sockets, 1, 0) <= 0) return;
+    {
+        MutexLock lock(mutex_);
+        poller_.poll(slirp_);
+        follow();
+    }
+    deliver_from_guest();
+}
+
 // --- From the host's sockets, on our thread.
 
 void UserNetwork::Stack::follow() {
@@ -312,5 +325,6 @@ size_t UserNetwork::transmit(std::span<const NetworkFrame> frames) {
     return frames.size();
 }
 void UserNetwork::receive_ready() { stack_->receive_ready(); }
+void UserNetwork::look() { stack_->look(); }
 
 }  // namespace mynah

@@ -58,6 +58,7 @@ class UserNetwork final : public NetworkBackend {
     size_t transmit(std::span<const NetworkFrame> frames) override;
     void receive_ready() override;
     bool link_up() const override { return true; }
+    void look() override;
 
   private:
     class Stack;

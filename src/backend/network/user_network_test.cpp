@@ -8,10 +8,12 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "backend/network/ethernet.h"
 #include "backend/network/segmentation.h"
@@ -180,6 +182,39 @@ TEST_F(UserNetworkTest, ConnectsToAServerOfTheHost) {
         if (HasFailure()) return;
     }
     EXPECT_EQ(received, to_bytes("world!"));
+}
+
+// Processors look at the sockets while the network's own thread is woken for the same bytes.
+TEST_F(UserNetworkTest, ManyMayLookAndEveryByteComesOnce) {
+    begin();
+    learn_host();
+    Listener server;
+    GuestConnection guest(host_, server.port);
+    send(guest.make(kTcpSyn));
+    guest.accept(wait_tcp(40000));
+    send(guest.make(kTcpAckFlag));
+    const Fd peer(accept(server.fd.get(), nullptr, nullptr));
+    std::atomic<bool> stop{false};
+    std::vector<std::thread> processors;
+    for (unsigned i = 0; i < 2; ++i) {
+        processors.emplace_back([&] {
+            while (!stop) network_->look();
+        });
+    }
+    std::vector<std::byte> sent, received;
+    for (unsigned i = 0; i < 200 && !HasFailure(); ++i) {
+        const auto part = to_bytes(std::to_string(i) + ".");
+        ASSERT_EQ(write(peer.get(), part.data(), part.size()), static_cast<ssize_t>(part.size()));
+        sent.insert(sent.end(), part.begin(), part.end());
+        while (received.size() < sent.size() && !HasFailure()) {
+            const auto bytes = guest.accept(wait_tcp(40000));
+            received.insert(received.end(), bytes.begin(), bytes.end());
+            send(guest.make(kTcpAckFlag));
+        }
+    }
+    stop = true;
+    for (std::thread& each : processors) each.join();
+    EXPECT_EQ(received, sent);
 }
 
 TEST_F(UserNetworkTest, TakesLongSegmentsWhole) {

@@ -2,6 +2,7 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <new>
 #include <utility>
 
@@ -387,10 +388,24 @@ void Processor::promote() {
     const uint64_t now = __builtin_ia32_rdtsc();
     if (now - promoted_at_ < kInterval) return;
     promoted_at_ = now;
-    for (uint32_t id = 1; id < blocks_.size(); ++id) {
-        if (std::exchange(frame_.entries[id], 0) < options_.brief_entries) continue;
+    // Most blocks were not entered lately: so many counters are looked at in one go.
+    constexpr uint32_t kAtOnce = 64;
+    static_assert(kMaxBlocks % kAtOnce == 0);
+    for (uint32_t first = 0; first < blocks_.size(); first += kAtOnce) {
+        uint16_t* const entries = &frame_.entries[first];
+        uint16_t most = 0;
+        for (uint32_t i = 0; i < kAtOnce; ++i) most = std::max(most, entries[i]);
+        if (most == 0) continue;
+        if (most >= options_.brief_entries) promote_among(first, kAtOnce);
+        std::fill_n(entries, kAtOnce, uint16_t{0});
+    }
+}
+
+void Processor::promote_among(uint32_t first, uint32_t count) {
+    const auto end = std::min<uint32_t>(first + count, static_cast<uint32_t>(blocks_.size()));
+    for (uint32_t id = first; id < end; ++id) {
         const Block& block = blocks_[id];
-        if (!block.valid) continue;
+        if (frame_.entries[id] < options_.brief_entries || !block.valid) continue;
         heat(pages_[block.page].host + block.offset) = kHot;
         invalidate(id);
         ++promotions_;

@@ -203,6 +203,7 @@ class Processor final : public Vcpu, private WriteWatch::Listener {
     void cool_down();
     uint64_t promoted_at_ = 0;  // TSC
     void promote();
+    void promote_among(uint32_t first, uint32_t count);
 
     std::unique_ptr<GuestInstruction[]> workspace_;
     std::vector<Translation::Cold> cold_;

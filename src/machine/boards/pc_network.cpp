@@ -42,7 +42,7 @@ Result<void> PcBoard::add_network_card(size_t index) {
     const Model model = config.model == Model::kDefault ? usual : config.model;
     NetworkBackend& backend = *parts_.networks[index];
     const MacAddress address =
-        card_address(config, parts_.config.name, static_cast<unsigned>(index));
+        card_address(config, parts_.config.identity, static_cast<unsigned>(index));
     // Without firmware nobody would run it.
     const std::vector<std::byte> rom =
         parts_.firmware != nullptr ? network_boot_rom(model) : std::vector<std::byte>();
