@@ -102,6 +102,7 @@ Result<void> apply_memballoon_option(RunOptions& options, std::string_view value
 Result<void> apply_vsock_option(RunOptions& options, std::string_view value) {
     constexpr uint64_t kFirst = 3, kLast = 0xfffffffe;  // [virtio-1.2 5.10.4]
     VsockConfig vsock;
+    bool vhost = false;
     const auto set_cid = [&](const std::string& text) -> Result<void> {
         const auto number = parse_number(text);
         if (!number || number.value() < kFirst || number.value() > kLast)
@@ -110,11 +111,16 @@ Result<void> apply_vsock_option(RunOptions& options, std::string_view value) {
         return {};
     };
     const ValueKey keys[] = {
-        {"cid", set_cid}, {"cid.address", set_cid}, path_key("socket", vsock.socket)};
+        {"cid", set_cid}, {"cid.address", set_cid}, path_key("socket", vsock.socket),
+        switch_key("vhost", vhost)};
     const std::vector<ValuePart> parts = split_value(value);
     TRY(apply_value_keys(parts, keys));
     if (vsock.cid == 0) return Error("cid= is missing; expected cid=N,socket=PATH");
-    if (vsock.socket.empty()) return Error("socket= is missing; expected cid=N,socket=PATH");
+    if (vhost && !vsock.socket.empty())
+        return Error("socket=: with vhost=on the guest's sockets reach the host's own");
+    if (vhost) return add_vhost_vsock(options, vsock.cid);
+    if (vsock.socket.empty())
+        return Error("socket= is missing; expected cid=N,socket=PATH or cid=N,vhost=on");
     options.machine.devices.vsock = vsock;
     return {};
 }

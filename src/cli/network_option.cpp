@@ -20,11 +20,11 @@ using Model = NetworkConfig::Model;
 
 constexpr std::array<std::string_view, 9> kNetworks{
     "user", "tap", "bridge", "stream", "dgram", "passt", "switch", "vhost-user", "none"};
-constexpr std::array<std::string_view, 2> kPlanned{"network", "vhost"};
-constexpr std::array<std::string_view, 21> kKeys{
+constexpr std::array<std::string_view, 1> kPlanned{"network"};
+constexpr std::array<std::string_view, 22> kKeys{
     "model",  "mac",  "mtu",  "pcap",  "hostfwd", "restrict", "tftp",   "bootfile", "server",
     "peer",   "vlan", "trunk", "group", "mirror",  "rate",     "queues", "packed",   "in_order",
-    "iommu",  "rss",  "hash"};
+    "iommu",  "rss",  "hash", "vhost"};
 
 template <typename T, size_t size>
 bool contains(const std::array<T, size>& list, std::string_view word) {
@@ -193,6 +193,8 @@ Result<void> apply_part(NetworkConfig& network, const ValuePart& part) {
         network.address = TRY(MacAddress::parse(part.value));
     } else if (part.key == "mtu") {
         network.mtu = TRY(parse_mtu(part.value));
+    } else if (part.key == "vhost") {
+        network.vhost = TRY(parse_switch(part.value));
     } else if (part.key == "rss") {
         network.rss = TRY(parse_switch(part.value));
     } else if (part.key == "hash") {
@@ -229,7 +231,7 @@ Result<void> apply_network_option(RunOptions& options, std::string_view value) {
             return Error(fmt::format(
                 "unknown part '{}'{}; expected model=, mac=, mtu=, pcap=, queues=, packed=, "
                 "in_order=, iommu=, rss=, hash=, hostfwd=, restrict=, tftp=, bootfile=, server=, "
-                "peer=, vlan=, trunk=, group=, mirror= or rate=",
+                "peer=, vlan=, trunk=, group=, mirror=, rate= or vhost=",
                 word, did_you_mean(word, kKeys)));
         }
         const auto applied = apply_part(network, part);
@@ -237,6 +239,7 @@ Result<void> apply_network_option(RunOptions& options, std::string_view value) {
             return Error(fmt::format("{}={}: {}", part.key, part.value, applied.error().message()));
         }
     }
+    if (network.vhost) return add_vhost_tap(options, network);
     if (network.wants_virtio() && network.model != Model::kVirtio &&
         network.model != Model::kDefault) {
         return Error("queues=, packed=, in_order=, iommu=, rss= and hash= belong to model=virtio");

@@ -5,10 +5,10 @@
 #include <array>
 
 #include "cli/boot_option.h"
+#include "cli/controller_option.h"
 #include "cli/cpu_options.h"
 #include "cli/device_options.h"
 #include "cli/disk_option.h"
-#include "cli/controller_option.h"
 #include "cli/graphics_option.h"
 #include "cli/memdev_option.h"
 #include "cli/network_option.h"
@@ -214,10 +214,12 @@ constexpr std::array kOptions{
     Option{"--disk", "", "path=FILE[,KEY=VALUE]...",
            "disk; vhost-user=PATH[,queues=N]: one that another process serves.\n"
            "        format=raw, qcow2, vhdx, vhd, vmdk or vdi (by its first bytes, else raw);\n"
-           "        size=GIB makes it if it is not there; bus=virtio, scsi, sata, ide, nvme\n        or usb;\n"
+           "        size=GIB makes it if it is not there; bus=virtio, scsi, sata, ide, nvme\n      "
+           "  or usb;\n"
            "        readonly=on; snapshot=on forgets at the end what is written; cache=writeback,\n"
            "        none, writethrough, directsync or unsafe; discard=unmap or ignore;\n"
-           "        copy_on_read=on; iops=N and bps=BYTES limit what it does in a second; serial=TEXT;\n"
+           "        copy_on_read=on; iops=N and bps=BYTES limit what it does in a second; "
+           "serial=TEXT;\n"
            "        data_file=FILE of a qcow2 image whose data is not beside it.\n"
            "        virtio: queues=N, packed=on, in_order=on, iommu=off. scsi: controller=ID,\n"
            "        target=N, lun=N. device=cdrom: a CD drive. Repeatable",
@@ -233,34 +235,40 @@ constexpr std::array kOptions{
            "a byte stream to the guest's /dev/virtio-ports/NAME. Repeatable", true,
            apply_channel_option},
     Option{"--graphics", "", "none|vnc[,listen=][,port=][,socket=][,web=on][,password=]",
-           "who may see the screen, by VNC and by a browser (none)", false,
-           apply_graphics_option},
-    Option{"--controller", "", "usb,model=xhci|ehci|none or scsi[,KEY=VALUE]...",
-           "the USB controller of a pc (xhci); ehci: with UHCI companions, for older systems.\n"
-           "        scsi: a virtio SCSI host; id=NAME, queues=N, packed=on, in_order=on. Repeatable",
-           true, apply_controller_option},
-    Option{"--network", "", "KIND[=WHERE][,KEY=VALUE]...",
-           "a network card; KIND: user, tap=NAME, bridge=NAME, stream=PATH, dgram=PATH,\n"
-           "        passt[=PATH], switch=NAME, vhost-user=PATH or none. It is behind the host's\n"
-           "        sockets (user), or has a cable to an interface, another machine, or QEMU.\n"
-           "        All: model=virtio, mac=ADDRESS, mtu=BYTES, pcap=FILE.\n"
-           "        user: restrict=on, hostfwd=tcp:[ADDRESS]:PORT-:PORT, tftp=FOLDER, "
-           "bootfile=NAME.\n        stream: server=on. dgram: peer=PATH. vhost-user: queues=PAIRS.\n"
-           "        switch: vlan=N, trunk=all|N+N-N, group=NAME, mirror=on, rate=BITS.\n"
-           "        virtio: queues=PAIRS, packed=on, in_order=on, iommu=off,\n"
-           "        rss=on, hash=on (receive-side scaling, hash reports). Repeatable",
-           true, apply_network_option},
+           "who may see the screen, by VNC and by a browser (none)", false, apply_graphics_option},
+    Option{
+        "--controller", "", "usb,model=xhci|ehci|none or scsi[,KEY=VALUE]...",
+        "the USB controller of a pc (xhci); ehci: with UHCI companions, for older systems.\n"
+        "        scsi: a virtio SCSI host; id=NAME, queues=N, packed=on, in_order=on. Repeatable",
+        true, apply_controller_option},
+    Option{
+        "--network", "", "KIND[=WHERE][,KEY=VALUE]...",
+        "a network card; KIND: user, tap=NAME, bridge=NAME, stream=PATH, dgram=PATH,\n"
+        "        passt[=PATH], switch=NAME, vhost-user=PATH or none. It is behind the host's\n"
+        "        sockets (user), or has a cable to an interface, another machine, or QEMU.\n"
+        "        All: model=virtio, mac=ADDRESS, mtu=BYTES, pcap=FILE.\n"
+        "        user: restrict=on, hostfwd=tcp:[ADDRESS]:PORT-:PORT, tftp=FOLDER, "
+        "bootfile=NAME.\n        stream: server=on. dgram: peer=PATH. vhost-user: queues=PAIRS.\n"
+           "        tap: vhost=on, the host's kernel moves the frames (/dev/vhost-net).\n"
+        "        switch: vlan=N, trunk=all|N+N-N, group=NAME, mirror=on, rate=BITS.\n"
+        "        virtio: queues=PAIRS, packed=on, in_order=on, iommu=off,\n"
+        "        rss=on, hash=on (receive-side scaling, hash reports). Repeatable",
+        true, apply_network_option},
     Option{"--memballoon", "", "virtio[,deflate-on-oom=on][,free-page-reporting=on]|none",
            "a memory balloon, moved by QMP's balloon (none)", false, apply_memballoon_option},
-    Option{"--memdev", "", "virtio-mem,size=SIZE[,KEY=VALUE]...|virtio-pmem,path=FILE[,size=SIZE]",
-           "memory by a device. virtio-mem: plugged while the machine runs, by QMP's qom-set of its\n"
-           "        requested-size; requested=SIZE to begin with, block=SIZE (2M), id=NAME (mem0).\n"
-           "        virtio-pmem: a file (/dev/pmem0), made if it is not there. Sizes in MiB or with a\n"
-           "        suffix. Repeatable",
-           true, apply_memdev_option},
-    Option{"--vsock", "", "cid=N,socket=PATH",
-           "sockets between guest and host: who connects to PATH and says CONNECT PORT reaches\n        "
-           "the guest's port; the guest's connections go to PATH_PORT",
+    Option{
+        "--memdev", "", "virtio-mem,size=SIZE[,KEY=VALUE]...|virtio-pmem,path=FILE[,size=SIZE]",
+        "memory by a device. virtio-mem: plugged while the machine runs, by QMP's qom-set of its\n"
+        "        requested-size; requested=SIZE to begin with, block=SIZE (2M), id=NAME (mem0).\n"
+        "        virtio-pmem: a file (/dev/pmem0), made if it is not there. Sizes in MiB or with "
+        "a\n"
+        "        suffix. Repeatable",
+        true, apply_memdev_option},
+    Option{"--vsock", "", "cid=N,socket=PATH|cid=N,vhost=on",
+           "sockets between guest and host: who connects to PATH and says CONNECT PORT reaches\n   "
+           "     "
+           "the guest's port; the guest's connections go to PATH_PORT; vhost=on: they reach\n        "
+           "sockets (AF_VSOCK) of the host, by its kernel (/dev/vhost-vsock)",
            false, apply_vsock_option},
     Option{"--filesystem", "", "DIRECTORY,TAG[,readonly=on]|socket=PATH,TAG[,queues=N]",
            "a folder of the host for the guest, or what virtiofsd serves at a socket:\n        "
@@ -271,17 +279,23 @@ constexpr std::array kOptions{
            "        well, unless vga=off. xres, yres: what the monitor likes best (1280, 800)",
            false, apply_video_option},
     Option{"--input", "", "keyboard|mouse|tablet[,bus=virtio]",
-           "a virtio input device of a machine with a screen. Repeatable", true, apply_input_option},
-    Option{"--iommu", "", "virtio|none",
-           "an IOMMU between a pc's devices and memory; iommu=off leaves a virtio disk or card out\n"
-           "        (none)",
-           false, apply_iommu_option},
+           "a virtio input device of a machine with a screen. Repeatable", true,
+           apply_input_option},
+    Option{
+        "--iommu", "", "virtio|none",
+        "an IOMMU between a pc's devices and memory; iommu=off leaves a virtio disk or card out\n"
+        "        (none)",
+        false, apply_iommu_option},
     Option{"--watchdog", "", "i6300esb[,action=reset|poweroff|shutdown|none]",
            "a watchdog on a pc, and what happens when the guest does not feed it (reset)", false,
            apply_watchdog_option},
     Option{"--device", "", "vhost-user,type=N,socket=PATH[,queues=N][,queue-size=N]",
            "any virtio device whose requests another process carries out. Repeatable", true,
            apply_device_option},
+    Option{"--vdpa", "", "PATH[,queues=N][,mac=ADDRESS]",
+           "a vDPA device: /dev/vhost-vdpa-N, or the socket of `mynah serve vdpa`; a disk, or a\n"
+           "        network card. Repeatable",
+           true, apply_vdpa_option},
     Option{"--hypervisor", "", "none", "paravirtual identity the guest sees", false,
            apply_hypervisor},
     Option{"--no-reboot", "--noreboot", "", "a guest's reset ends the machine", false,

@@ -98,7 +98,8 @@ Result<void> choose_board(RunOptions& options) {
     const bool wants_firmware = !machine.firmware.empty() || boot.wants_firmware();
     bool bootable = wants_firmware || !machine.disks.empty();
     for (const VhostUserConfig& device : machine.vhost_devices)
-        bootable |= device.kind == VhostUserConfig::Kind::kDisk;
+        bootable |= device.kind == VhostUserConfig::Kind::kDisk ||
+                    device.kind == VhostUserConfig::Kind::kVdpa;  // which may be one
     const std::string_view hardware = only_on_pc(options);
     const bool pc = !hardware.empty() || (machine.kernel.empty() ? bootable : wants_firmware);
     machine.board = options.board.value_or(pc ? BoardKind::kPc : BoardKind::kMicro);
@@ -108,9 +109,10 @@ Result<void> choose_board(RunOptions& options) {
     if (boot.wants_firmware())
         return Error("--boot: the micro board boots only a kernel; expected --machine pc");
     if (!hardware.empty())
-        return Error(fmt::format("{}: the micro board has only virtio devices and no PCI; "
-                                 "expected --machine pc",
-                                 hardware));
+        return Error(
+            fmt::format("{}: the micro board has only virtio devices and no PCI; "
+                        "expected --machine pc",
+                        hardware));
     if (machine.kernel.empty()) {
         return Error(
             "--kernel: missing; expected --kernel FILE, a Linux bzImage or vmlinux to boot");

@@ -189,7 +189,32 @@ TEST(RunOptions, UnknownOptionSuggestsTheNearest) {
 TEST(RunOptions, WhatLaterVersionsHaveIsSaidToBeMissing) {
     EXPECT_THAT(failure({"--tpm", "x"}), StartsWith("--tpm: this version does not have it"));
     EXPECT_THAT(failure({"--accel", "kvm"}), HasSubstr("does not have it"));
-    EXPECT_THAT(failure({"--network", "vhost=on"}), HasSubstr("does not have vhost"));
+}
+
+TEST(RunOptions, VdpaAndVhostInTheKernel) {
+    using Kind = VhostUserConfig::Kind;
+    const auto config = machine({"--vdpa", "/dev/vhost-vdpa-0,queues=2", "--network",
+                                 "tap=t0,vhost=on,mac=52:54:00:00:00:01,mtu=1400", "--vsock",
+                                 "cid=5,vhost=on"});
+    ASSERT_EQ(config.vhost_devices.size(), 3u);
+    EXPECT_EQ(config.vhost_devices[0].kind, Kind::kVdpa);
+    EXPECT_EQ(config.vhost_devices[0].path, "/dev/vhost-vdpa-0");
+    EXPECT_EQ(config.vhost_devices[0].queues, 2u);
+    EXPECT_EQ(config.vhost_devices[1].kind, Kind::kTap);
+    EXPECT_EQ(config.vhost_devices[1].path, "t0");
+    EXPECT_TRUE(config.vhost_devices[1].address);
+    EXPECT_EQ(config.vhost_devices[1].mtu, 1400u);
+    EXPECT_EQ(config.vhost_devices[2].kind, Kind::kVsock);
+    EXPECT_EQ(config.vhost_devices[2].cid, 5u);
+    EXPECT_TRUE(config.networks.empty());
+    EXPECT_FALSE(config.devices.vsock);
+    EXPECT_THAT(failure({"--vdpa", ""}), HasSubstr("expected the path of a device or a socket"));
+    EXPECT_THAT(failure({"--vdpa", "/a,queue=1"}), HasSubstr("did you mean queues"));
+    EXPECT_THAT(failure({"--network", "user,vhost=on"}), HasSubstr("belongs to tap=NAME"));
+    EXPECT_THAT(failure({"--network", "tap=t,vhost=maybe"}), HasSubstr("vhost=maybe: "));
+    EXPECT_THAT(failure({"--network", "tap=t,vhost=on,queues=2"}), HasSubstr("no queues="));
+    EXPECT_THAT(failure({"--network", "tap=t,vhost=on,model=e1000"}), HasSubstr("model=virtio"));
+    EXPECT_THAT(failure({"--vsock", "cid=5,vhost=on,socket=/a"}), HasSubstr("socket=: "));
 }
 
 TEST(RunOptions, TheBoardFollowsFromWhatIsBooted) {

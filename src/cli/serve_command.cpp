@@ -27,11 +27,15 @@ constexpr const char* kUsage =
     "usage: mynah serve blk --socket PATH --disk path=FILE[,KEY=VALUE]... [--queues N]\n"
     "       mynah serve net --socket PATH --network user|tap=NAME|...[,KEY=VALUE]...\n"
     "       mynah serve fs  --socket PATH --filesystem DIRECTORY,TAG[,readonly=on]\n"
-    "A device for machines of other processes, over vhost-user, until a signal ends it. Options as\n"
-    "`mynah run` has them.\n";
+    "       mynah serve vdpa --socket PATH --disk ...|--network ... [--queues N]\n"
+    "       mynah serve blk --vduse NAME --disk ... [--queues N]\n"
+    "A device for machines of other processes, over vhost-user, until a signal ends it; vdpa: by "
+    "the\n"
+    "requests of a vDPA device, for --vdpa PATH; --vduse: as the vDPA device NAME of this host's\n"
+    "kernel. Options as `mynah run` has them.\n";
 
 struct ServeOptions {
-    std::string socket;
+    std::string socket, vduse;
     std::optional<DiskConfig> disk;
     std::optional<NetworkConfig> network;
     std::optional<FilesystemConfig> filesystem;
@@ -64,11 +68,21 @@ Result<void> apply_filesystem(ServeOptions& options, std::string_view value) {
 }
 
 Result<void> apply(ServeOptions& options, std::string_view name, std::string_view value) {
-    constexpr std::string_view kNames[] = {"--socket", "--disk", "--network", "--filesystem",
-                                           "--queues"};
+    constexpr std::string_view kNames[] = {"--socket",     "--vduse",  "--disk", "--network",
+                                           "--filesystem", "--queues"};
     if (name == "--socket") {
         if (value.empty()) return Error("expected a path");
         options.socket = value;
+        return {};
+    }
+    if (name == "--vduse") {
+        constexpr size_t kLongest = 255;  // VDUSE_NAME_MAX
+        if (value.empty() || value.size() > kLongest || value.find('/') != value.npos ||
+            value == "control" || value.front() == '.') {
+            return Error(fmt::format("expected a name of 1 to {} characters without '/', and not "
+                                     "control", kLongest));
+        }
+        options.vduse = value;
         return {};
     }
     if (name == "--disk") return apply_disk(options, value);
@@ -97,21 +111,29 @@ Result<ServeOptions> parse(std::span<const std::string_view> words) {
         }
         const auto applied = apply(options, name, value.value_or(""));
         if (!applied)
-            return Error(fmt::format("{} {}: {}", name, value.value_or(""),
-                                     applied.error().message()));
+            return Error(
+                fmt::format("{} {}: {}", name, value.value_or(""), applied.error().message()));
     }
-    if (options.socket.empty()) return Error("--socket: missing; expected --socket PATH");
+    if (!options.socket.empty() && !options.vduse.empty())
+        return Error("--vduse: expected it, or --socket");
+    if (options.socket.empty() && options.vduse.empty()) return Error("--socket: missing; expected --socket PATH");
     return options;
 }
 
 Result<std::unique_ptr<ServedDevice>> make(std::string_view kind, const ServeOptions& options) {
-    if (options.disk && kind != "blk") return Error("--disk: belongs to mynah serve blk");
-    if (options.queues != 1 && kind != "blk")
-        return Error("--queues: belongs to mynah serve blk");
-    if (options.network && kind != "net") return Error("--network: belongs to mynah serve net");
-    if (options.filesystem && kind != "fs")
-        return Error("--filesystem: belongs to mynah serve fs");
-    if (kind == "blk") {
+    const bool vdpa = kind == "vdpa";
+    if (!options.vduse.empty() && kind != "blk")
+        return Error("--vduse: belongs to mynah serve blk");
+    if (options.disk && kind != "blk" && !vdpa)
+        return Error("--disk: belongs to mynah serve blk or vdpa");
+    if (options.queues != 1 && kind != "blk" && !(vdpa && options.disk))
+        return Error("--queues: belongs to mynah serve blk, or to a disk of vdpa");
+    if (options.network && kind != "net" && !vdpa)
+        return Error("--network: belongs to mynah serve net or vdpa");
+    if (vdpa && options.disk.has_value() == options.network.has_value())
+        return Error("--disk: expected one, or a --network, for mynah serve vdpa");
+    if (options.filesystem && kind != "fs") return Error("--filesystem: belongs to mynah serve fs");
+    if (kind == "blk" || (vdpa && options.disk)) {
         if (!options.disk) return Error("--disk: missing; expected --disk path=FILE");
         return ServedDevice::block(*options.disk, options.queues);
     }
@@ -125,15 +147,18 @@ Result<std::unique_ptr<ServedDevice>> make(std::string_view kind, const ServeOpt
 }
 
 Result<void> serve(std::string_view kind, std::span<const std::string_view> words) {
-    constexpr std::string_view kKinds[] = {"blk", "net", "fs"};
+    constexpr std::string_view kKinds[] = {"blk", "net", "fs", "vdpa"};
     if (std::ranges::find(kKinds, kind) == std::end(kKinds))
-        return Error(fmt::format("'{}': expected blk, net or fs{}", kind, did_you_mean(kind, kKinds)));
+        return Error(
+            fmt::format("'{}': expected blk, net, fs or vdpa{}", kind, did_you_mean(kind, kKinds)));
     const ServeOptions options = TRY(parse(words));
     const EventFd stop;
     if (!stop.valid()) return Error("no descriptor is left");
     const SignalWatch watch([&](int) { stop.signal(); });
     ::signal(SIGPIPE, SIG_IGN);
     const auto device = TRY(make(kind, options));
+    if (!options.vduse.empty()) return device->serve_vduse(options.vduse, stop);
+    if (kind == "vdpa") return device->serve_vdpa(options.socket, stop);
     return device->serve(options.socket, stop);
 }
 

@@ -30,6 +30,11 @@ uint16_t most_queues(Kind kind) {
             return VhostUserConfig::kMaxFilesystemQueues;
         case Kind::kGeneric:
             return VhostUserConfig::kMaxGenericQueues;
+        case Kind::kTap:
+        case Kind::kVsock:
+            return 1;
+        case Kind::kVdpa:
+            return VhostUserConfig::kMaxDiskQueues;
     }
     return 1;
 }
@@ -57,7 +62,9 @@ Result<void> apply_part(VhostUserConfig& device, const ValuePart& part) {
         if (!std::has_single_bit(size)) return Error("expected a power of two");
         device.queue_size = static_cast<uint16_t>(size);
     } else {
-        if (part.value.empty()) return Error("expected the path of a socket");
+        if (part.value.empty())
+            return Error(device.kind == Kind::kVdpa ? "expected the path of a device or a socket"
+                                                    : "expected the path of a socket");
         device.path = part.value;
     }
     return {};
@@ -87,8 +94,7 @@ Result<void> apply_parts(VhostUserConfig& device, const std::vector<ValuePart>& 
 
 Result<void> add(RunOptions& options, VhostUserConfig device) {
     if (options.machine.vhost_devices.size() >= VhostUserConfig::kMaxDevices) {
-        return Error(
-            fmt::format("more than {} vhost-user devices", VhostUserConfig::kMaxDevices));
+        return Error(fmt::format("more than {} vhost-user devices", VhostUserConfig::kMaxDevices));
     }
     options.machine.vhost_devices.push_back(std::move(device));
     return {};
@@ -112,6 +118,30 @@ Result<void> apply_vhost_network(RunOptions& options, const std::vector<ValuePar
     return add(options, std::move(device));
 }
 
+Result<void> add_vhost_tap(RunOptions& options, const NetworkConfig& network) {
+    using Model = NetworkConfig::Model;
+    if (network.kind != NetworkConfig::Kind::kTap) return Error("vhost=on: belongs to tap=NAME");
+    if (network.model != Model::kVirtio && network.model != Model::kDefault)
+        return Error("vhost=on: the card is a virtio one; expected model=virtio");
+    if (network.wants_virtio() || !network.pcap.empty())
+        return Error(
+            "vhost=on: the host's kernel moves the frames; expected no queues=, packed=, "
+            "in_order=, iommu=, rss=, hash= or pcap=");
+    VhostUserConfig device;
+    device.kind = Kind::kTap;
+    device.path = network.target;
+    device.address = network.address;
+    device.mtu = network.mtu;
+    return add(options, std::move(device));
+}
+
+Result<void> add_vhost_vsock(RunOptions& options, uint64_t cid) {
+    VhostUserConfig device;
+    device.kind = Kind::kVsock;
+    device.cid = cid;
+    return add(options, std::move(device));
+}
+
 Result<void> apply_vhost_filesystem(RunOptions& options, const std::vector<ValuePart>& parts) {
     constexpr std::string_view kKeys[] = {"socket", "tag", "queues"};
     VhostUserConfig device;
@@ -121,6 +151,17 @@ Result<void> apply_vhost_filesystem(RunOptions& options, const std::vector<Value
     if (named.size() > 1 && named[1].key.empty()) named[1].key = "tag";
     TRY(apply_parts(device, named, kKeys));
     if (device.tag.empty()) return Error("the tag is missing; expected socket=PATH,TAG");
+    return add(options, std::move(device));
+}
+
+Result<void> apply_vdpa_option(RunOptions& options, std::string_view value) {
+    constexpr std::string_view kKeys[] = {"path", "queues", "mac"};
+    std::vector<ValuePart> parts = split_value(value);
+    if (parts.front().key.empty()) parts.front().key = "path";
+    VhostUserConfig device;
+    device.kind = Kind::kVdpa;
+    TRY(apply_parts(device, parts, kKeys));
+    if (device.path.empty()) return Error("expected PATH[,queues=N][,mac=ADDRESS]");
     return add(options, std::move(device));
 }
 

@@ -26,6 +26,7 @@ struct NetworkConfig {
     // to start one; kSwitch: the path of the switch's socket.
     std::string target;
     bool listens = false;               // kStream
+    bool vhost = false;                 // kTap: the host's kernel moves the frames
     std::string peer;                   // kDatagram: the other side's path
     UserNetworkOptions user;            // kUser
     SwitchGreeting port;                // kSwitch

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -29,9 +30,20 @@ class ServedDevice {
     // Serves front ends at a socket, one after the other, until `stop` is signalled. Error: names
     // --socket and why.
     Result<void> serve(const std::string& socket, const EventFd& stop);
+    // The same as a vDPA device, by the requests of one.
+    Result<void> serve_vdpa(const std::string& socket, const EventFd& stop);
+    // The same as a vDPA device of the host's kernel. Error: names --vduse and why.
+    Result<void> serve_vduse(const std::string& name, const EventFd& stop);
 
   private:
     ServedDevice() = default;
+
+    // One connection, to its end.
+    using Connection = std::function<Result<void>(Fd connection)>;
+    Result<void> serve_each(const std::string& socket, const EventFd& stop,
+                            const Connection& serve);
+
+    uint32_t config_size() const;
 
     WorkerExecutor slow_work_;
     std::unique_ptr<BlockBackend> disk_;

@@ -146,7 +146,7 @@ def bad_input(context):
                   f"{words}: {answer.stdout}")
 
 
-def killed(context, serve, kills=3):
+def killed(context, serve, kills=3, option="--disk=vhost-user={}"):
     """The back end is killed and started again while the guest writes: the guest notices nothing,
     and nothing is lost."""
     image = context.ext4_disk(64)
@@ -154,7 +154,7 @@ def killed(context, serve, kills=3):
     with serve(context, image, socket) as back_end:
         guest = context.boot_to_shell(flavour="cloud", vcpus=2,
                                       cmdline="console=ttyS0 mount=/dev/vda",
-                                      more=("--disk", f"vhost-user={socket}"))
+                                      more=(option.format(socket),))
         guest.send("i=0; while [ ! -e /tmp/stop ]; do i=$((i+1)); cp /bin/busybox /mnt/f$((i % 9)) "
                    "|| echo @@failed; [ $((i % 3)) = 0 ] && sync; echo @@round-$i; "
                    f"[ $i = {6 * kills + 12} ] && touch /tmp/stop; done; sync; echo @@over\n")

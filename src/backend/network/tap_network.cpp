@@ -60,6 +60,11 @@ Result<std::unique_ptr<TapNetwork>> TapNetwork::open(const std::string& name,
     return over(TRY(open_tap(interface, origin)), origin);
 }
 
+Result<Fd> TapNetwork::descriptor(const std::string& name, const std::string& origin) {
+    std::string interface = name;
+    return open_tap(interface, origin);
+}
+
 Result<std::unique_ptr<TapNetwork>> TapNetwork::on_bridge(const std::string& bridge,
                                                           const std::string& origin) {
     ifreq request{};

@@ -23,6 +23,8 @@ class TapNetwork final : public NetworkBackend {
     // A new interface on a bridge of the host, which needs CAP_NET_ADMIN; it goes with the machine.
     static Result<std::unique_ptr<TapNetwork>> on_bridge(const std::string& bridge,
                                                          const std::string& origin);
+    // A descriptor of the interface for somebody else who moves its frames; set up as over() says.
+    static Result<Fd> descriptor(const std::string& name, const std::string& origin);
     // Over a descriptor that is set up already (IFF_TAP, IFF_NO_PI, IFF_VNET_HDR, non-blocking); a
     // test gives one end of a socket pair.
     static Result<std::unique_ptr<TapNetwork>> over(Fd tap, const std::string& origin);

@@ -40,11 +40,12 @@ Result<VhostMemory::Proposal> VhostMemory::table(VhostUserMessage& message) cons
     return propose(std::move(regions));
 }
 
-// The regions there are but one, each with a descriptor of its own.
-Result<std::vector<VhostMemory::Region>> VhostMemory::copy_but(const MemoryRegion* without) const {
+// Those of the regions there are that are wanted, each with a descriptor of its own.
+Result<std::vector<VhostMemory::Region>> VhostMemory::copy_if(
+    const std::function<bool(const MemoryRegion&)>& wanted) const {
     std::vector<Region> copies;
     for (const Region& region : regions_) {
-        if (&region.where == without) continue;
+        if (!wanted(region.where)) continue;
         Fd copy(fcntl(region.fd.get(), F_DUPFD_CLOEXEC, 0));
         if (!copy.valid()) return Error("no descriptor is left");
         copies.push_back({region.where, std::move(copy)});
@@ -56,9 +57,13 @@ Result<VhostMemory::Proposal> VhostMemory::with(VhostUserMessage& message) const
     const auto slot = message.as<SingleRegion>();
     if (!slot || message.fds.size() != 1)
         return Error("a region of memory that contradicts itself");
+    return with(slot->region, std::move(message.fds[0]));
+}
+
+Result<VhostMemory::Proposal> VhostMemory::with(const MemoryRegion& where, Fd fd) const {
     if (regions_.size() >= kMaxSlots) return Error("more regions of memory than there are slots");
-    auto regions = TRY(copy_but(nullptr));
-    regions.push_back({slot->region, std::move(message.fds[0])});
+    auto regions = TRY(copy_if([](const MemoryRegion&) { return true; }));
+    regions.push_back({where, std::move(fd)});
     return propose(std::move(regions));
 }
 
@@ -66,13 +71,28 @@ Result<VhostMemory::Proposal> VhostMemory::with(VhostUserMessage& message) const
 Result<VhostMemory::Proposal> VhostMemory::without(const VhostUserMessage& message) const {
     const auto slot = message.as<SingleRegion>();
     if (!slot) return Error("a region of memory that contradicts itself");
-    const auto found = std::ranges::find_if(regions_, [&](const Region& each) {
-        return each.where.guest_address == slot->region.guest_address &&
-               each.where.user_address == slot->region.user_address &&
-               each.where.size == slot->region.size;
-    });
-    if (found == regions_.end()) return Error("a region of memory that was never given");
-    return propose(TRY(copy_but(&found->where)));
+    auto rest = TRY(copy_if([&](const MemoryRegion& each) {
+        return each.guest_address != slot->region.guest_address ||
+               each.user_address != slot->region.user_address || each.size != slot->region.size;
+    }));
+    if (rest.size() == regions_.size()) return Error("a region of memory that was never given");
+    return propose(std::move(rest));
+}
+
+Result<VhostMemory::Proposal> VhostMemory::without(uint64_t guest_address, uint64_t size) const {
+    bool cut = false;
+    auto rest = TRY(copy_if([&](const MemoryRegion& each) {
+        const uint64_t begin = each.guest_address, end = begin + each.size;
+        // Where the range ends may be the end of all addresses.
+        const uint64_t last = guest_address + size - 1;
+        const bool apart = end <= guest_address || begin > last;
+        const bool inside = begin >= guest_address && end - 1 <= last;
+        cut |= !apart && !inside;
+        return apart;
+    }));
+    if (size == 0 || guest_address + size - 1 < guest_address || cut)
+        return Error("a range that cuts through a region of memory, or wraps around");
+    return propose(std::move(rest));
 }
 
 void VhostMemory::accept(Proposal proposal) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -38,6 +39,9 @@ class VhostMemory {
     Result<Proposal> table(VhostUserMessage& message) const;
     Result<Proposal> with(VhostUserMessage& message) const;
     Result<Proposal> without(const VhostUserMessage& message) const;
+    // The same without a message: a piece more, or without all that lie in a range of addresses.
+    Result<Proposal> with(const vhost_user::MemoryRegion& where, Fd fd) const;
+    Result<Proposal> without(uint64_t guest_address, uint64_t size) const;
     // Nobody uses the old memory any more.
     void accept(Proposal proposal);
 
@@ -68,7 +72,8 @@ class VhostMemory {
     };
 
     Result<Proposal> propose(std::vector<Region> regions) const;
-    Result<std::vector<Region>> copy_but(const vhost_user::MemoryRegion* without) const;
+    Result<std::vector<Region>> copy_if(
+        const std::function<bool(const vhost_user::MemoryRegion&)>& wanted) const;
     void update_log();
 
     std::vector<Region> regions_;

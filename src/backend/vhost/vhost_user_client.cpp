@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstring>
 
 #include "backend/network/unix_address.h"
@@ -19,8 +20,11 @@ Result<std::unique_ptr<VhostUserClient>> VhostUserClient::connect(const std::str
     // The message begins with the path, behind an origin that the caller puts there.
     if (!socket) return Error(socket.error().message().substr(std::strlen(": ")));
     auto client = adopt(socket.take_value(), wanted);
-    if (!client) {
-        return Error(fmt::format("{}: no vhost-user back end: {}", path, client.error().message()));
+    Result<void> ready;
+    if (client) ready = client.value()->open_back_end_channel();
+    if (!client || !ready) {
+        return Error(fmt::format("{}: no vhost-user back end: {}", path,
+                                 (client ? ready.error() : client.error()).message()));
     }
     return client;
 }
@@ -85,8 +89,33 @@ Result<uint64_t> VhostUserClient::ask_value(Request request) {
     return *value;
 }
 
-Result<void> VhostUserClient::set_backend_socket(int socket) {
-    return tell(Request::kSetBackendReqFd, {}, {&socket, 1});
+// Where the back end sends requests of its own.
+Result<void> VhostUserClient::open_back_end_channel() {
+    if (!has(kProtocolBackendReq)) return {};
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
+        return Error(fmt::format("socketpair: {}", std::strerror(errno)));
+    requests_ = Fd(pair[0]);
+    const Fd theirs(pair[1]);
+    const int fd = theirs.get();
+    return tell(Request::kSetBackendReqFd, {}, {&fd, 1});
+}
+
+bool VhostUserClient::take_news() {
+    // Not reply_: that belongs to the thread that asks.
+    const auto message = std::make_unique<VhostUserMessage>();
+    if (!receive_vhost_user(requests_.get(), *message, kNewsMs)) {
+        requests_.reset();
+        return false;
+    }
+    const bool known = message->request == static_cast<uint32_t>(BackendRequest::kConfigChange);
+    // Answered before anything is asked of the back end, which may be waiting for this.
+    if (message->needs_reply()) {
+        const uint64_t status = known ? 0 : 1;
+        (void)send_vhost_user(requests_.get(), message->request, kFlagReply,
+                              std::as_bytes(std::span(&status, 1)), {}, kNewsMs);
+    }
+    return known;
 }
 
 Result<void> VhostUserClient::get_config(std::span<std::byte> to) {
@@ -116,13 +145,13 @@ Result<void> VhostUserClient::set_features(uint64_t bits) {
     return tell_value(Request::kSetFeatures, bits | (features_ & kFeatureProtocol));
 }
 
-Result<void> VhostUserClient::set_memory(std::span<const VhostUserRegion> regions) {
+Result<void> VhostUserClient::set_memory(std::span<const VhostRegion> regions) {
     if (has(kProtocolConfigureMemSlots)) return add_slots(regions);
     MemoryTable table{};
     std::array<int, kMaxTableRegions> fds{};
     if (regions.size() > kMaxTableRegions) return Error("too many regions of memory");
     for (size_t i = 0; i < regions.size(); ++i) {
-        const VhostUserRegion& region = regions[i];
+        const VhostRegion& region = regions[i];
         table.regions[i] = {region.address, region.size, reinterpret_cast<uint64_t>(region.host),
                             region.fd_offset};
         fds[i] = region.fd;
@@ -134,8 +163,8 @@ Result<void> VhostUserClient::set_memory(std::span<const VhostUserRegion> region
 }
 
 // What the back end has already it keeps.
-Result<void> VhostUserClient::add_slots(std::span<const VhostUserRegion> regions) {
-    const auto same = [](const MemoryRegion& given, const VhostUserRegion& wanted) {
+Result<void> VhostUserClient::add_slots(std::span<const VhostRegion> regions) {
+    const auto same = [](const MemoryRegion& given, const VhostRegion& wanted) {
         return given.guest_address == wanted.address && given.size == wanted.size &&
                given.user_address == reinterpret_cast<uint64_t>(wanted.host) &&
                given.mmap_offset == wanted.fd_offset;
@@ -149,7 +178,7 @@ Result<void> VhostUserClient::add_slots(std::span<const VhostUserRegion> regions
         slots_.pop_back();
         TRY(tell_value(Request::kRemMemReg, slot));
     }
-    for (const VhostUserRegion& region : regions) {
+    for (const VhostRegion& region : regions) {
         const MemoryRegion where{region.address, region.size,
                                  reinterpret_cast<uint64_t>(region.host), region.fd_offset};
         TRY(tell_value(Request::kAddMemReg, SingleRegion{0, where}, {&region.fd, 1}));
@@ -177,10 +206,11 @@ Result<void> VhostUserClient::set_status(uint8_t status) {
 Result<uint64_t> VhostUserClient::get_status() { return ask_value(Request::kGetStatus); }
 
 Result<void> VhostUserClient::set_mtu(uint16_t mtu) {
+    if (!has(kProtocolMtu)) return {};
     return tell_value(Request::kNetSetMtu, uint64_t{mtu});
 }
 
-Result<void> VhostUserClient::start_ring(uint16_t queue, const VhostUserRing& ring) {
+Result<void> VhostUserClient::start_ring(uint16_t queue, const VhostRing& ring) {
     const auto address = [](const std::byte* at) { return reinterpret_cast<uint64_t>(at); };
     TRY(tell_value(Request::kSetVringNum, VringState{queue, ring.size}));
     TRY(tell_value(Request::kSetVringBase, VringState{queue, ring.base}));
@@ -204,6 +234,10 @@ Result<void> VhostUserClient::stop_ring(uint16_t queue) {
     return ask(Request::kGetVringBase, std::as_bytes(std::span(&state, 1)));
 }
 
-Result<void> VhostUserClient::reset_device() { return tell(Request::kResetDevice, {}); }
+Result<void> VhostUserClient::reset() {
+    if (has_status()) return set_status(0);
+    if (has(kProtocolResetDevice)) return tell(Request::kResetDevice, {});
+    return {};
+}
 
 }  // namespace mynah

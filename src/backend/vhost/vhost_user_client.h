@@ -1,44 +1,29 @@
 #pragma once
 
+#include <poll.h>
+
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
-#include "backend/vhost/vhost_log.h"
+#include "backend/vhost/vhost_client.h"
 #include "backend/vhost/vhost_user_socket.h"
 #include "base/result.h"
 #include "host/fd.h"
 
 namespace mynah {
 
-// A piece of memory that a back end may reach.
-struct VhostUserRegion {
-    int fd = -1;
-    uint64_t fd_offset = 0;
-    uint64_t address = 0;  // by which descriptors name it
-    std::byte* host = nullptr;
-    uint64_t size = 0;  // bytes
-};
-
-// A split ring as a back end is told of it, by addresses of this process.
-struct VhostUserRing {
-    uint16_t size = 0;  // entries
-    uint16_t base = 0;  // where in the available ring to begin
-    const std::byte* descriptors = nullptr;
-    const std::byte* available = nullptr;
-    const std::byte* used = nullptr;
-    int kick = -1, call = -1;  // eventfds
-};
-
 // One connection to a vhost-user back end, from the front end's side: requests and their answers
-// [vhost-user]. Single-threaded. Whatever the back end answers is bounds-checked; one that is slow,
-// or does not answer as the document says, makes an error after which the connection is of no use.
-class VhostUserClient {
+// [vhost-user]. Whatever the back end answers is bounds-checked; one that is slow, or does not
+// answer as the document says, makes an error after which the connection is of no use.
+class VhostUserClient final : public VhostClient {
   public:
     // How long a back end may take for an answer.
     static constexpr int kPatienceMs = 10000;
+    // A back end has this long for the rest of a message of its own that it has begun.
+    static constexpr int kNewsMs = 1000;
 
     // Connects, and agrees on protocol features: those of `wanted` that the back end has. Error:
     // a clause.
@@ -48,40 +33,42 @@ class VhostUserClient {
     // The same over a connection that is there.
     static Result<std::unique_ptr<VhostUserClient>> adopt(Fd socket, uint64_t wanted);
 
-    int socket() const { return socket_.get(); }
-    // Ends the connection, so that whoever watches the socket sees it.
-    void shut();
-    uint64_t features() const { return features_; }
-    bool has(uint64_t protocol_feature) const { return (protocol_ & protocol_feature) != 0; }
-    // Most queues the back end has; 0: it does not say.
-    uint64_t queue_limit() const { return queue_limit_; }
+    // What can be read from the socket is an answer that somebody waits for: only its end is news.
+    Watch end() const override { return {socket_.get(), POLLRDHUP}; }
+    void shut() override;
+    int news() const override { return requests_.get(); }
+    bool take_news() override;
 
-    // `socket` is where the back end sends requests of its own.
-    Result<void> set_backend_socket(int socket);
-    // Reads the configuration's first bytes; needs kProtocolConfig.
-    Result<void> get_config(std::span<std::byte> to);
-    Result<void> set_config(uint32_t offset, std::span<const std::byte> from);
-    // With kFeatureLogAll if the back end is to log its writes.
-    Result<void> set_features(uint64_t bits);
-    // All of it, at the beginning: by slots where the back end has those, else by a table.
-    Result<void> set_memory(std::span<const VhostUserRegion> regions);
-    // Where to log writes; needs kProtocolLogShmfd. The log stays the caller's.
-    Result<void> set_log(const VhostLog& log);
-    // The driver's status [virtio-1.2 2.1]; needs kProtocolStatus.
-    Result<void> set_status(uint8_t status);
-    Result<uint64_t> get_status();
-    Result<void> set_mtu(uint16_t mtu);
-    Result<void> start_ring(uint16_t queue, const VhostUserRing& ring);
-    Result<void> enable_ring(uint16_t queue, bool on);
-    // The back end touches the ring and its buffers no longer when this returns.
-    Result<void> stop_ring(uint16_t queue);
-    Result<void> reset_device();
+    uint64_t features() const override { return features_; }
+    bool has(uint64_t protocol_feature) const { return (protocol_ & protocol_feature) != 0; }
+    uint64_t queue_limit() const override { return queue_limit_; }
+    bool has_config() const override { return has(vhost_user::kProtocolConfig); }
+    bool has_status() const override { return has(vhost_user::kProtocolStatus); }
+    bool keeps_log() const override {
+        return has(vhost_user::kProtocolLogShmfd) && (features_ & vhost_user::kFeatureLogAll) != 0;
+    }
+
+    Result<void> get_config(std::span<std::byte> to) override;
+    Result<void> set_config(uint32_t offset, std::span<const std::byte> from) override;
+    Result<void> set_features(uint64_t bits) override;
+    // By slots where the back end has those, else by a table.
+    Result<void> set_memory(std::span<const VhostRegion> regions) override;
+    Result<void> set_log(const VhostLog& log) override;
+    Result<void> set_status(uint8_t status) override;
+    Result<uint64_t> get_status() override;
+    Result<void> set_mtu(uint16_t mtu) override;
+    Result<void> start_ring(uint16_t queue, const VhostRing& ring) override;
+    Result<void> enable_ring(uint16_t queue, bool on) override;
+    Result<void> stop_ring(uint16_t queue) override;
+    // By a status of 0, or by a message of its own; nothing where the back end has neither.
+    Result<void> reset() override;
 
   private:
     explicit VhostUserClient(Fd socket) : socket_(std::move(socket)) {}
 
     Result<void> agree(uint64_t wanted);
-    Result<void> add_slots(std::span<const VhostUserRegion> regions);
+    Result<void> open_back_end_channel();
+    Result<void> add_slots(std::span<const VhostRegion> regions);
     // A request that is not answered but, where that was agreed on, by a status.
     Result<void> tell(vhost_user::Request request, std::span<const std::byte> payload,
                       std::span<const int> fds = {});
@@ -95,6 +82,7 @@ class VhostUserClient {
     Result<uint64_t> ask_value(vhost_user::Request request);
 
     Fd socket_;
+    Fd requests_;  // our end of the back end's own socket
     uint64_t features_ = 0, protocol_ = 0, queue_limit_ = 0;
     VhostUserMessage reply_;
     std::vector<vhost_user::MemoryRegion> slots_;  // that the back end has

@@ -8,8 +8,8 @@ namespace mynah {
 
 Result<std::unique_ptr<VhostUserListener>> VhostUserListener::listen(const std::string& path,
                                                                      const std::string& origin) {
-    return std::unique_ptr<VhostUserListener>(
-        new VhostUserListener(TRY(listen_unix(path, origin)), path));
+    Fd listener = TRY(listen_unix(path, origin));
+    return std::unique_ptr<VhostUserListener>(new VhostUserListener(std::move(listener), path));
 }
 
 VhostUserListener::~VhostUserListener() { unlink(path_.c_str()); }

@@ -2,8 +2,6 @@
 
 #include <fcntl.h>
 #include <fmt/core.h>
-#include <poll.h>
-#include <sys/socket.h>
 
 #include <bit>
 #include <cerrno>
@@ -32,30 +30,14 @@ Result<void> VhostUserServer::run(const EventFd& stop) {
 }
 
 Result<void> VhostUserServer::wait_once(const EventFd& stop, bool& over) {
-    std::vector<pollfd> fds;
-    fds.push_back({stop.fd(), POLLIN, 0});
-    fds.push_back({connection_.get(), POLLIN, 0});
-    constexpr size_t kFirstKick = 2;
-    for (const Vring& ring : rings_) fds.push_back({ring.running ? ring.kick.fd() : -1, POLLIN, 0});
-    if (poll(fds.data(), fds.size(), -1) < 0) return {};
-    if (fds[0].revents != 0) {
-        over = true;
-        return {};
-    }
-    for (size_t i = kFirstKick; i < fds.size(); ++i) {
-        if (fds[i].revents == 0) continue;
-        const auto index = static_cast<uint16_t>(i - kFirstKick);
-        if ((fds[i].revents & POLLIN) == 0 || !rings_[index].kick.drain())
-            return Error(fmt::format("the bell of ring {} is broken", index));
-        model_.bell(index);
-    }
-    if (fds[1].revents == 0) return {};
+    std::vector<const EventFd*> bells;
+    for (const Vring& ring : rings_) bells.push_back(ring.running ? &ring.kick : nullptr);
+    const VhostWake woken = TRY(wait_for_bells(stop, connection_.get(), bells,
+                                               [this](uint16_t index) { model_.bell(index); }));
     // The end between two messages is no error.
-    char first;
-    if (recv(connection_.get(), &first, 1, MSG_PEEK | MSG_DONTWAIT) == 0) {
-        over = true;
-        return {};
-    }
+    over = woken == VhostWake::kStop ||
+           (woken == VhostWake::kMessage && at_end_of_stream(connection_.get()));
+    if (over || woken != VhostWake::kMessage) return {};
     TRY(receive_vhost_user(connection_.get(), message_, kMessageMs));
     return handle(message_);
 }
@@ -161,8 +143,7 @@ Result<void> VhostUserServer::set_status(const VhostUserMessage& message) {
 
 Result<void> VhostUserServer::set_features(const VhostUserMessage& message) {
     const auto bits = message.as<uint64_t>();
-    if (!bits || (*bits & ~offered_features()) != 0)
-        return Error("features that were not offered");
+    if (!bits || (*bits & ~offered_features()) != 0) return Error("features that were not offered");
     // A front end may say them again while rings run.
     const uint64_t changed = *bits ^ features_;
     features_ = *bits;
@@ -199,8 +180,7 @@ Result<void> VhostUserServer::get_config(const VhostUserMessage& message) {
 
 Result<void> VhostUserServer::set_config(const VhostUserMessage& message) {
     const auto header = message.front<ConfigHeader>();
-    if (!header || header->offset > kMaxConfig ||
-        message.size - sizeof *header != header->size) {
+    if (!header || header->offset > kMaxConfig || message.size - sizeof *header != header->size) {
         return Error("a configuration that contradicts itself");
     }
     model_.write_config(header->offset, message.bytes().subspan(sizeof *header));
@@ -220,9 +200,9 @@ Result<void> VhostUserServer::get_inflight(const VhostUserMessage& message) {
     const int fd = region->fd();
     stop_all();
     inflight_ = std::move(region);
-    return reply(message, std::as_bytes(std::span(&answer, 1)).first(message.size <= sizeof answer
-                                                                         ? message.size
-                                                                         : kInflightSize),
+    return reply(message,
+                 std::as_bytes(std::span(&answer, 1))
+                     .first(message.size <= sizeof answer ? message.size : kInflightSize),
                  {&fd, 1});
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "backend/vhost/inflight_region.h"
+#include "backend/vhost/vhost_bells.h"
 #include "backend/vhost/vhost_memory.h"
 #include "backend/vhost/vhost_user_socket.h"
 #include "base/mutex.h"
@@ -50,10 +51,10 @@ class VhostUserModel {
 // One connection of a vhost-user front end, served to its end: messages, memory, rings' descriptors
 // [vhost-user]. Whatever the front end says is checked; one that breaks the rules loses its
 // connection. Left out: packed rings, an IOMMU, in-band notifications, postcopy.
-class VhostUserServer {
+class VhostUserServer final : public VhostCallSink {
   public:
     VhostUserServer(VhostUserModel& model, Fd connection);
-    ~VhostUserServer();
+    ~VhostUserServer() override;
     VhostUserServer(const VhostUserServer&) = delete;
     VhostUserServer& operator=(const VhostUserServer&) = delete;
 
@@ -63,7 +64,7 @@ class VhostUserServer {
     Result<void> handle(VhostUserMessage& message);
 
     // Used buffers: the front end wants to hear of it. Any thread.
-    void call(uint16_t index);
+    void call(uint16_t index) override;
 
   private:
     struct Vring {

@@ -116,7 +116,7 @@ uint16_t VhostBackEnd::stop_ring(uint16_t index) {
 void VhostBackEnd::bell(uint16_t index) { device_.serve(*queues_[index].queue); }
 
 void VhostBackEnd::queue_used(uint16_t index) {
-    if (VhostUserServer* const server = server_) server->call(index);
+    if (VhostCallSink* const sink = sink_) sink->call(index);
 }
 
 void VhostBackEnd::queue_broken(uint16_t index, mynah::Ring::RingError error) {

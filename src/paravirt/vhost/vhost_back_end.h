@@ -12,8 +12,8 @@
 namespace mynah {
 
 // A virtio device of ours driven by a front end in another process, instead of by a transport and
-// its guest: what VirtioSession is to a transport, this is to a vhost-user connection. Its thread is
-// the server's.
+// its guest: what VirtioSession is to a transport, this is to a vhost-user connection, or to that
+// of a vDPA device. Its thread is the server's.
 class VhostBackEnd final : public VhostUserModel, private QueueEvents {
   public:
     struct Offer {
@@ -27,7 +27,7 @@ class VhostBackEnd final : public VhostUserModel, private QueueEvents {
     ~VhostBackEnd() override;
 
     // Who is told of used buffers, any thread; null: nobody.
-    void connect(VhostUserServer* server) { server_ = server; }
+    void connect(VhostCallSink* sink) { sink_ = sink; }
 
     uint64_t features() const override;
     uint64_t protocol_features() const override { return offer_.protocol; }
@@ -57,7 +57,7 @@ class VhostBackEnd final : public VhostUserModel, private QueueEvents {
     VirtioDevice& device_;
     const Offer offer_;
     uint64_t negotiated_ = 0;
-    std::atomic<VhostUserServer*> server_{nullptr};
+    std::atomic<VhostCallSink*> sink_{nullptr};
     struct Queue {
         std::unique_ptr<VirtioQueue> queue;
         std::unique_ptr<Book> book;

@@ -73,8 +73,7 @@ inline Result<void> ask_fuzzed_back_end(Fd socket) {
         (void)TRY(client->get_status());
     }
     const auto memory = TRY(SharedMemory::create("fuzz", 1 << 16));
-    const VhostUserRegion region{memory->fd(), 0, 0, memory->bytes().data(),
-                                 memory->bytes().size()};
+    const VhostRegion region{memory->fd(), 0, 0, memory->bytes().data(), memory->bytes().size()};
     TRY(client->set_memory({&region, 1}));
     if (client->has(kProtocolLogShmfd)) {
         const auto log = TRY(VhostLog::create(1 << 16));
@@ -86,7 +85,7 @@ inline Result<void> ask_fuzzed_back_end(Fd socket) {
     TRY(client->start_ring(0, {8, 0, base, base + 0x200, base + 0x400, kick.get(), call.get()}));
     TRY(client->enable_ring(0, true));
     TRY(client->stop_ring(0));
-    return client->reset_device();
+    return client->reset();
 }
 
 // A back end that writes anything to the rings that it shares with a driver, at any moment.

@@ -64,9 +64,9 @@ class VhostClient : public ::testing::Test {
     std::unique_ptr<SharedMemory> rings_ =
         SharedMemory::create("rings", DriverRing::memory_size(8)).take_value();
     DriverRing ring_{rings_->bytes(), kRings, 8};
-    const std::array<VhostUserRegion, 2> regions_{
-        VhostUserRegion{memory_->fd(), 0, 0, memory_->bytes().data(), kSize},
-        VhostUserRegion{rings_->fd(), 0, kRings, rings_->bytes().data(), rings_->bytes().size()}};
+    const std::array<VhostRegion, 2> regions_{
+        VhostRegion{memory_->fd(), 0, 0, memory_->bytes().data(), kSize},
+        VhostRegion{rings_->fd(), 0, kRings, rings_->bytes().data(), rings_->bytes().size()}};
 };
 
 TEST_F(VhostClient, BothSidesAgree) {
@@ -92,8 +92,8 @@ TEST_F(VhostClient, BothSidesAgree) {
     EXPECT_EQ(pages, (std::vector<uint64_t>{0x3000, 0x4000, kRings}));
 
     // Other memory: the old goes, the new comes.
-    const VhostUserRegion elsewhere[] = {
-        {memory_->fd(), 0x8000, 0, memory_->bytes().data(), 0x8000}, regions_[1]};
+    const VhostRegion elsewhere[] = {{memory_->fd(), 0x8000, 0, memory_->bytes().data(), 0x8000},
+                                     regions_[1]};
     memory_->bytes()[0x8000 + 0x3000] = std::byte{0x5a};
     ASSERT_TRUE(client_->set_memory(elsewhere).ok());
     EXPECT_TRUE(read_a_sector());

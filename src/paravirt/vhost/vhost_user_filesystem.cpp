@@ -25,7 +25,7 @@ static_assert(sizeof(Config) == 40);
 Result<std::unique_ptr<VhostUserFilesystem>> VhostUserFilesystem::open(
     const VhostUserFilesystemOptions& options, GuestMemory& memory) {
     const auto rings = static_cast<uint16_t>(options.queues + 1);
-    auto link = TRY(VhostUserLink::open(options.path, kOrigin, rings, vhost_user::kProtocolMq));
+    auto link = TRY(VhostLink::open(options.path, kOrigin, rings, vhost_user::kProtocolMq));
     const uint64_t most = link->first_client().queue_limit();
     if (most != 0 && rings > most)
         return Error(fmt::format("{}{}: queues={}: the back end has {}", kOrigin, options.path,
@@ -36,13 +36,13 @@ Result<std::unique_ptr<VhostUserFilesystem>> VhostUserFilesystem::open(
     return device;
 }
 
-VhostUserFilesystem::VhostUserFilesystem(std::unique_ptr<VhostUserLink> link, GuestMemory& memory,
+VhostUserFilesystem::VhostUserFilesystem(std::unique_ptr<VhostLink> link, GuestMemory& memory,
                                          const VhostUserFilesystemOptions& options)
-    : VhostUserDevice(std::move(link), memory,
-                      {.device_id = kDeviceFilesystem,
-                       .rings = static_cast<uint16_t>(options.queues + 1),
-                       .queue_size = kQueueSize,
-                       .completes_soon = true}),
+    : VhostDevice(std::move(link), memory,
+                  {.device_id = kDeviceFilesystem,
+                   .rings = static_cast<uint16_t>(options.queues + 1),
+                   .queue_size = kQueueSize,
+                   .completes_soon = true}),
       tag_(options.tag),
       queues_(options.queues) {}
 

@@ -18,11 +18,11 @@ constexpr uint64_t kDeviceBits = low_mask(24) | ~low_mask(50);
 
 Result<std::unique_ptr<VhostUserGeneric>> VhostUserGeneric::open(
     const VhostUserGenericOptions& options, GuestMemory& memory) {
-    auto link = TRY(VhostUserLink::open(options.path, kOrigin, options.queues,
-                                        vhost_user::kProtocolMq | vhost_user::kProtocolConfig |
-                                            vhost_user::kProtocolBackendReq |
-                                            vhost_user::kProtocolResetDevice));
-    VhostUserClient& client = link->first_client();
+    auto link = TRY(VhostLink::open(options.path, kOrigin, options.queues,
+                                    vhost_user::kProtocolMq | vhost_user::kProtocolConfig |
+                                        vhost_user::kProtocolBackendReq |
+                                        vhost_user::kProtocolResetDevice));
+    VhostClient& client = link->first_client();
     if (client.queue_limit() != 0 && options.queues > client.queue_limit()) {
         return Error(fmt::format("{}{}: queues={}: the back end has {}", kOrigin, options.path,
                                  options.queues, client.queue_limit()));
@@ -31,7 +31,7 @@ Result<std::unique_ptr<VhostUserGeneric>> VhostUserGeneric::open(
         new VhostUserGeneric(std::move(link), memory, options));
     // Not every type has a configuration, and only the back end knows its size: the largest that it
     // answers.
-    if (client.has(vhost_user::kProtocolConfig)) {
+    if (client.has_config()) {
         constexpr size_t kSizes[] = {256, 128, 72, 64, 60, 44, 40, 36, 32, 24, 20, 16, 12, 8, 4};
         MutexLock hold(device->mutex_);
         for (const size_t size : kSizes) {
@@ -44,18 +44,18 @@ Result<std::unique_ptr<VhostUserGeneric>> VhostUserGeneric::open(
     return device;
 }
 
-VhostUserGeneric::VhostUserGeneric(std::unique_ptr<VhostUserLink> link, GuestMemory& memory,
+VhostUserGeneric::VhostUserGeneric(std::unique_ptr<VhostLink> link, GuestMemory& memory,
                                    const VhostUserGenericOptions& options)
-    : VhostUserDevice(std::move(link), memory,
-                      {.device_id = options.type,
-                       .rings = options.queues,
-                       .queue_size = options.queue_size,
-                       .completes_soon = false}),
+    : VhostDevice(std::move(link), memory,
+                  {.device_id = options.type,
+                   .rings = options.queues,
+                   .queue_size = options.queue_size,
+                   .completes_soon = false}),
       queues_(options.queues) {}
 
 uint64_t VhostUserGeneric::features() const { return backend_features() & kDeviceBits; }
 
-Result<void> VhostUserGeneric::load_config(VhostUserClient& client) {
+Result<void> VhostUserGeneric::load_config(VhostClient& client) {
     std::vector<std::byte> config;
     {
         MutexLock hold(mutex_);

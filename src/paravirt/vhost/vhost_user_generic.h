@@ -4,19 +4,19 @@
 #include <string>
 #include <vector>
 
-#include "paravirt/vhost/vhost_user_device.h"
+#include "paravirt/vhost/vhost_device.h"
 
 namespace mynah {
 
 struct VhostUserGenericOptions {
-    std::string path;    // of the back end's socket
-    uint32_t type = 0;   // the virtio device type [virtio-1.2 5]
+    std::string path;   // of the back end's socket
+    uint32_t type = 0;  // the virtio device type [virtio-1.2 5]
     uint16_t queues = 1;
     uint16_t queue_size = 256;  // a power of two
 };
 
 // A device of any type all of whose queues, features and configuration are another process's.
-class VhostUserGeneric final : public VhostUserDevice {
+class VhostUserGeneric final : public VhostDevice {
   public:
     static constexpr uint16_t kMaxQueues = 64, kMaxQueueSize = 1024;
 
@@ -31,9 +31,9 @@ class VhostUserGeneric final : public VhostUserDevice {
     void write_config(uint64_t offset, std::span<const std::byte> from) override;
 
   private:
-    VhostUserGeneric(std::unique_ptr<VhostUserLink> link, GuestMemory& memory,
+    VhostUserGeneric(std::unique_ptr<VhostLink> link, GuestMemory& memory,
                      const VhostUserGenericOptions& options);
-    Result<void> load_config(VhostUserClient& client) override EXCLUDES(mutex_);
+    Result<void> load_config(VhostClient& client) override EXCLUDES(mutex_);
 
     const uint16_t queues_;
     mutable Mutex mutex_;

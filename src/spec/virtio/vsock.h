@@ -7,7 +7,7 @@
 // The socket device [virtio-1.2 5.10].
 namespace mynah::virtio::vsock {
 
-inline constexpr uint64_t kFeatureStream = bit(0);  // [virtio-1.2 5.10.3]
+inline constexpr uint64_t kFeatureStream = bit(0), kFeatureSeqpacket = bit(1);  // [5.10.3]
 
 // Queues [virtio-1.2 5.10.2].
 inline constexpr uint16_t kReceiveQueue = 0, kTransmitQueue = 1, kEventQueue = 2;

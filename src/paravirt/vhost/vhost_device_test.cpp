@@ -11,8 +11,8 @@
 
 #include "backend/vhost/vhost_user_listener.h"
 #include "paravirt/vhost/vhost_back_end.h"
-#include "paravirt/vhost/vhost_user_block.h"
-#include "paravirt/vhost/vhost_user_net.h"
+#include "paravirt/vhost/vhost_block.h"
+#include "paravirt/vhost/vhost_net.h"
 #include "paravirt/virtio/virtio_block.h"
 #include "paravirt/virtio/virtio_mmio.h"
 #include "spec/virtio/block.h"
@@ -128,14 +128,14 @@ class Serving {
     std::thread thread_;
 };
 
-class VhostUserDeviceTest : public ::testing::Test {
+class VhostDeviceTest : public ::testing::Test {
   protected:
-    VhostUserDeviceTest() {
+    VhostDeviceTest() {
         folder_ = (std::filesystem::temp_directory_path() / "mynah-vhost-XXXXXX").string();
         EXPECT_NE(mkdtemp(folder_.data()), nullptr);
         path_ = folder_ + "/socket";
     }
-    ~VhostUserDeviceTest() override {
+    ~VhostDeviceTest() override {
         mmio_.reset();
         device_.reset();
         serving_.reset();
@@ -146,7 +146,7 @@ class VhostUserDeviceTest : public ::testing::Test {
         serving_ = std::make_unique<Serving>(path_, model, back_end);
     }
     void open_disk(uint16_t queues = 1) {
-        auto opened = VhostUserBlock::open({.path = path_, .queues = queues}, *memory_);
+        auto opened = VhostBlock::open({.path = path_, .queues = queues}, *memory_);
         ASSERT_TRUE(opened.ok()) << opened.error().message();
         device_ = opened.take_value();
         mmio_ = std::make_unique<VirtioMmio>(*device_, DmaView(*memory_), line_);
@@ -195,7 +195,7 @@ class VhostUserDeviceTest : public ::testing::Test {
     std::vector<GuestQueue> queues_;
 };
 
-TEST_F(VhostUserDeviceTest, ADriverThatComesBackNegotiatesTheSame) {
+TEST_F(VhostDeviceTest, ADriverThatComesBackNegotiatesTheSame) {
     serve(back_end_, &back_end_);
     open_disk();
     for (unsigned driver = 0; driver < 2; ++driver) {
@@ -205,7 +205,7 @@ TEST_F(VhostUserDeviceTest, ADriverThatComesBackNegotiatesTheSame) {
     }
 }
 
-TEST_F(VhostUserDeviceTest, ABackEndThatTakesOverIsToldTheCachesMode) {
+TEST_F(VhostDeviceTest, ABackEndThatTakesOverIsToldTheCachesMode) {
     SilentModel& first = silent(kFeatureFlush | kFeatureConfigWce);
     SilentModel& second = silent(kFeatureFlush | kFeatureConfigWce);
     serve(first);
@@ -227,7 +227,7 @@ TEST_F(VhostUserDeviceTest, ABackEndThatTakesOverIsToldTheCachesMode) {
     EXPECT_TRUE(eventually([&] { return second.noted_after("write 32=1", "write 32=0"); }));
 }
 
-TEST_F(VhostUserDeviceTest, ABackEndThatLacksWhatIsOnOfferIsNotTaken) {
+TEST_F(VhostDeviceTest, ABackEndThatLacksWhatIsOnOfferIsNotTaken) {
     SilentModel& first = silent(kFeatureFlush | kFeatureConfigWce);
     SilentModel& second = silent(kFeatureFlush);
     serve(first);
@@ -238,7 +238,7 @@ TEST_F(VhostUserDeviceTest, ABackEndThatLacksWhatIsOnOfferIsNotTaken) {
     EXPECT_EQ(second.count("read"), 0u);
 }
 
-TEST_F(VhostUserDeviceTest, QueuesThatStopWaitTogether) {
+TEST_F(VhostDeviceTest, QueuesThatStopWaitTogether) {
     constexpr uint16_t kQueues = 4;
     SilentModel& model = silent(kFeatureMq, kQueues);
     serve(model);
@@ -252,7 +252,7 @@ TEST_F(VhostUserDeviceTest, QueuesThatStopWaitTogether) {
     EXPECT_EQ(driver_->status(), 0u);
 }
 
-TEST_F(VhostUserDeviceTest, ARequestThatTheBackEndCannotTakeBreaksTheQueue) {
+TEST_F(VhostDeviceTest, ARequestThatTheBackEndCannotTakeBreaksTheQueue) {
     SilentModel& model = silent(0);  // without indirect descriptors
     serve(model);
     open_disk();
@@ -264,7 +264,7 @@ TEST_F(VhostUserDeviceTest, ARequestThatTheBackEndCannotTakeBreaksTheQueue) {
                           .size = kPageSize,
                           .kind = MemoryOverlay::Kind::kMemory,
                           .offset = memory_->take_block(kPageSize).offset});
-    const std::vector<GuestBuffer> buffers(VhostUserBlock::kQueueSize - 10,
+    const std::vector<GuestBuffer> buffers(VhostBlock::kQueueSize - 10,
                                            {GuestPhys{kRam / 2 - 4}, 8, true});
     queues_[0].add(buffers, true);
     driver_->ring(0);
@@ -274,10 +274,10 @@ TEST_F(VhostUserDeviceTest, ARequestThatTheBackEndCannotTakeBreaksTheQueue) {
     EXPECT_EQ(driver_->status() & kNeedsReset, 0u);
 }
 
-TEST_F(VhostUserDeviceTest, PairsOfQueuesAreNotCountedAsQueues) {
+TEST_F(VhostDeviceTest, PairsOfQueuesAreNotCountedAsQueues) {
     SilentModel& model = silent(0, 2);
     serve(model);
-    const auto card = VhostUserNet::open({.path = path_, .pairs = 2, .address = {}}, *memory_);
+    const auto card = VhostNet::open({.path = path_, .pairs = 2, .address = {}}, *memory_);
     ASSERT_FALSE(card.ok());
     EXPECT_NE(card.error().message().find("queues=2: the back end has 1"), std::string::npos)
         << card.error().message();

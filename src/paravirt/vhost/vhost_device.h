@@ -1,6 +1,8 @@
 #pragma once
 
+#include <algorithm>
 #include <atomic>
+#include <bit>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
@@ -10,8 +12,8 @@
 #include <vector>
 
 #include "backend/vhost/shared_memory.h"
+#include "backend/vhost/vhost_link.h"
 #include "backend/vhost/vhost_log.h"
-#include "backend/vhost/vhost_user_link.h"
 #include "base/log.h"
 #include "base/mutex.h"
 #include "memory/guest_memory.h"
@@ -20,9 +22,10 @@
 
 namespace mynah {
 
-// A virtio device whose requests are carried out by another process, over vhost-user: the front
-// end. What is common to all types; a subclass has features, configuration and, where there are
-// some, queues that it serves itself.
+// A virtio device whose requests are carried out by somebody else (VhostClient): another process
+// over vhost-user, a vDPA device, the host's kernel. This is the front end, what is common to all
+// types; a subclass has features, configuration and, where there are some, queues that it serves
+// itself.
 //
 // The back end works on the guest's buffers, which lie in shared memory, but not on the guest's
 // rings. It has rings of its own in memory of its own, from which chains are passed on by the
@@ -36,9 +39,9 @@ namespace mynah {
 // - packed rings, legacy drivers and event indices are nothing that a back end must know.
 // It costs a copy of the descriptors. The used ring is looked at by the thread that would be woken
 // to raise the interrupt anyway.
-class VhostUserDevice : public VirtioDevice, private VhostUserLinkEvents {
+class VhostDevice : public VirtioDevice, private VhostLinkEvents {
   public:
-    ~VhostUserDevice() override;
+    ~VhostDevice() override;
 
     uint32_t device_id() const final { return shape_.device_id; }
     uint16_t queue_size_max(uint16_t) const override { return shape_.queue_size; }
@@ -63,8 +66,13 @@ class VhostUserDevice : public VirtioDevice, private VhostUserLinkEvents {
         // finish what they have begun even then.
         bool completes_soon;
     };
+    // Entries of a queue that a back end can have, where `wanted` would be good.
+    static uint16_t usable_queue_size(const VhostClient& client, uint16_t wanted) {
+        const uint16_t limit = client.queue_size_limit();
+        return limit == 0 ? wanted : std::min(wanted, std::bit_floor(limit));
+    }
     // The memory must outlive the device.
-    VhostUserDevice(std::unique_ptr<VhostUserLink> link, GuestMemory& memory, const Shape& shape);
+    VhostDevice(std::unique_ptr<VhostLink> link, GuestMemory& memory, const Shape& shape);
 
     // Takes the link's first connection; from here on a back end may come and go. Error: names the
     // option.
@@ -75,6 +83,7 @@ class VhostUserDevice : public VirtioDevice, private VhostUserLinkEvents {
     uint64_t backend_features() const { return backend_features_; }
     uint64_t negotiated_features() const { return features_; }
     bool connected() const { return connected_; }
+    bool runs_as_one() const { return runs_as_one_; }
     void tell_config_changed() EXCLUDES(events_mutex_);
     // Turns a ring on or off in the back end; what a ring is when it is started: `on_at_start`.
     void enable_ring(uint16_t queue, bool on) EXCLUDES(control_);
@@ -84,13 +93,15 @@ class VhostUserDevice : public VirtioDevice, private VhostUserLinkEvents {
     // --- what a subclass has ---
     // Reads the configuration from a back end that is new, or that says it has changed. Error: the
     // back end cannot be used; a clause.
-    virtual Result<void> load_config(VhostUserClient&) { return {}; }
+    virtual Result<void> load_config(VhostClient&) { return {}; }
     // The driver is about to run.
-    virtual Result<void> prepare(VhostUserClient&) { return {}; }
+    virtual Result<void> prepare(VhostClient&) { return {}; }
     virtual bool on_at_start(uint16_t) const { return true; }
     // Whether a queue is served by serve_local() instead of by the back end.
     virtual bool is_local(uint16_t queue) const { return queue >= shape_.rings; }
     virtual void serve_local(VirtioQueue&) {}
+    // Those of the features that the driver has chosen which the back end is to know of.
+    virtual uint64_t for_backend(uint64_t features) const { return features; }
     // The back end is there, or is not there any more. On the link's thread.
     virtual void connection_changed() {}
 
@@ -120,16 +131,22 @@ class VhostUserDevice : public VirtioDevice, private VhostUserLinkEvents {
         bool broken = false;
     };
 
-    // VhostUserLinkEvents
+    // VhostLinkEvents
     void called(uint16_t queue) override;
     void config_changed() override EXCLUDES(control_);
     void lost() override EXCLUDES(control_);
-    Result<void> found(std::unique_ptr<VhostUserClient> client) override EXCLUDES(control_);
+    Result<void> found(std::unique_ptr<VhostClient> client) override EXCLUDES(control_);
 
     void start(VirtioQueue& queue, Ring& ring) EXCLUDES(control_);
     static std::chrono::nanoseconds drain(Ring& ring, std::chrono::nanoseconds limit);
-    Result<void> introduce(VhostUserClient& client) REQUIRES(control_);
+    Result<void> introduce(VhostClient& client) REQUIRES(control_);
+    Result<void> tell_ring(VhostClient& client, uint16_t index) REQUIRES(control_);
     Result<void> start_in_backend(uint16_t index) REQUIRES(control_);
+    void stop_in_backend(uint16_t index, std::vector<Done>& done) REQUIRES(control_);
+    bool start_in_turn(VirtioQueue& queue, Ring& ring) EXCLUDES(control_);
+    uint32_t stop_in_turn(Ring& ring, uint16_t index, std::vector<Done>& finished)
+        REQUIRES(control_);
+    void resume(uint16_t index);
     void give_up(const Error& why) REQUIRES(control_);
     bool take_chains(VirtioQueue& queue, Ring& ring);
     bool describe(Chain& chain) const;
@@ -155,14 +172,17 @@ class VhostUserDevice : public VirtioDevice, private VhostUserLinkEvents {
     LogLimit complaints_;
     // Guards the connection; taken before a ring's lock.
     Mutex control_;
-    std::unique_ptr<VhostUserClient> client_ GUARDED_BY(control_);
+    std::unique_ptr<VhostClient> client_ GUARDED_BY(control_);
     bool introduced_ GUARDED_BY(control_) = false;
+    // Rings that were started stand still, as their device was stopped as one (VhostClient).
+    std::atomic<bool> halted_{false};
+    bool runs_as_one_ = false;                       // set once, by begin()
     uint64_t agreed_bits_ GUARDED_BY(control_) = 0;  // with the back end
     std::unique_ptr<VhostLog> log_ GUARDED_BY(control_);
     // What queues that stop may still wait for the back end, from one start of a queue on.
     std::chrono::nanoseconds drain_left_ GUARDED_BY(control_){};
     Done done_;  // of the link's thread
-    std::unique_ptr<VhostUserLink> link_;
+    std::unique_ptr<VhostLink> link_;
 };
 
 }  // namespace mynah

@@ -1,4 +1,4 @@
-#include "paravirt/vhost/vhost_user_device.h"
+#include "paravirt/vhost/vhost_device.h"
 
 #include <fmt/core.h>
 
@@ -19,28 +19,21 @@ constexpr uint64_t kLongestPiece = uint64_t{1} << 31;
 // How long chains may take that come back soon, in all queues of a device together.
 constexpr std::chrono::nanoseconds kDrain = std::chrono::seconds(5);
 
-bool keeps_log(const VhostUserClient& client) {
-    return client.has(vhost_user::kProtocolLogShmfd) &&
-           (client.features() & vhost_user::kFeatureLogAll) != 0;
-}
-
 }  // namespace
 
-VhostUserDevice::VhostUserDevice(std::unique_ptr<VhostUserLink> link, GuestMemory& memory,
-                                 const Shape& shape)
+VhostDevice::VhostDevice(std::unique_ptr<VhostLink> link, GuestMemory& memory, const Shape& shape)
     : memory_(memory),
       shape_(shape),
       // Behind everything that a descriptor of the guest's can name.
       rings_address_(align_up(memory.file_size(), uint64_t{1} << 30)),
       link_(std::move(link)) {}
 
-VhostUserDevice::~VhostUserDevice() { end(); }
+VhostDevice::~VhostDevice() { end(); }
 
-Result<void> VhostUserDevice::begin() {
+Result<void> VhostDevice::begin() {
     const uint64_t each = DriverRing::memory_size(shape_.queue_size);
     auto memory = SharedMemory::create("vhost-user-rings", each * shape_.rings);
-    if (!memory)
-        return Error(fmt::format("{}{}", link_->origin(), memory.error().message()));
+    if (!memory) return Error(fmt::format("{}{}", link_->origin(), memory.error().message()));
     rings_memory_ = memory.take_value();
     for (uint16_t i = 0; i < shape_.rings; ++i) {
         auto ring = std::make_unique<Ring>();
@@ -54,63 +47,73 @@ Result<void> VhostUserDevice::begin() {
         MutexLock control(control_);
         client_ = link_->take_client();
         backend_features_ = client_->features();
+        runs_as_one_ = client_->runs_as_one();
         connected_ = true;
     }
-    VhostUserLinkEvents& events = *this;
+    VhostLinkEvents& events = *this;
     link_->start(events);
     return {};
 }
 
-void VhostUserDevice::end() {
+void VhostDevice::end() {
     if (link_) link_->stop();
 }
 
-void VhostUserDevice::tell_config_changed() {
+void VhostDevice::tell_config_changed() {
     MutexLock hold(events_mutex_);
     if (events_ != nullptr) events_->configuration_changed();
 }
 
-void VhostUserDevice::connect(VirtioDeviceEvents* events) {
+void VhostDevice::connect(VirtioDeviceEvents* events) {
     MutexLock hold(events_mutex_);
     events_ = events;
 }
 
 // --- what the driver does ---
 
-void VhostUserDevice::negotiated(uint64_t features) {
+void VhostDevice::negotiated(uint64_t features) {
     MutexLock control(control_);
     features_ = features;
     introduced_ = false;
+    halted_ = false;
 }
 
-void VhostUserDevice::reset() {
+void VhostDevice::reset() {
     MutexLock control(control_);
     features_ = 0;
     if (client_ && introduced_) {
-        Result<void> done;
-        if (client_->has(vhost_user::kProtocolStatus))
-            done = client_->set_status(0);
-        else if (client_->has(vhost_user::kProtocolResetDevice))
-            done = client_->reset_device();
+        const auto done = client_->reset();
         if (!done) give_up(done.error());
     }
     introduced_ = false;
+    halted_ = false;
 }
 
-void VhostUserDevice::serve(VirtioQueue& queue) {
+void VhostDevice::serve(VirtioQueue& queue) {
     if (is_local(queue.index())) {
         serve_local(queue);
         return;
     }
     Ring& ring = *rings_[queue.index()];
-    if (!ring.started.load(std::memory_order_acquire)) start(queue, ring);
+    if (!ring.started.load(std::memory_order_acquire) || halted_.load(std::memory_order_relaxed)) {
+        start(queue, ring);
+    }
     if (take_chains(queue, ring)) link_->kick(queue.index());
 }
 
 // The first bell of a queue, or the one that the session rings when it is started.
-void VhostUserDevice::start(VirtioQueue& queue, Ring& ring) {
+void VhostDevice::start(VirtioQueue& queue, Ring& ring) {
+    const bool others = start_in_turn(queue, ring);
+    for (uint16_t i = 0; others && i < rings_.size(); ++i) {
+        if (i != queue.index()) resume(i);
+    }
+}
+
+// True: other rings, too, which had to stop with one.
+bool VhostDevice::start_in_turn(VirtioQueue& queue, Ring& ring) {
     MutexLock control(control_);
-    if (ring.started || !queue.running()) return;
+    if ((ring.started && !halted_) || !queue.running()) return false;
+    const bool others = halted_.exchange(false);
     drain_left_ = kDrain;
     {
         MutexLock hold(ring.mutex);
@@ -119,18 +122,22 @@ void VhostUserDevice::start(VirtioQueue& queue, Ring& ring) {
     if (client_) {
         Result<void> done = introduced_ ? Result<void>() : introduce(*client_);
         if (done) done = start_in_backend(queue.index());
+        for (uint16_t i = 0; done && others && i < rings_.size(); ++i) {
+            if (i != queue.index() && rings_[i]->started) done = start_in_backend(i);
+        }
         if (!done) give_up(done.error());
     }
     ring.started.store(true, std::memory_order_release);
+    return others;
 }
 
 // Tells a back end what was negotiated and where memory is.
-Result<void> VhostUserDevice::introduce(VhostUserClient& client) {
+Result<void> VhostDevice::introduce(VhostClient& client) {
     using namespace virtio;
-    const uint64_t device_bits = features_ & client.features();
+    const uint64_t device_bits = for_backend(features_) & client.features();
     uint64_t bits = client.features() & (kFeatureVersion1 | kFeatureIndirectDesc);
-    if (log_ && keeps_log(client)) bits |= vhost_user::kFeatureLogAll;
-    const bool has_status = client.has(vhost_user::kProtocolStatus);
+    if (log_ && client.keeps_log()) bits |= vhost_user::kFeatureLogAll;
+    const bool has_status = client.has_status();
     constexpr uint8_t kChosen = kStatusAcknowledge | kStatusDriver | kStatusFeaturesOk;
     agreed_bits_ = device_bits | (bits & ~vhost_user::kFeatureLogAll);
     TRY(client.set_features(device_bits | bits));
@@ -139,28 +146,29 @@ Result<void> VhostUserDevice::introduce(VhostUserClient& client) {
         if ((TRY(client.get_status()) & kStatusFeaturesOk) == 0)
             return Error("the back end refuses the features that were chosen");
     }
-    std::vector<VhostUserRegion> regions;
+    std::vector<VhostRegion> regions;
     for (const GuestMemory::Piece& piece : memory_.pieces()) {
-        regions.push_back({piece.fd, piece.fd_offset, piece.offset, memory_.at_offset(piece.offset),
-                           piece.size});
+        regions.push_back(
+            {piece.fd, piece.fd_offset, piece.offset, memory_.at_offset(piece.offset), piece.size});
     }
     regions.push_back({rings_memory_->fd(), 0, rings_address_, rings_memory_->bytes().data(),
                        rings_memory_->bytes().size()});
     TRY(client.set_memory(regions));
     if ((bits & vhost_user::kFeatureLogAll) != 0) TRY(client.set_log(*log_));
     TRY(prepare(client));
-    // Before the first ring, as some begin with no ring until it is said.
+    for (uint16_t i = 0; client.runs_as_one() && i < rings_.size(); ++i) TRY(tell_ring(client, i));
+    // Else before the first ring, as some begin with no ring until it is said.
     if (has_status) TRY(client.set_status(kChosen | kStatusDriverOk));
     introduced_ = true;
     return {};
 }
 
-Result<void> VhostUserDevice::start_in_backend(uint16_t index) {
+Result<void> VhostDevice::tell_ring(VhostClient& client, uint16_t index) {
     Ring& ring = *rings_[index];
-    VhostUserRing description;
+    VhostRing description;
     {
         MutexLock hold(ring.mutex);
-        ring.shared->restart((client_->features() & virtio::kFeatureIndirectDesc) != 0);
+        ring.shared->restart((client.features() & virtio::kFeatureIndirectDesc) != 0);
         description = {.size = ring.shared->entries(),
                        .base = 0,
                        .descriptors = ring.shared->descriptors(),
@@ -169,26 +177,66 @@ Result<void> VhostUserDevice::start_in_backend(uint16_t index) {
                        .kick = link_->kick_fd(index),
                        .call = link_->call_fd(index)};
     }
-    TRY(client_->start_ring(index, description));
-    TRY(client_->enable_ring(index, on_at_start(index)));
+    TRY(client.start_ring(index, description));
+    return client.enable_ring(index, on_at_start(index));
+}
+
+// What waits is passed on by who called.
+Result<void> VhostDevice::start_in_backend(uint16_t index) {
+    if (!client_->runs_as_one()) TRY(tell_ring(*client_, index));
+    Ring& ring = *rings_[index];
     MutexLock hold(ring.mutex);
     ring.live = true;
     return {};
 }
 
-Result<void> VhostUserDevice::log_writes(bool on) {
+// One ring stops, and with it all of a device that runs as one: the others go on at the next bell
+// of any of them. What they had done is left in `done`.
+void VhostDevice::stop_in_backend(uint16_t index, std::vector<Done>& done) {
+    if (!client_->runs_as_one()) {
+        const auto stopped = client_->stop_ring(index);
+        if (!stopped) give_up(stopped.error());
+        return;
+    }
+    const auto stopped = client_->stop_device();
+    if (!stopped) give_up(stopped.error());
+    introduced_ = false;
+    for (auto& ring : rings_) {
+        MutexLock hold(ring->mutex);
+        if (!std::exchange(ring->live, false)) continue;
+        collect(*ring, done.emplace_back());
+        take_back(*ring);
+        halted_ = true;
+    }
+}
+
+// Passes on, and rings for, what waits in rings that have just been started.
+void VhostDevice::resume(uint16_t index) {
+    bool kick = false;
+    uint32_t impossible = 0;
+    VirtioQueue* queue = nullptr;
+    {
+        MutexLock hold(rings_[index]->mutex);
+        queue = rings_[index]->queue;
+        kick = pass_on(*rings_[index], impossible);
+    }
+    if (kick) link_->kick(index);
+    if (queue != nullptr) reject(*queue, impossible);
+}
+
+Result<void> VhostDevice::log_writes(bool on) {
     MutexLock control(control_);
     if (!on) {
         log_.reset();
     } else if (!log_) {
         log_ = TRY(VhostLog::create(rings_address_ + rings_memory_->bytes().size()));
     }
-    if (!client_ || !introduced_ || !keeps_log(*client_)) return {};
+    if (!client_ || !introduced_ || !client_->keeps_log()) return {};
     if (log_) TRY(client_->set_log(*log_));
     return client_->set_features(agreed_bits_ | (log_ ? vhost_user::kFeatureLogAll : 0));
 }
 
-void VhostUserDevice::collect_writes() {
+void VhostDevice::collect_writes() {
     MutexLock control(control_);
     if (!log_) return;
     log_->collect([&](GuestPhys page) {
@@ -200,28 +248,27 @@ void VhostUserDevice::collect_writes() {
 }
 
 // The link's thread notices that the connection ended.
-void VhostUserDevice::give_up(const Error& why) {
-    if (complaints_.allow())
-        log(LogLevel::kWarning, "{}: {}", link_->origin(), why.message());
+void VhostDevice::give_up(const Error& why) {
+    if (complaints_.allow()) log(LogLevel::kWarning, "{}: {}", link_->name(), why.message());
     client_->shut();
 }
 
-void VhostUserDevice::enable_ring(uint16_t queue, bool on) {
+void VhostDevice::enable_ring(uint16_t queue, bool on) {
     MutexLock control(control_);
     if (!client_ || !rings_[queue]->started) return;
     const auto done = client_->enable_ring(queue, on);
     if (!done) give_up(done.error());
 }
 
-void VhostUserDevice::send_config(uint32_t offset, std::span<const std::byte> from) {
+void VhostDevice::send_config(uint32_t offset, std::span<const std::byte> from) {
     MutexLock control(control_);
-    if (!client_ || !client_->has(vhost_user::kProtocolConfig)) return;
+    if (!client_ || !client_->has_config()) return;
     const auto done = client_->set_config(offset, from);
     if (!done) give_up(done.error());
 }
 
 // Waits until nothing is out; returns what is left of the time.
-std::chrono::nanoseconds VhostUserDevice::drain(Ring& ring, std::chrono::nanoseconds limit) {
+std::chrono::nanoseconds VhostDevice::drain(Ring& ring, std::chrono::nanoseconds limit) {
     MutexLock hold(ring.mutex);
     const auto until = std::chrono::steady_clock::now() + limit;
     while (ring.live && ring.out_count + ring.waiting.size() > 0) {
@@ -230,7 +277,7 @@ std::chrono::nanoseconds VhostUserDevice::drain(Ring& ring, std::chrono::nanosec
     return std::max(std::chrono::nanoseconds::zero(), until - std::chrono::steady_clock::now());
 }
 
-void VhostUserDevice::stopping(VirtioQueue& queue) {
+void VhostDevice::stopping(VirtioQueue& queue) {
     if (is_local(queue.index())) return;
     Ring& ring = *rings_[queue.index()];
     std::chrono::nanoseconds left_to_drain{};
@@ -240,36 +287,44 @@ void VhostUserDevice::stopping(VirtioQueue& queue) {
         if (!ring.started) return;
         left_to_drain = drain_left_;
     }
-    if (shape_.completes_soon) left_to_drain = drain(ring, left_to_drain);
-    MutexLock control(control_);
-    drain_left_ = left_to_drain;
+    if (shape_.completes_soon) {
+        left_to_drain = drain(ring, left_to_drain);
+        for (auto& other : rings_) {
+            if (runs_as_one_) left_to_drain = drain(*other, left_to_drain);
+        }
+    }
+    std::vector<Done> finished;
+    uint32_t left = 0;
+    {
+        MutexLock control(control_);
+        drain_left_ = left_to_drain;
+        left = stop_in_turn(ring, queue.index(), finished);
+    }
+    for (Done& done : finished) hand_over(done);
+    queue.abandon(left);
+}
+
+// Returns how many chains come back unserved.
+uint32_t VhostDevice::stop_in_turn(Ring& ring, uint16_t index, std::vector<Done>& finished) {
     bool live = false;
     {
         MutexLock hold(ring.mutex);
         // Nothing more is passed on, nor collected but below.
         live = std::exchange(ring.live, false);
     }
-    if (live && client_) {
-        const auto done = client_->stop_ring(queue.index());
-        if (!done) give_up(done.error());
-    }
-    Done done;
-    uint32_t left = 0;
-    {
-        MutexLock hold(ring.mutex);
-        collect(ring, done);
-        take_back(ring);
-        left = static_cast<uint32_t>(ring.waiting.size());
-        ring.waiting.clear();
-        ring.started = false;
-    }
-    hand_over(done);
-    queue.abandon(left);
+    if (live && client_) stop_in_backend(index, finished);
+    MutexLock hold(ring.mutex);
+    collect(ring, finished.emplace_back());
+    take_back(ring);
+    const auto left = static_cast<uint32_t>(ring.waiting.size());
+    ring.waiting.clear();
+    ring.started = false;
+    return left;
 }
 
 // --- chains to the back end ---
 
-std::unique_ptr<VhostUserDevice::Chain> VhostUserDevice::new_chain(Ring& ring) {
+std::unique_ptr<VhostDevice::Chain> VhostDevice::new_chain(Ring& ring) {
     if (ring.spares.empty()) return std::make_unique<Chain>();
     std::unique_ptr<Chain> chain = std::move(ring.spares.back());
     ring.spares.pop_back();
@@ -278,14 +333,14 @@ std::unique_ptr<VhostUserDevice::Chain> VhostUserDevice::new_chain(Ring& ring) {
 
 // The chain as the back end is told of it; false: it has more pieces than any that a driver may
 // make.
-bool VhostUserDevice::describe(Chain& chain) const {
+bool VhostDevice::describe(Chain& chain) const {
     chain.pieces.clear();
     const auto append = [&](const SliceList& list, bool writable) {
         for (Slice slice : list.slices()) {
             while (!slice.empty()) {
                 const size_t size = std::min<uint64_t>(slice.size(), kLongestPiece);
-                chain.pieces.push_back({memory_.file_offset(slice.data()),
-                                        static_cast<uint32_t>(size), writable});
+                chain.pieces.push_back(
+                    {memory_.file_offset(slice.data()), static_cast<uint32_t>(size), writable});
                 slice = slice.subspan(size);
             }
         }
@@ -297,7 +352,7 @@ bool VhostUserDevice::describe(Chain& chain) const {
 }
 
 // True: the back end is to be rung.
-bool VhostUserDevice::take_chains(VirtioQueue& queue, Ring& ring) {
+bool VhostDevice::take_chains(VirtioQueue& queue, Ring& ring) {
     bool rejected = false, kick = false;
     uint32_t impossible = 0;
     {
@@ -321,11 +376,11 @@ bool VhostUserDevice::take_chains(VirtioQueue& queue, Ring& ring) {
 
 // Which also breaks the ring, so that the driver resets the device: nothing else would tell it that
 // these requests are lost.
-void VhostUserDevice::reject(VirtioQueue& queue, uint32_t chains) {
+void VhostDevice::reject(VirtioQueue& queue, uint32_t chains) {
     for (; chains > 0; --chains) queue.reject();
 }
 
-bool VhostUserDevice::pass_on(Ring& ring, uint32_t& impossible) {
+bool VhostDevice::pass_on(Ring& ring, uint32_t& impossible) {
     bool added = false;
     while (ring.live && !ring.waiting.empty()) {
         std::unique_ptr<Chain>& chain = ring.waiting.front();
@@ -333,7 +388,7 @@ bool VhostUserDevice::pass_on(Ring& ring, uint32_t& impossible) {
         if (!ring.shared->possible(chain->pieces.size())) {
             if (complaints_.allow())
                 log(LogLevel::kWarning, "{}: a request has too many pieces for the back end",
-                    link_->origin());
+                    link_->name());
             ring.spares.push_back(std::move(chain));
             ring.waiting.pop_front();
             ++impossible;
@@ -351,7 +406,7 @@ bool VhostUserDevice::pass_on(Ring& ring, uint32_t& impossible) {
 
 // --- chains from the back end ---
 
-void VhostUserDevice::collect(Ring& ring, Done& done) {
+void VhostDevice::collect(Ring& ring, Done& done) {
     done.queue = ring.queue;
     done.used.clear();
     while (const auto element = ring.shared->take_used()) {
@@ -367,12 +422,12 @@ void VhostUserDevice::collect(Ring& ring, Done& done) {
     done.broken = ring.shared->broken();
 }
 
-void VhostUserDevice::hand_over(Done& done) {
+void VhostDevice::hand_over(Done& done) {
     if (done.queue != nullptr && !done.used.empty()) done.queue->give_back_all(done.used);
 }
 
 // What is out waits again, in the order in which it came.
-void VhostUserDevice::take_back(Ring& ring) {
+void VhostDevice::take_back(Ring& ring) {
     for (auto& chain : ring.out) {
         if (chain) ring.waiting.push_back(std::move(chain));
     }
@@ -381,7 +436,7 @@ void VhostUserDevice::take_back(Ring& ring) {
               [](const auto& a, const auto& b) { return a->order < b->order; });
 }
 
-void VhostUserDevice::called(uint16_t queue) {
+void VhostDevice::called(uint16_t queue) {
     Ring& ring = *rings_[queue];
     bool kick = false;
     uint32_t impossible = 0;
@@ -402,7 +457,7 @@ void VhostUserDevice::called(uint16_t queue) {
 
 // --- the back end comes and goes ---
 
-void VhostUserDevice::config_changed() {
+void VhostDevice::config_changed() {
     {
         MutexLock control(control_);
         if (!client_) return;
@@ -415,7 +470,7 @@ void VhostUserDevice::config_changed() {
     tell_config_changed();
 }
 
-void VhostUserDevice::lost() {
+void VhostDevice::lost() {
     {
         MutexLock control(control_);
         client_.reset();
@@ -437,16 +492,15 @@ void VhostUserDevice::lost() {
     connection_changed();
 }
 
-Result<void> VhostUserDevice::found(std::unique_ptr<VhostUserClient> client) {
+Result<void> VhostDevice::found(std::unique_ptr<VhostClient> client) {
     {
         MutexLock control(control_);
         constexpr uint64_t kDeviceBits = low_mask(24) | ~low_mask(50);
         // Also what no driver has accepted yet: it stays on offer.
-        const uint64_t missing =
-            features() & kDeviceBits & backend_features_ & ~client->features();
+        const uint64_t missing = features() & kDeviceBits & backend_features_ & ~client->features();
         if (missing != 0) {
-            return Error(fmt::format("the new back end lacks features {:#x} that the guest has",
-                                     missing));
+            return Error(
+                fmt::format("the new back end lacks features {:#x} that the guest has", missing));
         }
         TRY(load_config(*client));
         client_ = std::move(client);
@@ -456,6 +510,7 @@ Result<void> VhostUserDevice::found(std::unique_ptr<VhostUserClient> client) {
                 if (!introduced_) TRY(introduce(*client_));
                 TRY(start_in_backend(i));
             }
+            halted_ = false;
             return {};
         };
         const auto resumed = resume();
@@ -471,18 +526,7 @@ Result<void> VhostUserDevice::found(std::unique_ptr<VhostUserClient> client) {
         }
         connected_ = true;
     }
-    for (uint16_t i = 0; i < rings_.size(); ++i) {
-        bool kick = false;
-        uint32_t impossible = 0;
-        VirtioQueue* queue = nullptr;
-        {
-            MutexLock hold(rings_[i]->mutex);
-            queue = rings_[i]->queue;
-            kick = pass_on(*rings_[i], impossible);
-        }
-        if (kick) link_->kick(i);
-        if (queue != nullptr) reject(*queue, impossible);
-    }
+    for (uint16_t i = 0; i < rings_.size(); ++i) resume(i);
     connection_changed();
     tell_config_changed();
     return {};

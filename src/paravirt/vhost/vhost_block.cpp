@@ -1,4 +1,4 @@
-#include "paravirt/vhost/vhost_user_block.h"
+#include "paravirt/vhost/vhost_block.h"
 
 #include <fmt/core.h>
 
@@ -16,29 +16,34 @@ using namespace virtio::block;
 namespace {
 
 constexpr uint64_t kFeatureGeometry = bit(4), kFeatureLifetime = bit(15);
-constexpr uint64_t kKnown = kFeatureSizeMax | kFeatureSegMax | kFeatureGeometry |
-                            kFeatureReadOnly | kFeatureBlkSize | kFeatureFlush | kFeatureTopology |
-                            kFeatureConfigWce | kFeatureMq | kFeatureDiscard |
-                            kFeatureWriteZeroes | kFeatureLifetime;
+constexpr uint64_t kKnown = kFeatureSizeMax | kFeatureSegMax | kFeatureGeometry | kFeatureReadOnly |
+                            kFeatureBlkSize | kFeatureFlush | kFeatureTopology | kFeatureConfigWce |
+                            kFeatureMq | kFeatureDiscard | kFeatureWriteZeroes | kFeatureLifetime;
 constexpr const char* kOrigin = "--disk vhost-user=";
 constexpr size_t kNumQueuesAt = offsetof(virtio::block::Config, num_queues);
 constexpr size_t kWritebackAt = offsetof(virtio::block::Config, writeback);
 
 }  // namespace
 
-Result<std::unique_ptr<VhostUserBlock>> VhostUserBlock::open(const VhostUserBlockOptions& options,
-                                                             GuestMemory& memory) {
+Result<std::unique_ptr<VhostBlock>> VhostBlock::open(const VhostBlockOptions& options,
+                                                     GuestMemory& memory) {
+    auto link = TRY(VhostLink::open(options.path, kOrigin, 0,
+                                    vhost_user::kProtocolMq | vhost_user::kProtocolConfig |
+                                        vhost_user::kProtocolBackendReq |
+                                        vhost_user::kProtocolResetDevice));
+    return open(options, std::move(link), memory);
+}
+
+Result<std::unique_ptr<VhostBlock>> VhostBlock::open(const VhostBlockOptions& options,
+                                                     std::unique_ptr<VhostLink> link,
+                                                     GuestMemory& memory) {
     const auto failed = [&](const std::string& why) {
-        return Error(fmt::format("{}{}: {}", kOrigin, options.path, why));
+        return Error(fmt::format("{}{}: {}", link->origin(), options.path, why));
     };
-    auto link = TRY(VhostUserLink::open(options.path, kOrigin, 0,
-                                        vhost_user::kProtocolMq | vhost_user::kProtocolConfig |
-                                            vhost_user::kProtocolBackendReq |
-                                            vhost_user::kProtocolResetDevice));
-    VhostUserClient& client = link->first_client();
-    if (!client.has(vhost_user::kProtocolConfig))
+    VhostClient& client = link->first_client();
+    if (!client.has_config())
         return failed("the back end tells no configuration; expected one of a disk");
-    VhostUserBlock::Config config;
+    VhostBlock::Config config;
     const auto got = client.get_config(config);
     if (!got) return failed(got.error().message());
     uint64_t most = 1;
@@ -51,9 +56,10 @@ Result<std::unique_ptr<VhostUserBlock>> VhostUserBlock::open(const VhostUserBloc
         return failed(fmt::format("queues={}: the back end has {}", options.queues, most));
     const uint64_t queues =
         options.queues != 0 ? options.queues : std::min<uint64_t>(most, options.processors);
+    const uint16_t queue_size = usable_queue_size(client, kQueueSize);
     TRY(link->make_bells(static_cast<uint16_t>(queues)));
-    std::unique_ptr<VhostUserBlock> disk(
-        new VhostUserBlock(std::move(link), memory, static_cast<uint16_t>(queues)));
+    std::unique_ptr<VhostBlock> disk(
+        new VhostBlock(std::move(link), memory, static_cast<uint16_t>(queues), queue_size));
     {
         MutexLock hold(disk->mutex_);
         disk->config_ = config;
@@ -63,18 +69,18 @@ Result<std::unique_ptr<VhostUserBlock>> VhostUserBlock::open(const VhostUserBloc
     return disk;
 }
 
-VhostUserBlock::VhostUserBlock(std::unique_ptr<VhostUserLink> link, GuestMemory& memory,
-                               uint16_t queues)
-    : VhostUserDevice(std::move(link), memory,
-                      {.device_id = virtio::kDeviceBlock,
-                       .rings = queues,
-                       .queue_size = kQueueSize,
-                       .completes_soon = true}),
+VhostBlock::VhostBlock(std::unique_ptr<VhostLink> link, GuestMemory& memory, uint16_t queues,
+                       uint16_t queue_size)
+    : VhostDevice(std::move(link), memory,
+                  {.device_id = virtio::kDeviceBlock,
+                   .rings = queues,
+                   .queue_size = queue_size,
+                   .completes_soon = true}),
       queues_(queues) {}
 
-uint64_t VhostUserBlock::features() const { return backend_features() & kKnown; }
+uint64_t VhostBlock::features() const { return backend_features() & kKnown; }
 
-Result<void> VhostUserBlock::load_config(VhostUserClient& client) {
+Result<void> VhostBlock::load_config(VhostClient& client) {
     Config config;
     TRY(client.get_config(config));
     MutexLock hold(mutex_);
@@ -89,7 +95,7 @@ Result<void> VhostUserBlock::load_config(VhostUserClient& client) {
 
 // A back end that takes over, or that was told before features were negotiated with it, must not
 // cache what the driver believes to be written.
-Result<void> VhostUserBlock::prepare(VhostUserClient& client) {
+Result<void> VhostBlock::prepare(VhostClient& client) {
     std::optional<std::byte> chosen;
     {
         MutexLock hold(mutex_);
@@ -100,16 +106,16 @@ Result<void> VhostUserBlock::prepare(VhostUserClient& client) {
 }
 
 // The mode is the default again; not every back end resets it.
-void VhostUserBlock::reset() {
+void VhostBlock::reset() {
     {
         MutexLock hold(mutex_);
         config_[kWritebackAt] = default_writeback_;
         if (chosen_writeback_) chosen_writeback_ = default_writeback_;
     }
-    VhostUserDevice::reset();
+    VhostDevice::reset();
 }
 
-void VhostUserBlock::read_config(uint64_t offset, std::span<std::byte> to) const {
+void VhostBlock::read_config(uint64_t offset, std::span<std::byte> to) const {
     Config config;
     {
         MutexLock hold(mutex_);
@@ -120,7 +126,7 @@ void VhostUserBlock::read_config(uint64_t offset, std::span<std::byte> to) const
 }
 
 // Only the cache's mode can be written [virtio-1.2 5.2.5].
-void VhostUserBlock::write_config(uint64_t offset, std::span<const std::byte> from) {
+void VhostBlock::write_config(uint64_t offset, std::span<const std::byte> from) {
     if (offset != kWritebackAt || from.size() != 1 ||
         (negotiated_features() & kFeatureConfigWce) == 0) {
         return;
