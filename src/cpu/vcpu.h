@@ -5,7 +5,6 @@
 #include <memory>
 #include <string>
 
-#include "cpu/cpu_signals.h"
 #include "cpu/cpu_state.h"
 
 namespace mynah {
@@ -43,7 +42,6 @@ class Vcpu {
     // Runs guest code on the calling thread, at most about `instruction_limit` instructions.
     virtual VcpuExit run(uint64_t instruction_limit = ~uint64_t{0}) = 0;
 
-    virtual CpuSignals& signals() = 0;
     virtual VcpuStatistics statistics() const = 0;
 };
 

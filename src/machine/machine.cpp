@@ -124,7 +124,7 @@ Result<void> Machine::build() {
                           : TRY(make_translator(*memory_, *cpuid_, translator_options()));
     build_processors(tsc_hz);
     control_.set_kick([this] {
-        for (auto& processor : processors_) processor->vcpu().signals().raise(CpuSignals::kKick);
+        for (auto& processor : processors_) processor->signals().raise(CpuSignals::kKick);
     });
     return build_board();
 }
@@ -169,7 +169,7 @@ void Machine::build_processors(uint64_t tsc_hz) {
     }
     memory_->on_map_change([this] {
         for (auto& processor : processors_)
-            processor->vcpu().signals().raise(CpuSignals::kMemoryMap);
+            processor->signals().raise(CpuSignals::kMemoryMap);
     });
 }
 
@@ -279,7 +279,7 @@ bool Machine::in_management_mode() const {
 // them.
 void Machine::raise_smi() {
     if (const auto vcpu = VcpuThread::current())
-        processors_[vcpu->value]->vcpu().signals().raise(CpuSignals::kSmi);
+        processors_[vcpu->value]->signals().raise(CpuSignals::kSmi);
 }
 
 Result<void> Machine::load_kernel() {

@@ -22,9 +22,9 @@ uint64_t clock_ns_at(uint64_t guest_tsc, uint64_t tsc_offset, uint64_t tsc_hz,
 
 Processor::Processor(const ProcessorContext& context, VcpuIndex index)
     : ports_(context.ports, context.memory_space),
-      vcpu_(context.engine.create_vcpu(ports_, index)),
-      apic_(apic_config(context, index), vcpu_->signals(), context.apic_bus, context.clock),
-      thread_(index, *vcpu_, context.control, context.events, context.idle,
+      vcpu_(context.engine.create_vcpu(ports_, signals_, index)),
+      apic_(apic_config(context, index), signals_, context.apic_bus, context.clock),
+      thread_(index, *vcpu_, signals_, context.control, context.events, context.idle,
               context.instruction_limit) {
     ports_.connect(apic_);
 }

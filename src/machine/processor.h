@@ -34,6 +34,7 @@ class Processor {
 
     VcpuThread& thread() { return thread_; }
     Vcpu& vcpu() { return *vcpu_; }
+    CpuSignals& signals() { return signals_; }
     LocalApic& apic() { return apic_; }
 
     // Power-up and reset, while the thread is parked or not started. `state`: what it begins with.
@@ -45,6 +46,7 @@ class Processor {
     LocalApic::Config apic_config(const ProcessorContext& context, VcpuIndex index);
 
     uint64_t tsc_offset_seen_ = 0;
+    CpuSignals signals_;  // outlives the engine behind vcpu_
     VcpuPorts ports_;
     std::unique_ptr<Vcpu> vcpu_;
     LocalApic apic_;

@@ -21,15 +21,17 @@ uint64_t now_ns() {
 
 std::optional<VcpuIndex> VcpuThread::current() { return current_vcpu; }
 
-VcpuThread::VcpuThread(VcpuIndex index, Vcpu& vcpu, RunControl& control, VcpuEvents& events,
-                       IdleLook& idle, std::optional<uint64_t> instruction_limit)
+VcpuThread::VcpuThread(VcpuIndex index, Vcpu& vcpu, CpuSignals& signals,
+                       RunControl& control, VcpuEvents& events, IdleLook& idle,
+                       std::optional<uint64_t> instruction_limit)
     : index_(index),
       vcpu_(vcpu),
+      signals_(signals),
       control_(control),
       events_(events),
       idle_(idle),
       instruction_limit_(instruction_limit) {
-    vcpu_.signals().set_wake([this] { wake(); });
+    signals_.set_wake([this] { wake(); });
 }
 
 VcpuThread::~VcpuThread() { join(); }
@@ -37,10 +39,10 @@ VcpuThread::~VcpuThread() { join(); }
 void VcpuThread::prepare(const CpuState& state, Begin begin) {
     vcpu_.state() = state;
     vcpu_.state_changed();
-    vcpu_.signals().lower(~uint32_t{0});
+    signals_.lower(~uint32_t{0});
     waiting_for_startup_ = begin == Begin::kWaitForStartup;
     startup_vector_ = kNoStartup;
-    answered_inits_ = vcpu_.signals().inits() - (waiting_for_startup_ ? 1 : 0);
+    answered_inits_ = signals_.inits() - (waiting_for_startup_ ? 1 : 0);
 }
 
 void VcpuThread::start() {
@@ -111,10 +113,9 @@ void VcpuThread::take_init() {
 // Waits for a start-up IPI or for whatever RunControl wants. True: the processor starts.
 bool VcpuThread::take_startup() {
     sleep(CpuSignals::kKick | CpuSignals::kInit);
-    CpuSignals& signals = vcpu_.signals();
-    signals.lower(CpuSignals::kKick);
-    if ((signals.pending() & CpuSignals::kInit) != 0) {
-        signals.lower(CpuSignals::kInit);
+    signals_.lower(CpuSignals::kKick);
+    if ((signals_.pending() & CpuSignals::kInit) != 0) {
+        signals_.lower(CpuSignals::kInit);
         take_init();
     }
     const uint32_t vector = startup_vector_.exchange(kNoStartup);
@@ -133,14 +134,14 @@ bool VcpuThread::take_startup() {
 }
 
 void VcpuThread::startup(uint8_t vector) {
-    const uint32_t inits = vcpu_.signals().inits();
+    const uint32_t inits = signals_.inits();
     if (answered_inits_.exchange(inits) == inits) return;
     startup_vector_ = vector;
     wake();
 }
 
 bool VcpuThread::must_wake(uint32_t wake_signals) const {
-    return (vcpu_.signals().pending() & wake_signals) != 0 ||
+    return (signals_.pending() & wake_signals) != 0 ||
            (waiting_for_startup_ && startup_vector_.load() != kNoStartup);
 }
 

@@ -9,6 +9,7 @@
 
 #include "base/mutex.h"
 #include "cpu/address.h"
+#include "cpu/cpu_signals.h"
 #include "cpu/vcpu.h"
 #include "machine/halt_poll.h"
 #include "machine/idle_look.h"
@@ -31,8 +32,8 @@ class VcpuEvents {
 // start-up IPI, and obeys RunControl. A sleeping processor costs no host time.
 class VcpuThread {
   public:
-    VcpuThread(VcpuIndex index, Vcpu& vcpu, RunControl& control, VcpuEvents& events,
-               IdleLook& idle, std::optional<uint64_t> instruction_limit);
+    VcpuThread(VcpuIndex index, Vcpu& vcpu, CpuSignals& signals, RunControl& control,
+               VcpuEvents& events, IdleLook& idle, std::optional<uint64_t> instruction_limit);
     ~VcpuThread();
     VcpuThread(const VcpuThread&) = delete;
     VcpuThread& operator=(const VcpuThread&) = delete;
@@ -65,6 +66,7 @@ class VcpuThread {
 
     const VcpuIndex index_;
     Vcpu& vcpu_;
+    CpuSignals& signals_;
     RunControl& control_;
     VcpuEvents& events_;
     IdleLook& idle_;

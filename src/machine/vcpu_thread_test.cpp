@@ -19,7 +19,7 @@ class ScriptedVcpu final : public Vcpu {
   public:
     CpuState& state() override { return state_; }
     void state_changed() override {}
-    CpuSignals& signals() override { return signals_; }
+    CpuSignals& signals() { return signals_; }
     VcpuStatistics statistics() const override {
         VcpuStatistics statistics;
         statistics.instructions = instructions;
@@ -85,7 +85,8 @@ class VcpuThreadTest : public testing::Test {
     ~VcpuThreadTest() override { end(); }
 
     void make(std::optional<uint64_t> limit) {
-        thread_ = std::make_unique<VcpuThread>(VcpuIndex(0), vcpu_, control_, events_, idle_, limit);
+        thread_ = std::make_unique<VcpuThread>(VcpuIndex(0), vcpu_, vcpu_.signals(), control_, events_,
+                                               idle_, limit);
         control_.set_kick([this] { vcpu_.signals().raise(CpuSignals::kKick); });
     }
     void start(VcpuThread::Begin begin) {

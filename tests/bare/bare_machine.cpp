@@ -27,12 +27,12 @@ BareMachine::BareMachine(const EngineFactory& engine)
     : memory_(make_memory()),
       cpuid_(CpuidPolicy::create("max", {}, 2'000'000'000).take_value()),
       engine_(engine(*memory_, cpuid_).take_value()),
-      vcpu_(engine_->create_vcpu(*this, VcpuIndex(0))),
+      vcpu_(engine_->create_vcpu(*this, signals_, VcpuIndex(0))),
       dma_(*memory_),
       flash_(memory_->take_block(kPageSize)),
       flash_slot_(memory_->take_overlay()) {
     for (unsigned i = 0; i < flash_.size; ++i) flash_.host[i] = static_cast<std::byte>(i);
-    memory_->on_map_change([this] { vcpu_->signals().raise(CpuSignals::kMemoryMap); });
+    memory_->on_map_change([this] { signals_.raise(CpuSignals::kMemoryMap); });
     show_flash(true);
     memory_->set_overlay(memory_->take_overlay(), {.start = GuestPhys(kManagementPage),
                                                    .size = kPageSize,
@@ -65,7 +65,7 @@ std::optional<std::string> BareMachine::load(std::span<const std::byte> image) {
 }
 
 Ending BareMachine::run(std::optional<uint64_t> instruction_limit) {
-    const Watchdog watchdog([this] { vcpu_->signals().raise(CpuSignals::kKick); });
+    const Watchdog watchdog([this] { signals_.raise(CpuSignals::kKick); });
     const VcpuExit exit = instruction_limit ? vcpu_->run(*instruction_limit) : vcpu_->run();
     return {.exit = exit, .exit_value = exit_value_, .state = vcpu_->state()};
 }
@@ -76,17 +76,17 @@ void BareMachine::io_write(IoPort port, unsigned, uint32_t value) {
     switch (port.value) {
         case kExitPort:
             if (!exit_value_) exit_value_ = value;
-            vcpu_->signals().raise(CpuSignals::kKick);
+            signals_.raise(CpuSignals::kKick);
             break;
         case kInterruptPort:
             interrupt_vector_ = static_cast<uint8_t>(value);
-            vcpu_->signals().raise(CpuSignals::kInterrupt);
+            signals_.raise(CpuSignals::kInterrupt);
             break;
         case kNmiPort:
-            vcpu_->signals().raise(CpuSignals::kNmi);
+            signals_.raise(CpuSignals::kNmi);
             break;
         case kSmiPort:
-            vcpu_->signals().raise(CpuSignals::kSmi);
+            signals_.raise(CpuSignals::kSmi);
             break;
         case kDmaAddressPort:
             dma_address_ = value;
@@ -100,7 +100,7 @@ void BareMachine::io_write(IoPort port, unsigned, uint32_t value) {
         case kAlarmPort:
             delayed_.add([this, value] {
                 interrupt_vector_ = static_cast<uint8_t>(value);
-                vcpu_->signals().raise(CpuSignals::kInterrupt);
+                signals_.raise(CpuSignals::kInterrupt);
             });
             break;
         default:
@@ -130,7 +130,7 @@ void BareMachine::mmio_write(GuestPhys address, unsigned size, uint64_t value) {
 }
 
 std::optional<uint8_t> BareMachine::acknowledge_interrupt() {
-    vcpu_->signals().lower(CpuSignals::kInterrupt);
+    signals_.lower(CpuSignals::kInterrupt);
     return interrupt_vector_;
 }
 

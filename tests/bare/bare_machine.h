@@ -62,6 +62,7 @@ class BareMachine final : public CpuPorts {
     std::unique_ptr<GuestMemory> memory_;
     CpuidPolicy cpuid_;
     std::unique_ptr<Engine> engine_;
+    CpuSignals signals_;
     std::unique_ptr<Vcpu> vcpu_;
     Expectation expectation_ = Expectation::kExit;
     std::optional<uint32_t> exit_value_;
