@@ -27,6 +27,16 @@ struct VcpuStatistics {
     uint64_t interrupts = 0;
     std::map<std::string, uint64_t> undefined;  // unimplemented instructions by mnemonic
     std::map<std::string, uint64_t> counters;   // the engine's own
+
+    VcpuStatistics& operator+=(const VcpuStatistics& other) {
+        instructions += other.instructions;
+        all_counted = all_counted && other.all_counted;
+        exceptions += other.exceptions;
+        interrupts += other.interrupts;
+        for (const auto& [name, count] : other.undefined) undefined[name] += count;
+        for (const auto& [name, count] : other.counters) counters[name] += count;
+        return *this;
+    }
 };
 
 // One virtual processor on some engine.

@@ -23,9 +23,11 @@ std::unique_ptr<GuestMemory> make_memory() {
 
 }  // namespace
 
-BareMachine::BareMachine(const EngineFactory& engine)
+BareMachine::BareMachine(const EngineFactory& engine, const EngineFactory& other)
     : memory_(make_memory()),
       cpuid_(CpuidPolicy::create("max", {}, 2'000'000'000).take_value()),
+      factory_(engine),
+      other_factory_(other),
       engine_(engine(*memory_, cpuid_).take_value()),
       vcpu_(engine_->create_vcpu(*this, signals_, VcpuIndex(0))),
       dma_(*memory_),
@@ -66,8 +68,30 @@ std::optional<std::string> BareMachine::load(std::span<const std::byte> image) {
 
 Ending BareMachine::run(std::optional<uint64_t> instruction_limit) {
     const Watchdog watchdog([this] { signals_.raise(CpuSignals::kKick); });
-    const VcpuExit exit = instruction_limit ? vcpu_->run(*instruction_limit) : vcpu_->run();
+    const VcpuExit exit = other_factory_      ? run_on_both()
+                          : instruction_limit ? vcpu_->run(*instruction_limit)
+                                              : vcpu_->run();
     return {.exit = exit, .exit_value = exit_value_, .state = vcpu_->state()};
+}
+
+// Instruction by instruction at first, then in longer and longer steps.
+VcpuExit BareMachine::run_on_both() {
+    for (uint64_t turn = 0;; ++turn) {
+        const VcpuExit exit = vcpu_->run(1 + turn * turn / 16);
+        if (exit != VcpuExit::kInstructionLimit) return exit;
+        exchange_engine();
+    }
+}
+
+void BareMachine::exchange_engine() {
+    const CpuState state = vcpu_->state();
+    vcpu_.reset();
+    std::swap(factory_, other_factory_);
+    engine_ = factory_(*memory_, cpuid_).take_value();
+    vcpu_ = engine_->create_vcpu(*this, signals_, VcpuIndex(0));
+    vcpu_->state() = state;
+    vcpu_->state_changed();
+    signals_.alarm();
 }
 
 uint32_t BareMachine::io_read(IoPort, unsigned) { return ~0u; }

@@ -84,6 +84,7 @@ Processor::~Processor() {
         MutexLock lock(crew_.mutex);
         std::erase(crew_.members, this);
     }
+    flush_code();  // it watches no page any more
     core_.shared.memory.watch().remove(*this);
     region_->~Region();
     munmap(reinterpret_cast<std::byte*>(region_) - Region::kBefore, Region::mapped());
