@@ -70,7 +70,8 @@ void run_program(benchmark::State& bench, const std::byte* begin, const std::byt
     auto cpuid = CpuidPolicy::create("max", {}, 1'000'000'000).take_value();
     auto engine = make_interpreter(*memory, cpuid).take_value();
     NoPorts ports;
-    auto vcpu = engine->create_vcpu(ports, VcpuIndex{0});
+    CpuSignals signals;
+    auto vcpu = engine->create_vcpu(ports, signals, VcpuIndex{0});
     write_tables(*memory);
     require(memory->write(GuestPhys{kCode}, std::span(begin, end)));
 

@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <array>
 #include <optional>
 
@@ -39,15 +40,36 @@ Result<void> apply_part(Counts& counts, const ValuePart& part) {
         *places[i] = count.value();
         return {};
     }
-    return Error(fmt::format("unknown part '{}'{}; expected N[,sockets=N][,cores=N][,threads=N]",
+    return Error(fmt::format("unknown part '{}'{}; expected N[,sockets=N][,cores=N][,threads=N]"
+                             "[,pin=CPUS]",
                              part.key, did_you_mean(part.key, kKeys)));
+}
+
+// One list of host processors for all vCPUs, or one for each, with colons between.
+Result<std::vector<HostCpus>> parse_pin(std::string_view text) {
+    std::vector<HostCpus> pin;
+    for (size_t at = 0; at <= text.size();) {
+        const size_t end = std::min(text.find(':', at), text.size());
+        auto cpus = parse_host_cpus(text.substr(at, end - at));
+        if (!cpus) return Error(fmt::format("pin={}: {}", text, cpus.error().message()));
+        pin.push_back(cpus.take_value());
+        at = end + 1;
+    }
+    return pin;
 }
 
 }  // namespace
 
 Result<void> apply_vcpus_option(RunOptions& options, std::string_view value) {
     Counts counts;
-    for (const ValuePart& part : split_value(value)) TRY(apply_part(counts, part));
+    std::vector<HostCpus> pin;
+    for (const ValuePart& part : split_value(value)) {
+        if (part.key == "pin") {
+            pin = TRY(parse_pin(part.value));
+        } else {
+            TRY(apply_part(counts, part));
+        }
+    }
 
     // Without word of them: one socket, one thread a core, and cores for the rest.
     CpuTopology topology;
@@ -67,7 +89,13 @@ Result<void> apply_vcpus_option(RunOptions& options, std::string_view value) {
     if (product > MachineConfig::kMaxVcpus) {
         return Error(fmt::format("{} vCPUs; expected 1 to {}", product, MachineConfig::kMaxVcpus));
     }
+    if (pin.size() > 1 && pin.size() != product) {
+        return Error(fmt::format("pin= has {} lists for {} vCPUs; expected one for all, or one for "
+                                 "each, with ':' between",
+                                 pin.size(), product));
+    }
     options.machine.topology = topology;
+    options.machine.pin = std::move(pin);
     return {};
 }
 

@@ -156,6 +156,20 @@ Result<void> tell(std::span<const std::string_view> words, std::string_view comm
     return {};
 }
 
+Result<void> engine(std::span<const std::string_view> words) {
+    if (words.empty() || words.size() > 2)
+        return Error("expected the name of a running machine, and what it is to run on: "
+                     "NAME [jit|interpreter]");
+    QmpClient machine = TRY(connect_to(words[0]));
+    if (words.size() == 2) {
+        TRY(machine.execute("x-set-engine", {{"engine", std::string(words[1])}}));
+        return {};
+    }
+    const json answer = TRY(machine.execute("x-query-engine", json::object()));
+    fmt::print("{}\n", answer.value("engine", "unknown"));
+    return {};
+}
+
 // One that ends while it is asked is left out.
 Result<void> list(std::span<const std::string_view> words) {
     if (!words.empty()) return Error(fmt::format("'{}': unexpected", words.front()));
@@ -191,6 +205,10 @@ int eject_command(std::span<const std::string_view> words) {
 
 int insert_command(std::span<const std::string_view> words) {
     return finish("insert", insert(words));
+}
+
+int engine_command(std::span<const std::string_view> words) {
+    return finish("engine", engine(words));
 }
 
 int stop_command(std::span<const std::string_view> words) {

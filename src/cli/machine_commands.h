@@ -19,6 +19,9 @@ int detach_command(std::span<const std::string_view> words);
 // `mynah screenshot NAME FILE`
 int screenshot_command(std::span<const std::string_view> words);
 
+// `mynah engine NAME [ENGINE]`: what it runs on, or is to run on from here on
+int engine_command(std::span<const std::string_view> words);
+
 // `mynah eject NAME [DRIVE] [--force]`, `mynah insert NAME FILE [DRIVE] [--force]`
 int eject_command(std::span<const std::string_view> words);
 int insert_command(std::span<const std::string_view> words);

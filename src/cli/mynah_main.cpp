@@ -43,6 +43,8 @@ constexpr std::array kCommands{
     Command{"detach", mynah::detach_command, "NAME ID", "take it out again"},
     Command{"insert", mynah::insert_command, "NAME FILE [DRIVE]", "put a CD into its drive"},
     Command{"eject", mynah::eject_command, "NAME [DRIVE]", "take the CD out (--force: ask nobody)"},
+    Command{"engine", mynah::engine_command, "NAME [jit|interpreter]",
+            "what a running machine runs on; or exchange it"},
     Command{"stop", mynah::stop_command, "NAME", "press its power button"},
     Command{"reset", mynah::reset_command, "NAME", "press its reset button"},
     Command{"destroy", mynah::destroy_command, "NAME", "end it at once, as if the power failed"},

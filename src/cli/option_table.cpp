@@ -179,8 +179,9 @@ constexpr std::array kOptions{
            apply_name},
     Option{"--memory", "--ram", "SIZE", "guest memory in MiB, or with suffix K, M, G, T (512M)",
            false, apply_memory},
-    Option{"--vcpus", "", "N[,sockets=N,cores=N,threads=N]",
-           "processors, each on a host thread (1)", false, apply_vcpus_option},
+    Option{"--vcpus", "", "N[,sockets=N,cores=N,threads=N][,pin=CPUS]",
+           "processors, each on a host thread (1); pin: on which of the host's processors they\n"
+           "        run: 0-3 or 0-1+4; or for each vCPU, with colons: 0:2-3", false, apply_vcpus_option},
     Option{"--cpu", "", "MODEL[,+F,-F]", "processor model and features (max)", false, apply_cpu},
     Option{"--accel", "", "auto|jit|interpreter",
            "how guest code is run; auto is jit, the translator", false, apply_accel},

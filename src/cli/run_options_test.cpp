@@ -178,6 +178,15 @@ TEST(RunOptions, Limits) {
     EXPECT_THAT(failure({"--instruction-limit", "0"}), HasSubstr("above 0"));
 }
 
+TEST(RunOptions, ProcessorsArePinned) {
+    EXPECT_TRUE(machine({"--vcpus", "2"}).pin.empty());
+    EXPECT_EQ(machine({"--vcpus", "2,pin=0-1+3"}).pin, (std::vector<HostCpus>{{0, 1, 3}}));
+    EXPECT_EQ(machine({"--vcpus", "2,pin=0:2-3"}).pin, (std::vector<HostCpus>{{0}, {2, 3}}));
+    EXPECT_THAT(failure({"--vcpus", "3,pin=0:1"}), HasSubstr("pin= has 2 lists for 3 vCPUs"));
+    EXPECT_THAT(failure({"--vcpus", "2,pin=x"}), HasSubstr("pin=x: 'x': expected numbers of host"));
+    EXPECT_THAT(failure({"--vcpus", "2,pin=1-0"}), HasSubstr("'1-0'"));
+}
+
 TEST(RunOptions, UnknownOptionSuggestsTheNearest) {
     EXPECT_EQ(failure({"--memmory", "1"}), "--memmory: unknown option; did you mean --memory?");
     EXPECT_THAT(failure({"--vcpu", "1"}), HasSubstr("did you mean --vcpus?"));

@@ -26,6 +26,10 @@ class ControlledMachine {
                                        bool force) = 0;
     virtual void press_power_button() = 0;
     virtual void reset() = 0;
+    // What its processors run on, by the names of --accel. Error: names what is wrong, and they go
+    // on as before.
+    virtual std::string engine() = 0;
+    virtual Result<void> set_engine(const std::string& name) = 0;
     // The memory balloon. Error: there is none.
     virtual Result<void> set_balloon(uint64_t bytes) = 0;
     virtual Result<uint64_t> balloon_actual() = 0;

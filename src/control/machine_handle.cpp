@@ -1,5 +1,7 @@
 #include "control/machine_handle.h"
 
+#include "machine/accelerator.h"
+
 namespace mynah {
 namespace {
 
@@ -8,6 +10,15 @@ Error no_balloon() {
 }
 
 }  // namespace
+
+std::string MachineHandle::engine() { return std::string(name_of(machine_.engine())); }
+
+Result<void> MachineHandle::set_engine(const std::string& name) {
+    const auto accelerator = accelerator_named(name);
+    if (!accelerator)
+        return Error("engine '" + name + "': expected jit, interpreter or auto");
+    return machine_.switch_engine(*accelerator);
+}
 
 Result<void> MachineHandle::set_balloon(uint64_t bytes) {
     if (!machine_.has_balloon()) return no_balloon();

@@ -168,6 +168,15 @@ Result<json> system_reset(ControlledMachine& machine, const json&) {
     return json::object();
 }
 
+Result<json> query_engine(ControlledMachine& machine, const json&) {
+    return json{{"engine", machine.engine()}};
+}
+
+Result<json> set_engine(ControlledMachine& machine, const json& arguments) {
+    TRY(machine.set_engine(arguments["engine"]));
+    return json::object();
+}
+
 Result<json> balloon(ControlledMachine& machine, const json& arguments) {
     const json& value = arguments["value"];
     if (!value.is_number_unsigned() && value.get<int64_t>() < 0)
@@ -203,6 +212,8 @@ constexpr std::array kCommands{
     QmpCommand{"query-balloon", {}, query_balloon},
     QmpCommand{"x-balloon-free-pages", {}, balloon_free_pages},
     QmpCommand{"x-query-balloon-statistics", {}, query_balloon_statistics},
+    QmpCommand{"x-query-engine", {}, query_engine},
+    QmpCommand{"x-set-engine", {{{"engine", true}}}, set_engine},
     QmpCommand{"blockdev-change-medium",
                {{{"id", false},
                  {"device", false},

@@ -40,6 +40,12 @@ class RecordingMachine final : public ControlledMachine {
     }
     void press_power_button() override { note("power button"); }
     void reset() override { note("reset"); }
+    std::string engine() override { return "jit"; }
+    Result<void> set_engine(const std::string& name) override {
+        note("engine " + name);
+        if (name == "refused") return Error("refused: no engine");
+        return {};
+    }
     Result<void> set_balloon(uint64_t bytes) override {
         note("balloon " + std::to_string(bytes));
         return {};

@@ -1,12 +1,15 @@
 #pragma once
 
+#include <sched.h>
+
 #include <atomic>
 #include <cstdint>
 #include <functional>
 
 namespace mynah {
 
-// What waits for a processor's attention. Set by any thread; the engine looks between blocks.
+// What waits for a processor's attention. Set by any thread; the engine looks between blocks. It
+// belongs to the machine's processor and stays when the engine behind it is exchanged.
 class CpuSignals {
  public:
     enum : uint32_t {
@@ -31,16 +34,29 @@ class CpuSignals {
 
     // --- for the engine ---
     // Running code looks at a word of the engine's now and then, and leaves its loops when that
-    // holds `value`. Set before the vCPU runs.
-    void set_gate(std::atomic<uintptr_t>& gate, uintptr_t value) {
-        gate_ = &gate;
+    // holds `value`. `interrupt`, of engines whose running code looks at nothing, is called at every
+    // alarm, on its thread, after the gate was closed. While there is no gate; before the vCPU runs.
+    void set_gate(std::atomic<uintptr_t>& gate, uintptr_t value,
+                  std::function<void()> interrupt = {}) {
         closed_ = value;
+        interrupt_ = std::move(interrupt);
+        gate_.store(&gate, std::memory_order_seq_cst);
+    }
+    // The vCPU goes. On return nobody uses its gate any more, though others go on to raise.
+    void clear_gate() {
+        gate_.store(nullptr, std::memory_order_seq_cst);
+        // Pairs with alarm(): either it sees no gate, or we see that it is at it.
+        while (ringing_.load(std::memory_order_seq_cst) != 0) sched_yield();
     }
     // Makes running code leave its loops soon: from any thread.
     void alarm() {
-        if (gate_ == nullptr) return;
-        alarmed_.store(true, std::memory_order_seq_cst);
-        gate_->store(closed_, std::memory_order_seq_cst);
+        ringing_.fetch_add(1, std::memory_order_seq_cst);
+        if (std::atomic<uintptr_t>* const gate = gate_.load(std::memory_order_seq_cst)) {
+            alarmed_.store(true, std::memory_order_seq_cst);
+            gate->store(closed_, std::memory_order_seq_cst);
+            if (interrupt_) interrupt_();
+        }
+        ringing_.fetch_sub(1, std::memory_order_release);
     }
     // Whether there was an alarm since the last call. The engine opens the gate before it asks.
     bool take_alarm() {
@@ -57,8 +73,11 @@ class CpuSignals {
     std::atomic<uint32_t> pending_{0};
     std::atomic<uint32_t> inits_{0};
     std::function<void()> wake_;
-    std::atomic<uintptr_t>* gate_ = nullptr;
+    // The gate, what closes it and the interrupt: of one vCPU, read by those who ring.
+    std::atomic<std::atomic<uintptr_t>*> gate_{nullptr};
+    std::atomic<uint32_t> ringing_{0};
     uintptr_t closed_ = 0;
+    std::function<void()> interrupt_;
     std::atomic<bool> alarmed_{false};
 };
 

@@ -41,6 +41,35 @@ TEST(CpuSignals, AnAlarmClosesTheGateAndIsTakenOnce) {
     EXPECT_TRUE(signals.alarmed());
 }
 
+// An engine goes while others raise: its gate is not touched any more from clear_gate() on, and what
+// was raised stays pending for the engine that comes.
+TEST(CpuSignals, TheGateIsExchangedWhileOthersRaise) {
+    CpuSignals signals;
+    std::atomic<bool> done{false};
+    std::vector<std::thread> raisers;
+    for (const uint32_t signal : {CpuSignals::kInterrupt, CpuSignals::kNmi}) {
+        raisers.emplace_back([&signals, &done, signal] {
+            while (!done) signals.raise(signal);
+        });
+    }
+    for (unsigned round = 0; round < 2000; ++round) {
+        // As if unmapped with its engine: ASan and the checks below see who comes too late.
+        auto gate = std::make_unique<std::atomic<uintptr_t>>(kOpen);
+        auto interrupts = std::make_unique<std::atomic<unsigned>>(0);
+        signals.set_gate(*gate, kClosed, [counter = interrupts.get()] { ++*counter; });
+        while (gate->load() == kOpen) std::this_thread::yield();
+        signals.clear_gate();
+        gate->store(kOpen);
+        const unsigned seen = *interrupts;
+        std::this_thread::yield();
+        ASSERT_EQ(gate->load(), kOpen);
+        ASSERT_EQ(interrupts->load(), seen);
+    }
+    done = true;
+    for (std::thread& raiser : raisers) raiser.join();
+    EXPECT_EQ(signals.pending(), CpuSignals::kInterrupt | CpuSignals::kNmi);
+}
+
 // The handshake between code that only looks at the gate and those who alarm it: the engine opens
 // the gate first and asks then, so an alarm is either asked for in time or closes the gate again.
 // Whatever is raised is seen soon; a lost one would hang here.

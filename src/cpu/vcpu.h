@@ -5,7 +5,6 @@
 #include <memory>
 #include <string>
 
-#include "cpu/cpu_signals.h"
 #include "cpu/cpu_state.h"
 
 namespace mynah {
@@ -28,6 +27,16 @@ struct VcpuStatistics {
     uint64_t interrupts = 0;
     std::map<std::string, uint64_t> undefined;  // unimplemented instructions by mnemonic
     std::map<std::string, uint64_t> counters;   // the engine's own
+
+    VcpuStatistics& operator+=(const VcpuStatistics& other) {
+        instructions += other.instructions;
+        all_counted = all_counted && other.all_counted;
+        exceptions += other.exceptions;
+        interrupts += other.interrupts;
+        for (const auto& [name, count] : other.undefined) undefined[name] += count;
+        for (const auto& [name, count] : other.counters) counters[name] += count;
+        return *this;
+    }
 };
 
 // One virtual processor on some engine.
@@ -43,7 +52,6 @@ class Vcpu {
     // Runs guest code on the calling thread, at most about `instruction_limit` instructions.
     virtual VcpuExit run(uint64_t instruction_limit = ~uint64_t{0}) = 0;
 
-    virtual CpuSignals& signals() = 0;
     virtual VcpuStatistics statistics() const = 0;
 };
 

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "cpu/cpu_ports.h"
+#include "cpu/cpu_signals.h"
 #include "cpu/cpuid_policy.h"
 #include "cpu/vcpu.h"
 #include "memory/guest_memory.h"
@@ -15,9 +16,10 @@ namespace mynah {
 class Engine {
  public:
     virtual ~Engine() = default;
-    // Made in reset state. Ports must outlive the vCPU. Vcpu::run may then be called from a
-    // thread of its own, one per vCPU.
-    virtual std::unique_ptr<Vcpu> create_vcpu(CpuPorts& ports, VcpuIndex index) = 0;
+    // Made in reset state. Ports and signals must outlive the vCPU, which has their gate to itself.
+    // Vcpu::run may then be called from a thread of its own, one per vCPU.
+    virtual std::unique_ptr<Vcpu> create_vcpu(CpuPorts& ports, CpuSignals& signals,
+                                              VcpuIndex index) = 0;
 };
 
 // The reference engine. Memory and policy must outlive it.

@@ -50,6 +50,7 @@ struct Machine {
     CpuidPolicy cpuid;
     std::unique_ptr<Engine> engine;
     SilentPorts ports;
+    std::unique_ptr<CpuSignals> signals;
     std::unique_ptr<Vcpu> vcpu;
 };
 
@@ -60,6 +61,7 @@ Machine& machine() {
                      .cpuid = CpuidPolicy::create("max", {}, 2'000'000'000).take_value(),
                      .engine = nullptr,
                      .ports = {},
+                     .signals = std::make_unique<CpuSignals>(),
                      .vcpu = nullptr};
         return made;
     }();
@@ -67,7 +69,7 @@ Machine& machine() {
     // making one costs more than running it.
     if (instance.engine == nullptr) {
         instance.engine = make_interpreter(*instance.memory, instance.cpuid).take_value();
-        instance.vcpu = instance.engine->create_vcpu(instance.ports, VcpuIndex(0));
+        instance.vcpu = instance.engine->create_vcpu(instance.ports, *instance.signals, VcpuIndex(0));
     }
     return instance;
 }
@@ -166,7 +168,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     (void)m.memory->fill(GuestPhys(0), std::byte{0}, kMemorySize);
     Input input(data, size);
     Vcpu* vcpu = m.vcpu.get();
-    vcpu->signals().lower(~0u);
+    m.signals->lower(~0u);
     make_state(vcpu->state(), input, m);
     // The rest of the input is the code, the descriptor tables and the TSS all at once.
     const auto rest = input.rest().first(std::min<size_t>(input.rest().size(), 0x800));
@@ -176,7 +178,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     for (unsigned i = 0; i < 8; ++i) {
         const VcpuExit exit = vcpu->run(64);
         if (exit == VcpuExit::kShutdown) break;
-        vcpu->signals().raise(i % 2 == 0 ? CpuSignals::kNmi : CpuSignals::kInterrupt);
+        m.signals->raise(i % 2 == 0 ? CpuSignals::kNmi : CpuSignals::kInterrupt);
     }
     return 0;
 }

@@ -10,12 +10,14 @@
 #include "backend/display/screen.h"
 #include "firmware/acpi_tables.h"
 #include "host/tsc.h"
+#include "machine/accelerator.h"
 #include "machine/boards/micro_board.h"
 #include "machine/boards/micro_layout.h"
 #include "machine/boards/pc_board.h"
 #include "machine/boards/pc_layout.h"
 #include "machine/disks.h"
 #include "machine/networks.h"
+#include "machine/placement.h"
 #include "machine/register_dump.h"
 #include "machine/serial_backends.h"
 #include "machine/vhost_devices.h"
@@ -42,6 +44,7 @@ Result<void> check_config(const MachineConfig& config) {
         return Error(fmt::format("--vcpus: {}; expected 1 to {}", config.topology.vcpus(),
                                  MachineConfig::kMaxVcpus));
     }
+    TRY(check_placement(config));
     if (config.translator.lockstep && config.topology.vcpus() != 1)
         return Error("--lockstep: works with one processor only; expected --vcpus 1");
     if (config.translator.lockstep &&
@@ -117,14 +120,11 @@ Result<void> Machine::build() {
     for (const auto& network : networks_) idle_.watch(*network);
     TRY(build_memory());
     TRY(load_kernel());
-    using Accelerator = MachineConfig::Accelerator;
-    const bool interpreter = config_.accelerator == Accelerator::kInterpreter ||
-                             (config_.accelerator == Accelerator::kAuto && !translator_usable());
-    engine_ = interpreter ? TRY(make_interpreter(*memory_, *cpuid_))
-                          : TRY(make_translator(*memory_, *cpuid_, translator_options()));
+    accelerator_ = what_auto_means(config_.accelerator);
+    engine_ = TRY(make_engine(accelerator_));
     build_processors(tsc_hz);
     control_.set_kick([this] {
-        for (auto& processor : processors_) processor->vcpu().signals().raise(CpuSignals::kKick);
+        for (auto& processor : processors_) processor->signals().raise(CpuSignals::kKick);
     });
     return build_board();
 }
@@ -145,12 +145,6 @@ Result<void> Machine::build_memory() {
     return device_memory_->place(*memory_);
 }
 
-TranslatorOptions Machine::translator_options() const {
-    TranslatorOptions options = config_.translator;
-    options.code_cache = config_.code_cache.value_or(is_pc() ? kLargeCodeCache : kSmallCodeCache);
-    return options;
-}
-
 void Machine::build_processors(uint64_t tsc_hz) {
     const ProcessorContext context{.engine = *engine_,
                                    .cpuid = *cpuid_,
@@ -169,7 +163,7 @@ void Machine::build_processors(uint64_t tsc_hz) {
     }
     memory_->on_map_change([this] {
         for (auto& processor : processors_)
-            processor->vcpu().signals().raise(CpuSignals::kMemoryMap);
+            processor->signals().raise(CpuSignals::kMemoryMap);
     });
 }
 
@@ -279,7 +273,7 @@ bool Machine::in_management_mode() const {
 // them.
 void Machine::raise_smi() {
     if (const auto vcpu = VcpuThread::current())
-        processors_[vcpu->value]->vcpu().signals().raise(CpuSignals::kSmi);
+        processors_[vcpu->value]->signals().raise(CpuSignals::kSmi);
 }
 
 Result<void> Machine::load_kernel() {
@@ -306,10 +300,13 @@ Result<void> Machine::boot() {
 }
 
 Result<void> Machine::start() {
-    TRY(boot());
+    if (auto booted = boot(); !booted) {
+        paused_work_.close();
+        return booted;
+    }
     started_ns_ = clock_.now_ns();
     for (auto& processor : processors_) processor->thread().start();
-    return {};
+    return pin_processors();
 }
 
 Result<StopReason> Machine::wait() {
@@ -335,10 +332,15 @@ Result<StopReason> Machine::wait() {
                 booted = load_kernel();
                 if (booted) booted = boot();
                 if (!booted) stop(StopReason::kHostError);
-                control_.resume();
+                control_.resume(RunControl::Event::kReset);
+                break;
+            case RunControl::Event::kPaused:
+                paused_work_.perform();
+                control_.resume(RunControl::Event::kPaused);
         }
     }
     for (auto& processor : processors_) processor->thread().join();
+    paused_work_.close();
     if (!booted) return booted.take_error();
     return *control_.stop_reason();
 }
@@ -379,15 +381,19 @@ MachineSummary Machine::summary() const {
     summary.seconds = static_cast<double>(clock_.now_ns() - started_ns_) / 1e9;
     summary.vcpus = static_cast<unsigned>(processors_.size());
     summary.reboots = reboots_;
+    VcpuStatistics all;
     for (const auto& processor : processors_) {
-        const VcpuStatistics statistics = processor->vcpu().statistics();
-        if (!statistics.all_counted) summary.instructions.reset();
-        if (summary.instructions) *summary.instructions += statistics.instructions;
-        summary.exceptions += statistics.exceptions;
-        summary.interrupts += statistics.interrupts;
-        for (const auto& [name, count] : statistics.undefined) summary.undefined[name] += count;
-        for (const auto& [name, count] : statistics.counters) summary.counters[name] += count;
+        all += processor->statistics();
     }
+    if (all.all_counted) {
+        summary.instructions = all.instructions;
+    } else {
+        summary.instructions.reset();
+    }
+    summary.exceptions = all.exceptions;
+    summary.interrupts = all.interrupts;
+    summary.undefined = std::move(all.undefined);
+    summary.counters = std::move(all.counters);
     return summary;
 }
 

@@ -25,6 +25,7 @@
 #include "machine/kernel_files.h"
 #include "machine/machine_config.h"
 #include "machine/machine_summary.h"
+#include "machine/paused_work.h"
 #include "machine/processor.h"
 #include "machine/removable_media.h"
 #include "machine/run_control.h"
@@ -56,6 +57,10 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
     const std::string& name() const { return config_.name; }
     void press_power_button() { board_->press_power_button(); }
     void request_reset() { reset(); }
+    // What the processors run on from here on; they are paused for it, and lose nothing. Returns when
+    // it is done. Not from their threads, nor from the one in wait(). Error: why they go on as before.
+    Result<void> switch_engine(MachineConfig::Accelerator accelerator);
+    MachineConfig::Accelerator engine() const { return accelerator_; }
     // The CD drives, and what is put into them; see RemovableMedia.
     std::vector<RemovableDrive> removable_drives() const { 
         return media_->drives([this](size_t disk) -> MediumTrays& { return trays(disk); });
@@ -117,7 +122,10 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
     Result<void> build_graphics();
     bool is_pc() const { return config_.board == MachineConfig::BoardKind::kPc; }
     TranslatorOptions translator_options() const;
+    Result<std::unique_ptr<Engine>> make_engine(MachineConfig::Accelerator accelerator);
+    Result<void> exchange_engine(MachineConfig::Accelerator accelerator);
     void build_processors(uint64_t tsc_hz);
+    Result<void> pin_processors();
     void raise_smi();
     bool in_management_mode() const;
     Result<void> load_kernel();
@@ -139,6 +147,7 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
     // Numbers for serials and addresses of what comes later; the operator's own come first.
     std::atomic<size_t> next_attached_{0};
     RunControl control_;
+    PausedWork paused_work_;
     WorkerExecutor slow_work_;
     std::vector<std::unique_ptr<BlockBackend>> disks_;
     std::optional<RemovableMedia> media_;
@@ -153,6 +162,8 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
     EntryPoint entry_;
     std::optional<CpuidPolicy> cpuid_;
     std::unique_ptr<Engine> engine_;
+    // Which one it is: never kAuto once the machine is made.
+    std::atomic<MachineConfig::Accelerator> accelerator_{MachineConfig::Accelerator::kAuto};
     IoSpace ports_, memory_space_;
     HostClock clock_;
     ApicBus apic_bus_;

@@ -8,6 +8,7 @@
 #include "backend/block/image/host_file.h"
 #include "cpu/cpuid_policy.h"
 #include "engine/engine.h"
+#include "host/cpu_affinity.h"
 #include "machine/device_config.h"
 #include "machine/network_config.h"
 #include "machine/vhost_config.h"
@@ -103,6 +104,8 @@ struct MachineConfig {
     std::string identity = "mynah";
     uint64_t memory_bytes = 512 * kMebibyte;  // a multiple of 1 MiB
     CpuTopology topology;
+    // On which of the host's processors they run, by vCPU; one entry: all of them; none: anywhere.
+    std::vector<HostCpus> pin;
     std::string cpu = "max";  // MODEL[,+feature,-feature]
     Accelerator accelerator = Accelerator::kAuto;
     TranslatorOptions translator;

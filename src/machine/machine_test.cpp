@@ -227,6 +227,45 @@ TEST_F(MachineTest, AnUnusableConfigurationIsNamed) {
     EXPECT_FALSE(std::filesystem::exists(directory_ / "serial"));  // nothing was written
 }
 
+// A processor that runs and one that waits for its start-up move to and fro; what was counted before
+// goes on being counted, so that the limit still holds.
+TEST_F(MachineTest, RunsOnOneEngineAfterTheOther) {
+    using Accelerator = MachineConfig::Accelerator;
+    if (!translator_usable()) GTEST_SKIP() << "this host's processor cannot run the translator";
+    constexpr uint64_t kLimit = 40'000'000;
+    config_.topology.cores = 2;
+    config_.accelerator = Accelerator::kTranslator;
+    config_.instruction_limit = kLimit;
+    set_kernel(kSpin);
+    machine_ = Machine::create(config_).take_value();
+    ASSERT_TRUE(machine_->start());
+    unsigned moves = 0;
+    std::thread mover([&] {
+        for (;;) {
+            const auto to = moves % 2 == 0 ? Accelerator::kInterpreter : Accelerator::kTranslator;
+            if (!machine_->switch_engine(to)) break;
+            EXPECT_EQ(machine_->engine(), to);
+            ++moves;
+        }
+    });
+    EXPECT_EQ(machine_->wait().take_value(), StopReason::kInstructionLimit);
+    mover.join();
+    EXPECT_GT(moves, 4u);
+    EXPECT_GE(machine_->summary().instructions.value_or(0), kLimit);
+    EXPECT_LT(machine_->summary().instructions.value_or(0), kLimit + 1'000'000);
+}
+
+TEST_F(MachineTest, ProcessorsRunWhereTheyArePinned) {
+    const HostCpus allowed = allowed_host_cpus().take_value();
+    config_.pin = {{allowed.front()}};
+    EXPECT_EQ(run(kPowerOff), StopReason::kPoweredOff);
+    machine_.reset();
+    config_.pin = {{allowed.back() + 5000}};
+    EXPECT_THAT(creation_failure(), testing::HasSubstr("--vcpus pin=: host processor"));
+    config_.pin = {{allowed.front()}, {allowed.front()}};
+    EXPECT_THAT(creation_failure(), testing::HasSubstr("2 lists of host processors for 1 vCPUs"));
+}
+
 TEST_F(MachineTest, KernelFromAnotherWorldIsRefusedBeforeAnythingRuns) {
     config_.kernel = directory_ / "text";
     std::ofstream(config_.kernel) << "not a kernel";

@@ -21,10 +21,11 @@ uint64_t clock_ns_at(uint64_t guest_tsc, uint64_t tsc_offset, uint64_t tsc_hz,
 }  // namespace
 
 Processor::Processor(const ProcessorContext& context, VcpuIndex index)
-    : ports_(context.ports, context.memory_space),
-      vcpu_(context.engine.create_vcpu(ports_, index)),
-      apic_(apic_config(context, index), vcpu_->signals(), context.apic_bus, context.clock),
-      thread_(index, *vcpu_, context.control, context.events, context.idle,
+    : index_(index),
+      ports_(context.ports, context.memory_space),
+      vcpu_(context.engine.create_vcpu(ports_, signals_, index)),
+      apic_(apic_config(context, index), signals_, context.apic_bus, context.clock),
+      thread_(index, *vcpu_, signals_, context.control, context.events, context.idle,
               context.instruction_limit) {
     ports_.connect(apic_);
 }
@@ -51,6 +52,27 @@ void Processor::reset(const CpuState& state, VcpuThread::Begin begin) {
     tsc_offset_seen_ = state.tsc_offset;
     thread_.prepare(state, begin);
     if (begin == VcpuThread::Begin::kRunning) apic_.enter_virtual_wire_mode();
+}
+
+void Processor::leave_engine() {
+    between_engines_ = vcpu_->state();
+    earlier_ += vcpu_->statistics();
+    vcpu_.reset();
+}
+
+void Processor::enter_engine(Engine& engine) {
+    vcpu_ = engine.create_vcpu(ports_, signals_, index_);
+    vcpu_->state() = between_engines_;
+    vcpu_->state_changed();
+    // What was raised while there was no gate is to be looked at.
+    signals_.alarm();
+    thread_.exchange(*vcpu_, earlier_.instructions);
+}
+
+VcpuStatistics Processor::statistics() const {
+    VcpuStatistics all = earlier_;
+    if (vcpu_) all += vcpu_->statistics();
+    return all;
 }
 
 void Processor::note_tsc() {

@@ -34,17 +34,28 @@ class Processor {
 
     VcpuThread& thread() { return thread_; }
     Vcpu& vcpu() { return *vcpu_; }
+    CpuSignals& signals() { return signals_; }
     LocalApic& apic() { return apic_; }
 
     // Power-up and reset, while the thread is parked or not started. `state`: what it begins with.
     void reset(const CpuState& state, VcpuThread::Begin begin);
+    // The engine is exchanged while the thread is parked: the vCPU on the old one goes, and then one
+    // on the new one carries on from its state.
+    void leave_engine();
+    void enter_engine(Engine& engine);
+    // Of all engines so far.
+    VcpuStatistics statistics() const;
     // The guest may have written its TSC: the APIC's deadline moves along. Own thread.
     void note_tsc();
 
   private:
     LocalApic::Config apic_config(const ProcessorContext& context, VcpuIndex index);
 
+    const VcpuIndex index_;
     uint64_t tsc_offset_seen_ = 0;
+    CpuState between_engines_;
+    VcpuStatistics earlier_;  // of vCPUs that were exchanged
+    CpuSignals signals_;  // outlives the engine behind vcpu_
     VcpuPorts ports_;
     std::unique_ptr<Vcpu> vcpu_;
     LocalApic apic_;

@@ -20,12 +20,21 @@ void RunControl::request_reset() {
     if (kick_) kick_();
 }
 
+void RunControl::request_pause() {
+    {
+        MutexLock lock(mutex_);
+        ++pauses_;
+    }
+    changed_.notify_all();
+    if (kick_) kick_();
+}
+
 bool RunControl::proceed() {
     MutexLock lock(mutex_);
-    if (!stop_ && !reset_) return true;
+    if (!stop_ && !reset_ && pauses_ == 0) return true;
     ++parked_;
     changed_.notify_all();
-    while (!stop_ && reset_) changed_.wait(mutex_);
+    while (!stop_ && (reset_ || pauses_ != 0)) changed_.wait(mutex_);
     --parked_;
     return !stop_;
 }
@@ -34,6 +43,7 @@ RunControl::Event RunControl::wait(unsigned vcpus, const Deadline& deadline) {
     MutexLock lock(mutex_);
     while (!stop_) {
         if (reset_ && parked_ == vcpus) return Event::kReset;
+        if (pauses_ != 0 && parked_ == vcpus) return Event::kPaused;
         if (!deadline) {
             changed_.wait(mutex_);
         } else if (changed_.wait_until(mutex_, *deadline) == std::cv_status::timeout) {
@@ -43,10 +53,11 @@ RunControl::Event RunControl::wait(unsigned vcpus, const Deadline& deadline) {
     return Event::kStop;
 }
 
-void RunControl::resume() {
+void RunControl::resume(Event event) {
     {
         MutexLock lock(mutex_);
-        reset_ = false;
+        if (event == Event::kReset) reset_ = false;
+        if (event == Event::kPaused) --pauses_;
     }
     changed_.notify_all();
 }

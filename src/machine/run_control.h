@@ -32,18 +32,19 @@ class RunControl {
     // --- any thread ---
     void request_stop(StopReason reason) EXCLUDES(mutex_);  // the first one counts
     void request_reset() EXCLUDES(mutex_);
+    void request_pause() EXCLUDES(mutex_);  // every request is an Event::kPaused of its own
 
     // --- vCPU threads ---
     // Waits while the machine is paused; false: the thread is to end.
     [[nodiscard]] bool proceed() EXCLUDES(mutex_);
 
     // --- the thread that looks after the machine ---
-    enum class Event { kStop, kReset, kDeadline };
+    enum class Event { kStop, kReset, kPaused, kDeadline };
     using Deadline = std::optional<std::chrono::steady_clock::time_point>;
-    // Waits for a request. After kReset, `vcpus` threads are parked in proceed().
+    // Waits for a request. After kReset and kPaused, `vcpus` threads are parked in proceed().
     Event wait(unsigned vcpus, const Deadline& deadline) EXCLUDES(mutex_);
-    // The reset is done: vCPUs run again.
-    void resume() EXCLUDES(mutex_);
+    // What was asked for with `event` is done: vCPUs run again, unless the other one is due.
+    void resume(Event event) EXCLUDES(mutex_);
 
     std::optional<StopReason> stop_reason() const EXCLUDES(mutex_);
 
@@ -53,6 +54,7 @@ class RunControl {
     std::condition_variable_any changed_;
     std::optional<StopReason> stop_ GUARDED_BY(mutex_);
     bool reset_ GUARDED_BY(mutex_) = false;
+    unsigned pauses_ GUARDED_BY(mutex_) = 0;
     unsigned parked_ GUARDED_BY(mutex_) = 0;
 };
 

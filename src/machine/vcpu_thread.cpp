@@ -21,26 +21,33 @@ uint64_t now_ns() {
 
 std::optional<VcpuIndex> VcpuThread::current() { return current_vcpu; }
 
-VcpuThread::VcpuThread(VcpuIndex index, Vcpu& vcpu, RunControl& control, VcpuEvents& events,
-                       IdleLook& idle, std::optional<uint64_t> instruction_limit)
+VcpuThread::VcpuThread(VcpuIndex index, Vcpu& vcpu, CpuSignals& signals,
+                       RunControl& control, VcpuEvents& events, IdleLook& idle,
+                       std::optional<uint64_t> instruction_limit)
     : index_(index),
-      vcpu_(vcpu),
+      vcpu_(&vcpu),
+      signals_(signals),
       control_(control),
       events_(events),
       idle_(idle),
       instruction_limit_(instruction_limit) {
-    vcpu_.signals().set_wake([this] { wake(); });
+    signals_.set_wake([this] { wake(); });
 }
 
 VcpuThread::~VcpuThread() { join(); }
 
 void VcpuThread::prepare(const CpuState& state, Begin begin) {
-    vcpu_.state() = state;
-    vcpu_.state_changed();
-    vcpu_.signals().lower(~uint32_t{0});
+    vcpu_->state() = state;
+    vcpu_->state_changed();
+    signals_.lower(~uint32_t{0});
     waiting_for_startup_ = begin == Begin::kWaitForStartup;
     startup_vector_ = kNoStartup;
-    answered_inits_ = vcpu_.signals().inits() - (waiting_for_startup_ ? 1 : 0);
+    answered_inits_ = signals_.inits() - (waiting_for_startup_ ? 1 : 0);
+}
+
+void VcpuThread::exchange(Vcpu& vcpu, uint64_t instructions) {
+    vcpu_ = &vcpu;
+    earlier_instructions_ = instructions;
 }
 
 void VcpuThread::start() {
@@ -56,6 +63,7 @@ void VcpuThread::run() {
     current_vcpu = index_;
     while (control_.proceed()) {
         if (waiting_for_startup_ && !take_startup()) continue;
+        if (vcpu_->state().halted && !end_halt()) continue;
         if (!step()) {
             events_.vcpu_shut_down(index_);
             // Nothing runs after a shutdown but what INIT or reset would begin.
@@ -67,17 +75,17 @@ void VcpuThread::run() {
 bool VcpuThread::step() {
     uint64_t limit = ~uint64_t{0};
     if (instruction_limit_) {
-        const uint64_t done = vcpu_.statistics().instructions;
+        const uint64_t done = earlier_instructions_ + vcpu_->statistics().instructions;
         limit = done < *instruction_limit_ ? *instruction_limit_ - done : 0;
         if (limit == 0) {
             control_.request_stop(StopReason::kInstructionLimit);
             return true;
         }
     }
-    const VcpuExit exit = vcpu_.run(limit);
+    const VcpuExit exit = vcpu_->run(limit);
     events_.vcpu_paused(index_);
     switch (exit) {
-        case VcpuExit::kHalted: sleep(signals_that_end_halt()); return true;
+        case VcpuExit::kHalted: vcpu_->state().halted = true; return true;
         case VcpuExit::kKicked: return true;
         case VcpuExit::kInit: take_init(); return true;
         case VcpuExit::kShutdown: return false;
@@ -95,26 +103,36 @@ bool VcpuThread::step() {
 // keep the thread busy.
 uint32_t VcpuThread::signals_that_end_halt() const {
     uint32_t signals = CpuSignals::kInit | CpuSignals::kKick | CpuSignals::kSmi;
-    const CpuState& state = vcpu_.state();
+    const CpuState& state = vcpu_->state();
     if (state.flags.has(x86::rflags::kIf)) signals |= CpuSignals::kInterrupt;
     if (!state.nmi_blocked) signals |= CpuSignals::kNmi;
     return signals;
 }
 
+// Sleeps until the halt ends or RunControl wants something. A kick is no event of the processor's: it
+// stays halted. True: it goes on.
+bool VcpuThread::end_halt() {
+    const uint32_t signals = signals_that_end_halt();
+    sleep(signals);
+    signals_.lower(CpuSignals::kKick);
+    if ((signals_.pending() & signals & ~uint32_t{CpuSignals::kKick}) == 0) return false;
+    vcpu_->state().halted = false;
+    return true;
+}
+
 void VcpuThread::take_init() {
     events_.vcpu_init(index_);
-    reset_by_init(vcpu_.state());
-    vcpu_.state_changed();
+    reset_by_init(vcpu_->state());
+    vcpu_->state_changed();
     waiting_for_startup_ = true;
 }
 
 // Waits for a start-up IPI or for whatever RunControl wants. True: the processor starts.
 bool VcpuThread::take_startup() {
     sleep(CpuSignals::kKick | CpuSignals::kInit);
-    CpuSignals& signals = vcpu_.signals();
-    signals.lower(CpuSignals::kKick);
-    if ((signals.pending() & CpuSignals::kInit) != 0) {
-        signals.lower(CpuSignals::kInit);
+    signals_.lower(CpuSignals::kKick);
+    if ((signals_.pending() & CpuSignals::kInit) != 0) {
+        signals_.lower(CpuSignals::kInit);
         take_init();
     }
     const uint32_t vector = startup_vector_.exchange(kNoStartup);
@@ -122,25 +140,25 @@ bool VcpuThread::take_startup() {
 
     // [SDM 3A 8.4.4.1]: real mode at vector:0000.
     constexpr unsigned kSelectorShift = 8, kBaseShift = 12;
-    CpuState& state = vcpu_.state();
+    CpuState& state = vcpu_->state();
     SegmentRegister& cs = state.segment(x86::Segment::kCs);
     cs.selector = static_cast<uint16_t>(vector << kSelectorShift);
     cs.base = uint64_t{vector} << kBaseShift;
     state.rip = 0;
-    vcpu_.state_changed();
+    vcpu_->state_changed();
     waiting_for_startup_ = false;
     return true;
 }
 
 void VcpuThread::startup(uint8_t vector) {
-    const uint32_t inits = vcpu_.signals().inits();
+    const uint32_t inits = signals_.inits();
     if (answered_inits_.exchange(inits) == inits) return;
     startup_vector_ = vector;
     wake();
 }
 
 bool VcpuThread::must_wake(uint32_t wake_signals) const {
-    return (vcpu_.signals().pending() & wake_signals) != 0 ||
+    return (signals_.pending() & wake_signals) != 0 ||
            (waiting_for_startup_ && startup_vector_.load() != kNoStartup);
 }
 

@@ -9,7 +9,9 @@
 
 #include "base/mutex.h"
 #include "cpu/address.h"
+#include "cpu/cpu_signals.h"
 #include "cpu/vcpu.h"
+#include "host/cpu_affinity.h"
 #include "machine/halt_poll.h"
 #include "machine/idle_look.h"
 #include "machine/run_control.h"
@@ -31,8 +33,8 @@ class VcpuEvents {
 // start-up IPI, and obeys RunControl. A sleeping processor costs no host time.
 class VcpuThread {
   public:
-    VcpuThread(VcpuIndex index, Vcpu& vcpu, RunControl& control, VcpuEvents& events,
-               IdleLook& idle, std::optional<uint64_t> instruction_limit);
+    VcpuThread(VcpuIndex index, Vcpu& vcpu, CpuSignals& signals, RunControl& control,
+               VcpuEvents& events, IdleLook& idle, std::optional<uint64_t> instruction_limit);
     ~VcpuThread();
     VcpuThread(const VcpuThread&) = delete;
     VcpuThread& operator=(const VcpuThread&) = delete;
@@ -40,9 +42,14 @@ class VcpuThread {
     // While the thread is not started or parked in RunControl: the state to go on from.
     enum class Begin { kRunning, kWaitForStartup };
     void prepare(const CpuState& state, Begin begin);
+    // Likewise: another vCPU goes on in this one's place, from the state it has. `instructions`: how
+    // many others retired before it.
+    void exchange(Vcpu& vcpu, uint64_t instructions);
 
     void start();
     void join();
+    // After start(): the thread runs on these of the host's processors only.
+    Result<void> pin(const HostCpus& cpus) { return pin_thread(thread_.native_handle(), cpus); }
 
     // Whose thread the caller runs on, if it is one.
     static std::optional<VcpuIndex> current();
@@ -53,6 +60,7 @@ class VcpuThread {
   private:
     void run();
     bool step();  // false: the processor shut down
+    bool end_halt();
     void take_init();
     bool take_startup();
     void sleep(uint32_t wake_signals);
@@ -64,7 +72,9 @@ class VcpuThread {
     static constexpr uint32_t kNoStartup = ~uint32_t{0};
 
     const VcpuIndex index_;
-    Vcpu& vcpu_;
+    Vcpu* vcpu_;
+    uint64_t earlier_instructions_ = 0;  // of those that were exchanged
+    CpuSignals& signals_;
     RunControl& control_;
     VcpuEvents& events_;
     IdleLook& idle_;

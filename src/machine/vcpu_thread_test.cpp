@@ -17,9 +17,11 @@ using namespace std::chrono_literals;
 // Like a real one it lowers the signals that it returns for.
 class ScriptedVcpu final : public Vcpu {
   public:
+    ScriptedVcpu() : signals_(own_signals_) {}
+    explicit ScriptedVcpu(CpuSignals& signals) : signals_(signals) {}
     CpuState& state() override { return state_; }
     void state_changed() override {}
-    CpuSignals& signals() override { return signals_; }
+    CpuSignals& signals() { return signals_; }
     VcpuStatistics statistics() const override {
         VcpuStatistics statistics;
         statistics.instructions = instructions;
@@ -62,7 +64,8 @@ class ScriptedVcpu final : public Vcpu {
 
   private:
     CpuState state_ = reset_state();
-    CpuSignals signals_;
+    CpuSignals own_signals_;
+    CpuSignals& signals_;
     std::mutex mutex_;
     std::deque<VcpuExit> script_;
 };
@@ -85,7 +88,8 @@ class VcpuThreadTest : public testing::Test {
     ~VcpuThreadTest() override { end(); }
 
     void make(std::optional<uint64_t> limit) {
-        thread_ = std::make_unique<VcpuThread>(VcpuIndex(0), vcpu_, control_, events_, idle_, limit);
+        thread_ = std::make_unique<VcpuThread>(VcpuIndex(0), vcpu_, vcpu_.signals(), control_, events_,
+                                               idle_, limit);
         control_.set_kick([this] { vcpu_.signals().raise(CpuSignals::kKick); });
     }
     void start(VcpuThread::Begin begin) {
@@ -200,7 +204,7 @@ TEST_F(VcpuThreadTest, ResetParksTheProcessorUntilResumed) {
     EXPECT_EQ(control_.wait(1, std::nullopt), RunControl::Event::kReset);
     EXPECT_TRUE(stays_at(1));
     thread_->prepare(reset_state(), VcpuThread::Begin::kRunning);
-    control_.resume();
+    control_.resume(RunControl::Event::kReset);
     EXPECT_TRUE(soon([&] { return vcpu_.runs == 2; }));
 }
 
@@ -209,8 +213,51 @@ TEST_F(VcpuThreadTest, ResetReachesASleepingProcessor) {
     control_.request_reset();
     EXPECT_EQ(control_.wait(1, std::nullopt), RunControl::Event::kReset);
     thread_->prepare(reset_state(), VcpuThread::Begin::kRunning);
-    control_.resume();
+    control_.resume(RunControl::Event::kReset);
     EXPECT_TRUE(soon([&] { return vcpu_.runs == 1; }));
+}
+
+// A halted processor that is kicked for a pause is still halted behind it; only what ends a halt
+// lets it go on.
+TEST_F(VcpuThreadTest, APauseDoesNotEndAHalt) {
+    vcpu_.say(VcpuExit::kHalted);
+    start(VcpuThread::Begin::kRunning);
+    ASSERT_TRUE(soon([&] { return vcpu_.runs == 1; }));
+    for (int i = 0; i < 20; ++i) {
+        control_.request_pause();
+        ASSERT_EQ(control_.wait(1, std::nullopt), RunControl::Event::kPaused);
+        EXPECT_TRUE(vcpu_.state().halted);
+        control_.resume(RunControl::Event::kPaused);
+    }
+    EXPECT_TRUE(stays_at(1));
+    vcpu_.signals().raise(CpuSignals::kNmi);
+    EXPECT_TRUE(soon([&] { return vcpu_.runs == 2; }));
+}
+
+TEST_F(VcpuThreadTest, AnotherVcpuTakesOver) {
+    start(VcpuThread::Begin::kWaitForStartup);
+    control_.request_pause();
+    ASSERT_EQ(control_.wait(1, std::nullopt), RunControl::Event::kPaused);
+    ScriptedVcpu other(vcpu_.signals());
+    other.state() = vcpu_.state();
+    thread_->exchange(other, 10);
+    control_.resume(RunControl::Event::kPaused);
+    thread_->startup(0x12);  // it still waits for one
+    ASSERT_TRUE(soon([&] { return other.runs == 1; }));
+    EXPECT_EQ(other.last_cs, 0x1200);
+    EXPECT_EQ(vcpu_.runs, 0);
+    end();
+}
+
+TEST_F(VcpuThreadTest, APauseAndAResetAreBothSeen) {
+    start(VcpuThread::Begin::kRunning);
+    control_.request_pause();
+    control_.request_reset();
+    EXPECT_EQ(control_.wait(1, std::nullopt), RunControl::Event::kReset);
+    control_.resume(RunControl::Event::kReset);
+    EXPECT_EQ(control_.wait(1, std::nullopt), RunControl::Event::kPaused);
+    control_.resume(RunControl::Event::kPaused);
+    EXPECT_TRUE(soon([&] { return vcpu_.runs >= 1; }));
 }
 
 TEST(RunControlTest, DeadlinePasses) {

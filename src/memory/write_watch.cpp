@@ -21,6 +21,12 @@ WriteWatch::WriteWatch(const std::byte* base, uint64_t size)
 
 unsigned WriteWatch::add(Listener& listener) {
     MutexLock lock(mutex_);
+    // In the place of one who went, so that engines that come and go do not use up the marks.
+    if (const auto free = std::find(listeners_.begin(), listeners_.end(), nullptr);
+        free != listeners_.end()) {
+        *free = &listener;
+        return static_cast<unsigned>(free - listeners_.begin());
+    }
     listeners_.push_back(&listener);
     listener_count_.store(listeners_.size());
     return static_cast<unsigned>(listeners_.size() - 1);

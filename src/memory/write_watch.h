@@ -28,7 +28,7 @@ class WriteWatch {
 
     WriteWatch(const std::byte* base, uint64_t size);
 
-    // Listeners are added before the machine runs, and outlive all writers. At most 64 have a mark
+    // Whoever removes a listener has unwatched its pages. At most 64 have a mark
     // of their own; more share marks.
     unsigned add(Listener& listener);
     void remove(Listener& listener);

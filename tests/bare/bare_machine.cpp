@@ -23,16 +23,18 @@ std::unique_ptr<GuestMemory> make_memory() {
 
 }  // namespace
 
-BareMachine::BareMachine(const EngineFactory& engine)
+BareMachine::BareMachine(const EngineFactory& engine, const EngineFactory& other)
     : memory_(make_memory()),
       cpuid_(CpuidPolicy::create("max", {}, 2'000'000'000).take_value()),
+      factory_(engine),
+      other_factory_(other),
       engine_(engine(*memory_, cpuid_).take_value()),
-      vcpu_(engine_->create_vcpu(*this, VcpuIndex(0))),
+      vcpu_(engine_->create_vcpu(*this, signals_, VcpuIndex(0))),
       dma_(*memory_),
       flash_(memory_->take_block(kPageSize)),
       flash_slot_(memory_->take_overlay()) {
     for (unsigned i = 0; i < flash_.size; ++i) flash_.host[i] = static_cast<std::byte>(i);
-    memory_->on_map_change([this] { vcpu_->signals().raise(CpuSignals::kMemoryMap); });
+    memory_->on_map_change([this] { signals_.raise(CpuSignals::kMemoryMap); });
     show_flash(true);
     memory_->set_overlay(memory_->take_overlay(), {.start = GuestPhys(kManagementPage),
                                                    .size = kPageSize,
@@ -65,9 +67,31 @@ std::optional<std::string> BareMachine::load(std::span<const std::byte> image) {
 }
 
 Ending BareMachine::run(std::optional<uint64_t> instruction_limit) {
-    const Watchdog watchdog([this] { vcpu_->signals().raise(CpuSignals::kKick); });
-    const VcpuExit exit = instruction_limit ? vcpu_->run(*instruction_limit) : vcpu_->run();
+    const Watchdog watchdog([this] { signals_.raise(CpuSignals::kKick); });
+    const VcpuExit exit = other_factory_      ? run_on_both()
+                          : instruction_limit ? vcpu_->run(*instruction_limit)
+                                              : vcpu_->run();
     return {.exit = exit, .exit_value = exit_value_, .state = vcpu_->state()};
+}
+
+// Instruction by instruction at first, then in longer and longer steps.
+VcpuExit BareMachine::run_on_both() {
+    for (uint64_t turn = 0;; ++turn) {
+        const VcpuExit exit = vcpu_->run(1 + turn * turn / 16);
+        if (exit != VcpuExit::kInstructionLimit) return exit;
+        exchange_engine();
+    }
+}
+
+void BareMachine::exchange_engine() {
+    const CpuState state = vcpu_->state();
+    vcpu_.reset();
+    std::swap(factory_, other_factory_);
+    engine_ = factory_(*memory_, cpuid_).take_value();
+    vcpu_ = engine_->create_vcpu(*this, signals_, VcpuIndex(0));
+    vcpu_->state() = state;
+    vcpu_->state_changed();
+    signals_.alarm();
 }
 
 uint32_t BareMachine::io_read(IoPort, unsigned) { return ~0u; }
@@ -76,17 +100,17 @@ void BareMachine::io_write(IoPort port, unsigned, uint32_t value) {
     switch (port.value) {
         case kExitPort:
             if (!exit_value_) exit_value_ = value;
-            vcpu_->signals().raise(CpuSignals::kKick);
+            signals_.raise(CpuSignals::kKick);
             break;
         case kInterruptPort:
             interrupt_vector_ = static_cast<uint8_t>(value);
-            vcpu_->signals().raise(CpuSignals::kInterrupt);
+            signals_.raise(CpuSignals::kInterrupt);
             break;
         case kNmiPort:
-            vcpu_->signals().raise(CpuSignals::kNmi);
+            signals_.raise(CpuSignals::kNmi);
             break;
         case kSmiPort:
-            vcpu_->signals().raise(CpuSignals::kSmi);
+            signals_.raise(CpuSignals::kSmi);
             break;
         case kDmaAddressPort:
             dma_address_ = value;
@@ -100,7 +124,7 @@ void BareMachine::io_write(IoPort port, unsigned, uint32_t value) {
         case kAlarmPort:
             delayed_.add([this, value] {
                 interrupt_vector_ = static_cast<uint8_t>(value);
-                vcpu_->signals().raise(CpuSignals::kInterrupt);
+                signals_.raise(CpuSignals::kInterrupt);
             });
             break;
         default:
@@ -130,7 +154,7 @@ void BareMachine::mmio_write(GuestPhys address, unsigned size, uint64_t value) {
 }
 
 std::optional<uint8_t> BareMachine::acknowledge_interrupt() {
-    vcpu_->signals().lower(CpuSignals::kInterrupt);
+    signals_.lower(CpuSignals::kInterrupt);
     return interrupt_vector_;
 }
 

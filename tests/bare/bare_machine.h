@@ -36,7 +36,8 @@ class BareMachine final : public CpuPorts {
     static constexpr uint64_t kMemorySize = 64u << 20;
     static constexpr uint64_t kImageAddress = 0x8000;
 
-    explicit BareMachine(const EngineFactory& engine);
+    // With a second engine the program moves from one to the other all the time.
+    explicit BareMachine(const EngineFactory& engine, const EngineFactory& other = {});
 
     // Null if the image is a program; else why not.
     std::optional<std::string> load(std::span<const std::byte> image);
@@ -56,12 +57,17 @@ class BareMachine final : public CpuPorts {
     bool write_msr(uint32_t, uint64_t) override { return false; }
 
   private:
+    VcpuExit run_on_both();
+    void exchange_engine();
+
     void write_by_dma(uint32_t address, uint32_t value);
     void show_flash(bool array);
 
     std::unique_ptr<GuestMemory> memory_;
     CpuidPolicy cpuid_;
+    EngineFactory factory_, other_factory_;
     std::unique_ptr<Engine> engine_;
+    CpuSignals signals_;
     std::unique_ptr<Vcpu> vcpu_;
     Expectation expectation_ = Expectation::kExit;
     std::optional<uint32_t> exit_value_;

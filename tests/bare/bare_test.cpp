@@ -20,6 +20,7 @@ struct NamedEngine {
     std::string name;
     EngineFactory make;
     bool counting = false;  // instructions, for a limit
+    EngineFactory other = {};  // the program moves between both
 };
 
 // A new engine needs a line here and nothing else.
@@ -37,7 +38,8 @@ std::vector<NamedEngine> engines() {
             {"jit", translate},
             {"jit_at_once", translate_at_once},
             {"jit_lockstep", lockstep},
-            {"jit_counting", translate_at_once, true}};
+            {"jit_counting", translate_at_once, true},
+            {"jit_and_interpreter", translate_at_once, true, make_interpreter}};
 }
 
 std::vector<std::byte> read_file(const std::filesystem::path& path) {
@@ -67,7 +69,7 @@ class BareTest : public ::testing::Test {
         : engine_(std::move(engine)), image_(std::move(image)) {}
 
     void TestBody() override {
-        BareMachine machine(engine_.make);
+        BareMachine machine(engine_.make, engine_.other);
         const auto problem = machine.load(read_file(image_));
         ASSERT_FALSE(problem) << image_ << ": " << *problem;
         // Far more than any program needs, also one that spins until another thread does something.

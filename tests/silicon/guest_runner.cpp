@@ -71,7 +71,7 @@ class GuestRunner final : public Runner {
     GuestRunner(std::unique_ptr<GuestMemory> memory, std::unique_ptr<Engine> engine)
         : memory_(std::move(memory)), dma_(*memory_), engine_(std::move(engine)) {
         build_kernel(*memory_);
-        vcpu_ = engine_->create_vcpu(ports_, VcpuIndex(0));
+        vcpu_ = engine_->create_vcpu(ports_, signals_, VcpuIndex(0));
         initial_ = user_state(vcpu_->state());
     }
 
@@ -170,7 +170,7 @@ class GuestRunner final : public Runner {
         // Without a limit, since engines that count instructions may leave out what is hard about
         // them. A kick ends what does not end by itself.
         if (pace != Pace::kChopped) {
-            const KickLater watch(vcpu_->signals());
+            const KickLater watch(signals_);
             return vcpu_->run();
         }
         constexpr unsigned kMostPortions = 200'000;
@@ -272,6 +272,7 @@ class GuestRunner final : public Runner {
     }
 
     NoPorts ports_;
+    CpuSignals signals_;
     std::unique_ptr<GuestMemory> memory_;
     DmaView dma_;
     std::unique_ptr<Engine> engine_;

@@ -17,13 +17,15 @@ size_t arena_bytes(const Shared& shared) {
 
 }  // namespace
 
-Core::Core(const Shared& the_shared, CpuPorts& the_ports, VcpuIndex the_index)
+Core::Core(const Shared& the_shared, CpuPorts& the_ports, CpuSignals& the_signals,
+           VcpuIndex the_index)
     : s(reset_state()),
       shared(the_shared),
       ports(the_ports),
       mmu(the_shared.memory, the_shared.cpuid.physical_bits(), the_shared.cpuid.has("pdpe1gb")),
       index(the_index),
       empty_table_(new SoftTlb::Table),
+      signals_(the_signals),
       blocks_(std::make_unique<BlockCache>(
           arena_bytes(the_shared),
           reinterpret_cast<uintptr_t>(the_shared.memory.watch().host_of(0)),

@@ -49,14 +49,13 @@ Outcome end_of_block(Core& core, const Op& op);
 // with: registers, memory, faults. Used by one thread.
 class Core final : public Vcpu {
   public:
-    Core(const Shared& shared, CpuPorts& ports, VcpuIndex index);
+    Core(const Shared& shared, CpuPorts& ports, CpuSignals& signals, VcpuIndex index);
     ~Core() override;
 
     // Vcpu
     CpuState& state() override { return s; }
     void state_changed() override;
     VcpuExit run(uint64_t instruction_limit) override;
-    CpuSignals& signals() override { return signals_; }
     VcpuStatistics statistics() const override;
 
     // --- for handlers -------------------------------------------------------------------------
@@ -322,7 +321,7 @@ class Core final : public Vcpu {
     bool alignment_check_ = false;
     bool data_breakpoints_ = false;
     std::array<uint64_t, x86::kSegmentCount> segment_base_{};  // 0 where 64-bit mode ignores it
-    CpuSignals signals_;
+    CpuSignals& signals_;
     uint32_t signal_mask_ = 0;
     bool attention_ = false;  // run one instruction at a time, and look before and after it
     bool stop_ = false;

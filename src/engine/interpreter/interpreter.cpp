@@ -14,8 +14,9 @@ class InterpreterEngine final : public Engine {
           shared_{
               .memory = memory, .cpuid = cpuid, .vectors = *vectors_, .split_lock = split_lock_} {}
 
-    std::unique_ptr<Vcpu> create_vcpu(CpuPorts& ports, VcpuIndex index) override {
-        return std::make_unique<interpreter::Core>(shared_, ports, index);
+    std::unique_ptr<Vcpu> create_vcpu(CpuPorts& ports, CpuSignals& signals,
+                                      VcpuIndex index) override {
+        return std::make_unique<interpreter::Core>(shared_, ports, signals, index);
     }
 
   private:

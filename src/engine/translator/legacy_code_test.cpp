@@ -45,6 +45,7 @@ struct Machine {
     std::unique_ptr<GuestMemory> memory;
     CpuidPolicy cpuid;
     NoPorts ports;
+    CpuSignals signals;
     std::unique_ptr<Engine> engine;
     std::unique_ptr<Vcpu> vcpu;
 
@@ -55,7 +56,7 @@ struct Machine {
         engine = (translator ? make_translator(*memory, cpuid, {.hot_after = 0})
                              : make_interpreter(*memory, cpuid))
                      .take_value();
-        vcpu = engine->create_vcpu(ports, VcpuIndex(0));
+        vcpu = engine->create_vcpu(ports, signals, VcpuIndex(0));
     }
     std::byte* page(uint64_t at) const { return memory->host(GuestPhys(at), kPageSize); }
     // Only what differs, so that translations of code that does not change stay.

@@ -72,7 +72,8 @@ TEST_P(HotLegacyLoop, StaysInTranslatedCode) {
     auto cpuid = CpuidPolicy::create("max", {}, 2'000'000'000).take_value();
     auto engine = make_translator(*memory, cpuid).take_value();
     NoPorts ports;
-    auto vcpu = engine->create_vcpu(ports, VcpuIndex(0));
+    CpuSignals signals;
+    auto vcpu = engine->create_vcpu(ports, signals, VcpuIndex(0));
 
     const auto code = std::as_bytes(shape.big ? std::span<const uint8_t>(kCode32)
                                               : std::span<const uint8_t>(kCode16));
@@ -110,7 +111,8 @@ TEST(LegacyModes, MoreThanAreKept) {
     auto cpuid = CpuidPolicy::create("max", {}, 2'000'000'000).take_value();
     auto engine = make_translator(*memory, cpuid, {.hot_after = 0}).take_value();
     NoPorts ports;
-    auto vcpu = engine->create_vcpu(ports, VcpuIndex(0));
+    CpuSignals signals;
+    auto vcpu = engine->create_vcpu(ports, signals, VcpuIndex(0));
     constexpr uint8_t kIncrement[] = {0x47, 0xf4};  // inc di; hlt
     ASSERT_TRUE(memory->write(GuestPhys(kCode), std::as_bytes(std::span(kIncrement))));
     constexpr Shape kReal{"Real", false, false, false}, kProtected{"Protected", true, false, false};

@@ -123,10 +123,12 @@ class SpoiltCode : public ::testing::Test {
                       .cpuid = cpuid,
                       .vectors = *vectors_,
                       .split_lock = split_lock_} {}
-        std::unique_ptr<Vcpu> create_vcpu(CpuPorts& ports, VcpuIndex index) override {
+        std::unique_ptr<Vcpu> create_vcpu(CpuPorts& ports, CpuSignals& signals,
+                                          VcpuIndex index) override {
             auto code = CodeMemory::create(1u << 20).take_value();
             test_.code_ = code.get();
-            return Processor::create(shared_, crew_, ports, index, kLockstep, std::move(code));
+            return Processor::create(shared_, crew_, ports, signals, index, kLockstep,
+                                     std::move(code));
         }
 
       private:

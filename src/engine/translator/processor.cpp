@@ -24,15 +24,15 @@ struct Processor::Region {
     HostFrame frame;
     interpreter::Core core;
 
-    Region(const interpreter::Shared& shared, CpuPorts& ports, VcpuIndex index)
-        : core(shared, ports, index) {}
+    Region(const interpreter::Shared& shared, CpuPorts& ports, CpuSignals& signals, VcpuIndex index)
+        : core(shared, ports, signals, index) {}
 
     static constexpr size_t kBefore = kStackSize + 4096;
     static size_t mapped() { return kBefore + sizeof(Region); }
 };
 
 std::unique_ptr<Processor> Processor::create(const interpreter::Shared& shared, Crew& crew,
-                                             CpuPorts& ports, VcpuIndex index,
+                                             CpuPorts& ports, CpuSignals& signals, VcpuIndex index,
                                              const TranslatorOptions& options,
                                              std::unique_ptr<CodeMemory> code) {
     void* memory = mmap(nullptr, Region::mapped(), PROT_READ | PROT_WRITE,
@@ -40,7 +40,7 @@ std::unique_ptr<Processor> Processor::create(const interpreter::Shared& shared, 
     CHECK(memory != MAP_FAILED);
     CHECK(mprotect(memory, 4096, PROT_NONE) == 0);
     auto* region = new (static_cast<std::byte*>(memory) + Region::kBefore)
-        Region(shared, ports, index);
+        Region(shared, ports, signals, index);
     return std::unique_ptr<Processor>(new Processor(region, crew, options, std::move(code)));
 }
 
@@ -79,10 +79,12 @@ Processor::Processor(Region* region, Crew& crew, const TranslatorOptions& option
 }
 
 Processor::~Processor() {
+    core_.signals_.clear_gate();
     {
         MutexLock lock(crew_.mutex);
         std::erase(crew_.members, this);
     }
+    flush_code();  // it watches no page any more
     core_.shared.memory.watch().remove(*this);
     region_->~Region();
     munmap(reinterpret_cast<std::byte*>(region_) - Region::kBefore, Region::mapped());

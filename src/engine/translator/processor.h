@@ -50,7 +50,7 @@ struct Crew {
 class Processor final : public Vcpu, private WriteWatch::Listener {
   public:
     static std::unique_ptr<Processor> create(const interpreter::Shared& shared, Crew& crew,
-                                             CpuPorts& ports, VcpuIndex index,
+                                             CpuPorts& ports, CpuSignals& signals, VcpuIndex index,
                                              const TranslatorOptions& options,
                                              std::unique_ptr<CodeMemory> code);
     ~Processor() override;
@@ -58,7 +58,6 @@ class Processor final : public Vcpu, private WriteWatch::Listener {
     CpuState& state() override { return core_.s; }
     void state_changed() override;
     VcpuExit run(uint64_t instruction_limit) override;
-    CpuSignals& signals() override { return core_.signals_; }
     VcpuStatistics statistics() const override;
 
     // --- called by emitted code, through thunks ---

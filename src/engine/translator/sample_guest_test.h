@@ -26,7 +26,7 @@ class SampleGuest {
         : memory_(make_memory()),
           cpuid_(CpuidPolicy::create("max", {}, 2'000'000'000).take_value()),
           engine_(make(*memory_, cpuid_).take_value()),
-          vcpu_(engine_->create_vcpu(ports_, VcpuIndex(0))) {
+          vcpu_(engine_->create_vcpu(ports_, signals_, VcpuIndex(0))) {
         reset();
     }
     // On the translator, every block at once.
@@ -79,6 +79,7 @@ class SampleGuest {
 
     CpuState& state() { return vcpu_->state(); }
     Vcpu& vcpu() { return *vcpu_; }
+    CpuSignals& signals() { return signals_; }
     GuestMemory& memory() { return *memory_; }
     uint64_t gpr(Gpr number) { return state().gpr[number]; }
     uint64_t counter(const std::string& name) {
@@ -110,6 +111,7 @@ class SampleGuest {
     CpuidPolicy cpuid_;
     std::unique_ptr<Engine> engine_;
     NoPorts ports_;
+    CpuSignals signals_;
     std::unique_ptr<Vcpu> vcpu_;
 };
 

@@ -26,12 +26,13 @@ class TranslatorEngine final : public Engine {
               .split_lock = split_lock_,
               .code_budget = options.code_cache / kColdShare} {}
 
-    std::unique_ptr<Vcpu> create_vcpu(CpuPorts& ports, VcpuIndex index) override {
+    std::unique_ptr<Vcpu> create_vcpu(CpuPorts& ports, CpuSignals& signals,
+                                      VcpuIndex index) override {
         CHECK(!caches_.empty());  // one for each processor of the topology
         auto cache = std::move(caches_.back());
         caches_.pop_back();
-        return translator::Processor::create(shared_, crew_, ports, index, options_,
-                                             std::move(cache));
+        return translator::Processor::create(shared_, crew_, ports, signals, index,
+                                             options_, std::move(cache));
     }
 
   private:

@@ -56,7 +56,7 @@ TEST(Translator, ComesOutOfALoopForASignal) {
     guest.state().gpr[kRcx] = ~uint64_t{0};
     std::thread other([&] {
         std::this_thread::sleep_for(std::chrono::milliseconds(20));
-        guest.vcpu().signals().raise(CpuSignals::kKick);
+        guest.signals().raise(CpuSignals::kKick);
     });
     EXPECT_EQ(guest.run(), VcpuExit::kKicked);
     other.join();

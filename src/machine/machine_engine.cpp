@@ -1,0 +1,40 @@
+// What a machine's processors run on, and how they move from one engine to another.
+
+#include "machine/accelerator.h"
+#include "machine/machine.h"
+
+namespace mynah {
+
+Result<std::unique_ptr<Engine>> Machine::make_engine(MachineConfig::Accelerator accelerator) {
+    using Accelerator = MachineConfig::Accelerator;
+    if (what_auto_means(accelerator) == Accelerator::kInterpreter)
+        return make_interpreter(*memory_, *cpuid_);
+    return make_translator(*memory_, *cpuid_, translator_options());
+}
+
+TranslatorOptions Machine::translator_options() const {
+    TranslatorOptions options = config_.translator;
+    options.code_cache = config_.code_cache.value_or(is_pc() ? kLargeCodeCache : kSmallCodeCache);
+    return options;
+}
+
+Result<void> Machine::switch_engine(MachineConfig::Accelerator accelerator) {
+    return paused_work_.run([this, accelerator] { return exchange_engine(accelerator); },
+                            [this] { control_.request_pause(); });
+}
+
+// All processors are parked. What belongs to the machine stays: their signals, local APICs, and what
+// they wait for; of what an engine knows there is only what CpuState does not say already, and that is
+// made anew.
+Result<void> Machine::exchange_engine(MachineConfig::Accelerator accelerator) {
+    accelerator = what_auto_means(accelerator);
+    if (accelerator == accelerator_) return {};
+    auto engine = TRY(make_engine(accelerator));  // if it cannot be had, nothing has changed
+    for (auto& processor : processors_) processor->leave_engine();
+    engine_ = std::move(engine);
+    for (auto& processor : processors_) processor->enter_engine(*engine_);
+    accelerator_ = accelerator;
+    return {};
+}
+
+}  // namespace mynah
