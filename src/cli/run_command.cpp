@@ -13,6 +13,7 @@
 #include "base/mutex.h"
 #include "cli/attach_option.h"
 #include "cli/cache_directory.h"
+#include "cli/engine_preflight.h"
 #include "cli/exit_status.h"
 #include "cli/run_options.h"
 #include "cli/version.h"
@@ -145,6 +146,8 @@ int run_command(std::span<const std::string_view> words) {
         return kExitOk;
     }
     if (options.value().verbose) set_log_level(LogLevel::kInfo);
+    RunOptions settled = options.value();
+    if (!settle_engine(settled)) return kExitNoEngine;
 
     SignalStop signals;
     Result<Ending> ending = Error("");
@@ -152,7 +155,7 @@ int run_command(std::span<const std::string_view> words) {
         SignalWatch watch([&](int number) { signals.signalled(number); });
         // A reader of the output that goes away is no reason to end.
         ::signal(SIGPIPE, SIG_IGN);
-        ending = run_machine(options.value(), signals);
+        ending = run_machine(settled, signals);
     }
     if (!ending) {
         print_error(ending.error());

@@ -118,6 +118,8 @@ Result<void> Machine::build() {
     TRY(build_memory());
     TRY(load_kernel());
     using Accelerator = MachineConfig::Accelerator;
+    if (config_.accelerator == Accelerator::kKvm)
+        return Error("--accel kvm: this version does not have it; expected auto, jit or interpreter");
     const bool interpreter = config_.accelerator == Accelerator::kInterpreter ||
                              (config_.accelerator == Accelerator::kAuto && !translator_usable());
     engine_ = interpreter ? TRY(make_interpreter(*memory_, *cpuid_))
