@@ -49,7 +49,7 @@ Result<double> translator_speed(std::chrono::milliseconds limit) {
     if (!memory->write(GuestPhys(0), ProbeGuest::image())) return Error("the loop does not fit");
     const CpuidPolicy cpuid = TRY(CpuidPolicy::create("max", {}, host_tsc_hz()));
     const auto engine =
-        TRY(make_translator(*memory, cpuid, {.code_cache = uint64_t{1} << 20, .hot_after = 0}));
+        TRY(make_translator(*memory, cpuid, {.code_cache = uint64_t{1} << 20, .hot_after = 0, .brief_entries = 0}));
     Nothing ports;
     const auto vcpu = engine->create_vcpu(ports, VcpuIndex(0));
     enter(vcpu->state());
