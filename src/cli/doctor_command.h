@@ -5,7 +5,7 @@
 
 namespace mynah {
 
-// mynah doctor [--json]: the host. The words behind it; gives the exit status.
+// mynah doctor [NAME] [--json]: the host, or a machine, running or dead. The words behind it; gives the exit status.
 int doctor_command(std::span<const std::string_view> words);
 
 }  // namespace mynah
