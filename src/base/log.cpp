@@ -7,6 +7,7 @@ namespace mynah {
 namespace {
 
 std::atomic<LogLevel> g_level{LogLevel::kWarning};
+std::atomic<void (*)(std::string_view)> g_listener{nullptr};
 
 const char* prefix(LogLevel level) {
     switch (level) {
@@ -24,7 +25,10 @@ void set_log_level(LogLevel level) { g_level.store(level, std::memory_order_rela
 
 bool log_enabled(LogLevel level) { return level >= g_level.load(std::memory_order_relaxed); }
 
+void set_log_listener(void (*listener)(std::string_view line)) { g_listener = listener; }
+
 void log_line(LogLevel level, std::string_view text) {
+    if (auto* const listener = g_listener.load(); listener != nullptr) listener(text);
     // One write per line, so that lines of several threads do not mix. The terminal may be in raw
     // mode, hence the carriage return where standard error is a terminal's.
     std::string line = prefix(level);

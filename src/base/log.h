@@ -18,6 +18,9 @@ bool log_enabled(LogLevel level);
 // Writes one line to standard error. Any thread.
 void log_line(LogLevel level, std::string_view text);
 
+// Told of every line that is written, too, on the thread that wrote it; null for nobody.
+void set_log_listener(void (*listener)(std::string_view line));
+
 template <typename... Args>
 void log(LogLevel level, fmt::format_string<Args...> format, Args&&... args) {
     if (log_enabled(level)) log_line(level, fmt::format(format, std::forward<Args>(args)...));

@@ -8,6 +8,7 @@ enum ExitStatus : int {
     kExitError = 1,    // a usage or host error
     kExitCrashed = 2,  // the guest crashed
     kExitLimit = 3,    // stopped by a time or instruction limit
+    kExitNoEngine = 4,  // the engine that was named cannot be used on this host
 };
 
 }  // namespace mynah

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "cli/doctor_command.h"
 #include "cli/exit_status.h"
 #include "cli/image_command.h"
 #include "cli/machine_commands.h"
@@ -48,6 +49,8 @@ constexpr std::array kCommands{
     Command{"stop", mynah::stop_command, "NAME", "press its power button"},
     Command{"reset", mynah::reset_command, "NAME", "press its reset button"},
     Command{"destroy", mynah::destroy_command, "NAME", "end it at once, as if the power failed"},
+    Command{"doctor", mynah::doctor_command, "[NAME] [--json]",
+            "what works on this host; or what is wrong with a machine"},
     Command{"serve", mynah::serve_command, "blk|net|fs --socket PATH ...",
             "a device for other machines, over vhost-user"},
     Command{"switch", mynah::switch_command, "NAME [options]",
@@ -56,8 +59,8 @@ constexpr std::array kCommands{
     Command{"version", version_command, "", ""},
 };
 // Planned; see the README.
-constexpr std::array<std::string_view, 7> kPlanned{"create", "start",  "console", "define",
-                                                   "doctor", "info", "migrate"};
+constexpr std::array<std::string_view, 6> kPlanned{"create", "start", "console", "define",
+                                                   "info", "migrate"};
 
 std::string usage() {
     std::string text;

@@ -96,16 +96,18 @@ Result<void> apply_kernel_cache(RunOptions& options, Value value) {
 
 Result<void> apply_accel(RunOptions& options, Value value) {
     using Accelerator = MachineConfig::Accelerator;
-    if (value == "kvm")
-        return Error("this version does not have it; expected auto, jit or interpreter");
+    options.accelerator_given = true;
     if (value == "auto") {
         options.machine.accelerator = Accelerator::kAuto;
+    } else if (value == "kvm" || value == "kvm,slow=on") {
+        options.machine.accelerator = Accelerator::kKvm;
+        options.machine.slow_kvm = value != "kvm";
     } else if (value == "jit") {
         options.machine.accelerator = Accelerator::kTranslator;
     } else if (value == "interpreter") {
         options.machine.accelerator = Accelerator::kInterpreter;
     } else {
-        return Error("expected auto, jit or interpreter");
+        return Error("expected auto, kvm, kvm,slow=on, jit or interpreter");
     }
     return {};
 }
@@ -168,6 +170,10 @@ Result<void> apply_help(RunOptions& options, Value) {
     options.help = true;
     return {};
 }
+Result<void> apply_json(RunOptions& options, Value) {
+    options.json = true;
+    return {};
+}
 Result<void> apply_version(RunOptions& options, Value) {
     options.version = true;
     return {};
@@ -183,8 +189,10 @@ constexpr std::array kOptions{
            "processors, each on a host thread (1); pin: on which of the host's processors they\n"
            "        run: 0-3 or 0-1+4; or for each vCPU, with colons: 0:2-3", false, apply_vcpus_option},
     Option{"--cpu", "", "MODEL[,+F,-F]", "processor model and features (max)", false, apply_cpu},
-    Option{"--accel", "", "auto|jit|interpreter",
-           "how guest code is run; auto is jit, the translator", false, apply_accel},
+    Option{"--accel", "", "auto|kvm[,slow=on]|jit|interpreter",
+           "how guest code is run; auto: KVM where it is measured to be fast, else jit, the\n"
+           "        translator. slow=on: KVM even where the host emulates it",
+           false, apply_accel},
     Option{"--code-cache", "", "SIZE",
            "host memory for translated code, in MiB or with suffix (micro: 20M, pc: 64M)", false,
            apply_code_cache},
@@ -310,6 +318,8 @@ constexpr std::array kOptions{
            apply_dump},
     Option{"--verbose", "", "", "tell what is done, and a summary at the end", false,
            apply_verbose},
+    Option{"--json", "", "", "say what keeps a named engine from running as JSON", false,
+           apply_json},
     Option{"--help", "-h", "", "this text", false, apply_help},
     Option{"--version", "", "", "the version", false, apply_version},
 };
@@ -325,7 +335,7 @@ constexpr std::array kMissing{
     MissingOption{"--tpm", ""},
     MissingOption{"--parallel", ""},
     MissingOption{"--panic", ""},
-    MissingOption{"--virt-type", "expected --accel auto, jit or interpreter"},
+    MissingOption{"--virt-type", "expected --accel auto, kvm, jit or interpreter"},
 };
 
 }  // namespace

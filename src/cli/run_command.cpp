@@ -13,6 +13,7 @@
 #include "base/mutex.h"
 #include "cli/attach_option.h"
 #include "cli/cache_directory.h"
+#include "cli/engine_preflight.h"
 #include "cli/exit_status.h"
 #include "cli/run_options.h"
 #include "cli/version.h"
@@ -21,7 +22,10 @@
 #include "control/machine_place.h"
 #include "host/signal_watch.h"
 #include "host/terminal.h"
+#include "machine/end_words.h"
+#include "machine/host_memory.h"
 #include "machine/machine.h"
+#include "machine/run_record.h"
 
 namespace mynah {
 namespace {
@@ -101,23 +105,58 @@ std::string reason_line(StopReason reason) {
     }
 }
 
+// Why a machine that was given a name ended is kept, unless it ended as it should.
+void record_end(RunRecord& record, MachinePlace& place, const Machine& machine,
+                const Result<StopReason>& reason) {
+    if (!reason) {
+        record.ended(kEndHostError, reason.error().message());
+        place.keep_record();
+        return;
+    }
+    const int status = status_of(reason.value());
+    std::string evidence = reason_line(reason.value());
+    if (reason.value() == StopReason::kCrashed || status == kExitError)
+        evidence += machine.next_instructions() + machine.register_dump();
+    record.ended(end_word(reason.value()), evidence);
+    if (status == kExitCrashed || status == kExitError) place.keep_record();
+}
+
+Result<std::unique_ptr<Machine>> make_machine(const MachineConfig& config, RunRecord* record) {
+    if (record != nullptr) record->log_line("starting");
+    TRY(check_host_memory(HostFiles(), config.memory_bytes));
+    auto machine = TRY(Machine::create(config, record));
+    if (record != nullptr) record->watch_process();
+    return machine;
+}
+
 Result<Ending> run_machine(const RunOptions& options, SignalStop& signals) {
     MachineConfig config = options.machine;
     if (options.kernel_cache) config.kernel_cache = cache_directory("kernels");
     std::optional<MachinePlace> place;
     if (options.named) place.emplace(TRY(MachinePlace::claim(runtime_directory(), config.name)));
-    auto machine = TRY(Machine::create(config));
+    std::unique_ptr<RunRecord> record;
+    if (place) record = TRY(RunRecord::create(place->record_path()));
+    auto made = make_machine(config, record.get());
+    if (!made) {
+        if (record) record->ended(kEndRefused, made.error().message());
+        place->keep_record();
+        return made.take_error();
+    }
+    auto machine = made.take_value();
     MachineHandle handle(*machine, attach_by_option);
     std::unique_ptr<ControlServer> control;
     if (place) control = TRY(ControlServer::start(place->control_path(), "--name", handle));
     std::fputs(machine->graphics_places().c_str(), stderr);
     signals.attach(machine.get());
     const auto run = [&]() -> Result<StopReason> {
+        if (record) record->ran(fmt::format("{} MiB, {} processors", config.memory_bytes >> 20,
+                                            config.topology.vcpus()));
         TRY(machine->start());
         return machine->wait();
     };
     const auto reason = run();
     signals.attach(nullptr);
+    if (record) record_end(*record, *place, *machine, reason);
     if (!reason) return reason.error();
 
     Ending ending{status_of(reason.value()), reason_line(reason.value())};
@@ -145,6 +184,8 @@ int run_command(std::span<const std::string_view> words) {
         return kExitOk;
     }
     if (options.value().verbose) set_log_level(LogLevel::kInfo);
+    RunOptions settled = options.value();
+    if (!settle_engine(settled)) return kExitNoEngine;
 
     SignalStop signals;
     Result<Ending> ending = Error("");
@@ -152,7 +193,9 @@ int run_command(std::span<const std::string_view> words) {
         SignalWatch watch([&](int number) { signals.signalled(number); });
         // A reader of the output that goes away is no reason to end.
         ::signal(SIGPIPE, SIG_IGN);
-        ending = run_machine(options.value(), signals);
+        // A disk that outgrows a limit on files is full for the guest, no end for the machine.
+        ::signal(SIGXFSZ, SIG_IGN);
+        ending = run_machine(settled, signals);
     }
     if (!ending) {
         print_error(ending.error());

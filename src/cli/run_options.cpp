@@ -178,7 +178,7 @@ std::string run_help() {
         "\nIn a terminal: Ctrl-A X quits, Ctrl-A H shows all keys.\n"
         "Exit status: 0 the guest powered off or the operator quit; 1 usage or host error; 2 the "
         "guest\n"
-        "crashed; 3 a limit was reached.\n";
+        "crashed; 3 a limit was reached; 4 the engine that was named cannot be used here.\n";
     return out;
 }
 

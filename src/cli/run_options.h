@@ -17,6 +17,8 @@ struct RunOptions {
     bool usb_given = false;  // the operator said which USB controller
     bool named = false;                             // it can be reached under its name
     bool kernel_cache = true;                       // keep unpacked kernels for the next time
+    bool accelerator_given = false;                 // the operator said which engine, or auto
+    bool json = false;                              // why an engine cannot be used, for programs
     bool verbose = false;                           // what is being done, and a summary at the end
     bool dump_registers = false;                    // after a crash
     bool help = false;

@@ -51,6 +51,13 @@ class ControlledMachine {
     // Asks the guest to let it go; it is gone when attached() does not have it any more.
     virtual Result<void> detach(const std::string& id) = 0;
     virtual std::vector<std::string> attached() = 0;
+    // Where its processors were when they last came to an instruction boundary; asks them to come to
+    // another. `looks`: how often one did.
+    struct ProcessorPlace {
+        uint64_t rip = 0, rflags = 0, looks = 0;
+        bool halted = false;
+    };
+    virtual std::vector<ProcessorPlace> processor_places() { return {}; }
     // Ends it at once, whatever the guest is doing.
     virtual void quit() = 0;
 };

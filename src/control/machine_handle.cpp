@@ -43,6 +43,13 @@ Result<void> MachineHandle::ask_for_free_pages() {
     return {};
 }
 
+std::vector<ControlledMachine::ProcessorPlace> MachineHandle::processor_places() {
+    std::vector<ProcessorPlace> places;
+    for (const auto& each : machine_.processor_places())
+        places.push_back({each.rip, each.rflags, each.looks, each.halted});
+    return places;
+}
+
 std::optional<ControlledMachine::PluggableMemory> MachineHandle::pluggable_memory() {
     const auto memory = machine_.pluggable_memory();
     if (!memory) return std::nullopt;

@@ -71,6 +71,10 @@ std::string control_path(const std::string& runtime, const std::string& name) {
     return runtime + "/" + name + "/control";
 }
 
+std::string record_path(const std::string& runtime, const std::string& name) {
+    return runtime + "/" + name + "/record";
+}
+
 std::vector<std::string> running_machines(const std::string& runtime) {
     std::vector<std::string> names;
     std::error_code error;
@@ -110,6 +114,7 @@ Result<MachinePlace> MachinePlace::claim(const std::string& runtime, const std::
 
 MachinePlace::~MachinePlace() {
     if (!lock_.valid()) return;
+    if (!record_kept_) unlink(record_path().c_str());
     unlink(lock_path(folder_).c_str());
     rmdir(folder_.c_str());  // stays if somebody took the name meanwhile
 }

@@ -15,6 +15,9 @@ std::string runtime_directory();
 // Of a machine of this name, whether it runs or not.
 std::string control_path(const std::string& runtime, const std::string& name);
 
+// What it leaves behind when it dies (machine/run_record.h).
+std::string record_path(const std::string& runtime, const std::string& name);
+
 // The names of machines that run, sorted.
 std::vector<std::string> running_machines(const std::string& runtime);
 
@@ -29,6 +32,9 @@ class MachinePlace {
     MachinePlace& operator=(MachinePlace&&) = delete;
 
     std::string control_path() const { return folder_ + "/control"; }
+    std::string record_path() const { return folder_ + "/record"; }
+    // Leaves the record behind for mynah doctor, until the name is taken again.
+    void keep_record() { record_kept_ = true; }
 
   private:
     MachinePlace(std::string folder, Fd lock)
@@ -36,6 +42,7 @@ class MachinePlace {
 
     std::string folder_;
     Fd lock_;
+    bool record_kept_ = false;
 };
 
 }  // namespace mynah

@@ -199,6 +199,17 @@ Result<json> balloon_free_pages(ControlledMachine& machine, const json&) {
     return json::object();
 }
 
+// Ours: where the processors are, for mynah doctor.
+Result<json> query_processors(ControlledMachine& machine, const json&) {
+    json list = json::array();
+    for (const auto& each : machine.processor_places())
+        list.push_back({{"rip", each.rip},
+                        {"rflags", each.rflags},
+                        {"looks", each.looks},
+                        {"halted", each.halted}});
+    return list;
+}
+
 Result<json> quit(ControlledMachine& machine, const json&) {
     machine.quit();
     return json::object();
@@ -211,6 +222,7 @@ constexpr std::array kCommands{
                balloon},
     QmpCommand{"query-balloon", {}, query_balloon},
     QmpCommand{"x-balloon-free-pages", {}, balloon_free_pages},
+    QmpCommand{"x-query-processors", {}, query_processors},
     QmpCommand{"x-query-balloon-statistics", {}, query_balloon_statistics},
     QmpCommand{"x-query-engine", {}, query_engine},
     QmpCommand{"x-set-engine", {{{"engine", true}}}, set_engine},

@@ -18,6 +18,7 @@
 #include "machine/disks.h"
 #include "machine/networks.h"
 #include "machine/placement.h"
+#include "machine/recorded_backend.h"
 #include "machine/register_dump.h"
 #include "machine/serial_backends.h"
 #include "machine/vhost_devices.h"
@@ -72,15 +73,15 @@ Result<void> check_config(const MachineConfig& config) {
 
 }  // namespace
 
-Result<std::unique_ptr<Machine>> Machine::create(const MachineConfig& config) {
+Result<std::unique_ptr<Machine>> Machine::create(const MachineConfig& config, RunRecord* record) {
     TRY(check_config(config));
-    std::unique_ptr<Machine> machine(new Machine(config));
+    std::unique_ptr<Machine> machine(new Machine(config, record));
     TRY(machine->build());
     return machine;
 }
 
-Machine::Machine(const MachineConfig& config)
-    : config_(config), apic_bus_(static_cast<StartupSink&>(*this)), pics_(apic_bus_.lint0()) {}
+Machine::Machine(const MachineConfig& config, RunRecord* record)
+    : config_(config), record_(record), apic_bus_(static_cast<StartupSink&>(*this)), pics_(apic_bus_.lint0()) {}
 
 Machine::~Machine() {
     control_.request_stop(StopReason::kQuit);
@@ -159,6 +160,7 @@ void Machine::build_processors(uint64_t tsc_hz) {
                                    .tsc_hz = tsc_hz,
                                    .instruction_limit = config_.instruction_limit};
     for (uint32_t i = 0; i < config_.topology.vcpus(); ++i) {
+        seen_.push_back(std::make_unique<Seen>());
         processors_.push_back(std::make_unique<Processor>(context, VcpuIndex(i)));
     }
     memory_->on_map_change([this] {
@@ -172,6 +174,12 @@ Result<void> Machine::open_devices() {
     std::vector<SerialConfig> streams = config_.serial_ports;
     for (const ConsoleConfig& console : config_.devices.consoles) streams.push_back(console.where);
     serial_backends_ = TRY(open_serial_backends(streams, [this] { stop(StopReason::kQuit); }));
+    if (record_ != nullptr) {
+        for (unsigned i = 0; i < serial_backends_.size(); ++i) {
+            if (serial_backends_[i] != nullptr)
+                serial_backends_[i] = record_output(std::move(serial_backends_[i]), *record_, i);
+        }
+    }
     VirtioDevices::Parts parts{.memory = *memory_,
                                .slow_work = slow_work_,
                                .device_memory = *device_memory_,
@@ -364,7 +372,25 @@ void Machine::vcpu_init(VcpuIndex vcpu) {
     if (vcpu.value == 0) reset();
 }
 
-void Machine::vcpu_paused(VcpuIndex vcpu) { processors_[vcpu.value]->note_tsc(); }
+void Machine::vcpu_paused(VcpuIndex vcpu) {
+    processors_[vcpu.value]->note_tsc();
+    const CpuState& state = processors_[vcpu.value]->vcpu().state();
+    Seen& seen = *seen_[vcpu.value];
+    seen.rip.store(state.rip, std::memory_order_relaxed);
+    seen.rflags.store(state.flags.value(), std::memory_order_relaxed);
+    seen.halted.store(state.halted, std::memory_order_relaxed);
+    seen.looks.fetch_add(1, std::memory_order_relaxed);
+}
+
+std::vector<Machine::ProcessorPlace> Machine::processor_places() {
+    std::vector<ProcessorPlace> places;
+    for (size_t i = 0; i < processors_.size(); ++i) {
+        const Seen& seen = *seen_[i];
+        places.push_back({seen.rip, seen.rflags, seen.looks, seen.halted});
+        processors_[i]->vcpu().signals().raise(CpuSignals::kKick);
+    }
+    return places;
+}
 
 // A PC's chipset answers a processor's shutdown with a reset. A kernel that was entered directly
 // would crash again and again.
@@ -402,6 +428,14 @@ std::string Machine::register_dump() const {
     for (uint32_t i = 0; i < processors_.size(); ++i) {
         out += format_registers(i, processors_[i]->vcpu().state());
     }
+    return out;
+}
+
+std::string Machine::next_instructions() const {
+    std::string out;
+    Mmu mmu(*memory_, cpuid_->physical_bits());
+    for (uint32_t i = 0; i < processors_.size(); ++i)
+        out += format_instructions(i, processors_[i]->vcpu().state(), *memory_, mmu);
     return out;
 }
 

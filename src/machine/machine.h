@@ -29,6 +29,7 @@
 #include "machine/processor.h"
 #include "machine/removable_media.h"
 #include "machine/run_control.h"
+#include "machine/run_record.h"
 #include "machine/scsi_hosts.h"
 #include "machine/virtio_plug.h"
 #include "machine/virtio_devices.h"
@@ -40,7 +41,9 @@ namespace mynah {
 class Machine final : private PowerSink, private StartupSink, private VcpuEvents {
   public:
     // Error: one line that names the option and says what was expected; nothing was written then.
-    static Result<std::unique_ptr<Machine>> create(const MachineConfig& config);
+    // `record`: what is kept of the run for whoever asks why it ended; outlives the machine.
+    static Result<std::unique_ptr<Machine>> create(const MachineConfig& config,
+                                                   RunRecord* record = nullptr);
     ~Machine() override;
     Machine(const Machine&) = delete;
     Machine& operator=(const Machine&) = delete;
@@ -100,12 +103,22 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
     // Where the screen is served, lines for the operator; empty: nowhere.
     std::string graphics_places() const;
 
+    // Where each processor is; asks them all to come to an instruction boundary for the next look.
+    // Any thread.
+    struct ProcessorPlace {
+        uint64_t rip = 0, rflags = 0, looks = 0;  // looks: boundaries it was seen at
+        bool halted = false;
+    };
+    std::vector<ProcessorPlace> processor_places();
+
     // After wait().
     MachineSummary summary() const;
     std::string register_dump() const;
+    // What each processor would run next, and the bytes there.
+    std::string next_instructions() const;
 
   private:
-    explicit Machine(const MachineConfig& config);
+    Machine(const MachineConfig& config, RunRecord* record);
     Result<void> build();
     std::vector<GuestMemory::Range> ram_ranges() const;
     Result<void> build_memory();
@@ -142,6 +155,7 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
     void vcpu_shut_down(VcpuIndex vcpu) override;
 
     const MachineConfig config_;
+    RunRecord* const record_;
     uint64_t started_ns_ = 0;
     unsigned reboots_ = 0;
     // Numbers for serials and addresses of what comes later; the operator's own come first.
@@ -159,6 +173,12 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
     std::optional<KernelFiles> kernel_;
     std::unique_ptr<DeviceMemory> device_memory_;
     std::unique_ptr<GuestMemory> memory_;
+    // Written by the processors' threads, read by whoever looks.
+    struct Seen {
+        std::atomic<uint64_t> rip{0}, rflags{0}, looks{0};
+        std::atomic<bool> halted{false};
+    };
+    std::vector<std::unique_ptr<Seen>> seen_;
     EntryPoint entry_;
     std::optional<CpuidPolicy> cpuid_;
     std::unique_ptr<Engine> engine_;

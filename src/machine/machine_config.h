@@ -96,7 +96,7 @@ struct MachineConfig {
     static constexpr unsigned kMaxSerialPorts = 4, kMaxDisks = 31;
 
     enum class BoardKind { kMicro, kPc };
-    enum class Accelerator { kAuto, kTranslator, kInterpreter };
+    enum class Accelerator { kAuto, kKvm, kTranslator, kInterpreter };
 
     std::string name = "mynah";
     // What the addresses of its cards go with: other machines on a network must have others, and
@@ -108,6 +108,7 @@ struct MachineConfig {
     std::vector<HostCpus> pin;
     std::string cpu = "max";  // MODEL[,+feature,-feature]
     Accelerator accelerator = Accelerator::kAuto;
+    bool slow_kvm = false;  // with kKvm: even if the host emulates it
     TranslatorOptions translator;
     std::optional<uint64_t> code_cache;  // bytes; else as the board's guests need
 

@@ -3,6 +3,9 @@
 #include <fmt/core.h>
 
 #include <array>
+#include <span>
+
+#include "isa/instruction.h"
 
 namespace mynah {
 namespace {
@@ -12,7 +15,44 @@ std::string segment_line(const char* name, const SegmentRegister& segment) {
                        segment.selector, segment.base, segment.limit, segment.attributes);
 }
 
+std::string hex(std::span<const std::byte> bytes) {
+    std::string text;
+    for (const std::byte byte : bytes) text += fmt::format("{:02x} ", static_cast<unsigned>(byte));
+    return text;
+}
+
 }  // namespace
+
+std::string format_instructions(unsigned vcpu, const CpuState& state, const GuestMemory& memory,
+                                Mmu& mmu) {
+    constexpr unsigned kMost = 6;
+    const CodeSize size = state.code64()             ? CodeSize::k64
+                          : state.cs().default_big() ? CodeSize::k32
+                                                     : CodeSize::k16;
+    std::string out = fmt::format("vcpu {} would run\n", vcpu);
+    uint64_t linear = state.code64() ? state.rip : (state.cs().base + state.rip) & 0xffffffff;
+    for (unsigned i = 0; i < kMost; ++i) {
+        std::array<std::byte, kMaxInstructionLength> bytes;
+        size_t got = 0;
+        for (; got < bytes.size(); ++got) {
+            const uint64_t at = linear + got;
+            const auto page = mmu.translate(state, at, AccessKind::kExecute, AccessMode::kSupervisor);
+            const auto* const found = std::get_if<Translation>(&page);
+            if (found == nullptr ||
+                !memory.read(found->page + (at & (kPageSize - 1)), std::span(&bytes[got], 1)))
+                break;
+        }
+        Instruction instruction;
+        const auto code = std::span(bytes).first(got);
+        if (decode(code, size, instruction) != DecodeStatus::kOk)
+            return out + fmt::format("  {:016x}  {}no instruction\n", linear, hex(code));
+        out += fmt::format("  {:016x}  {:<46}{}\n", linear,
+                           hex(code.first(instruction.length())),
+                           disassemble(instruction, linear));
+        linear += instruction.length();
+    }
+    return out;
+}
 
 std::string format_registers(unsigned vcpu, const CpuState& state) {
     constexpr std::array<const char*, 16> kNames{"rax", "rcx", "rdx", "rbx", "rsp", "rbp",

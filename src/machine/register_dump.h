@@ -3,10 +3,14 @@
 #include <string>
 
 #include "cpu/cpu_state.h"
+#include "cpu/mmu.h"
 
 namespace mynah {
 
 // A processor's registers in readable form, several lines.
+// The instructions at RIP, as many as fit a few lines; where they cannot be reached, that.
+std::string format_instructions(unsigned vcpu, const CpuState& state, const GuestMemory& memory,
+                                Mmu& mmu);
 std::string format_registers(unsigned vcpu, const CpuState& state);
 
 }  // namespace mynah

@@ -47,7 +47,7 @@ class RawFile::Waiting final : public IoRing::Transfer {
         const BlockStatus status = done_ == request_.size ? BlockStatus::kOk
                                    : here                 ? finish_here()
                                    : result == 0          ? BlockStatus::kIoError
-                                                          : status_of(-result);
+                                                          : disk_.file_->failed(-result, request_.offset);
         RawFile& disk = disk_;
         BlockRequest& request = request_;
         delete this;

@@ -148,13 +148,23 @@ BlockStatus HostFile::transfer(uint64_t offset, std::span<const Slice> slices, A
     return move(offset, slices, access);
 }
 
+BlockStatus HostFile::failed(int error, uint64_t offset) {
+    const BlockStatus status = status_of(error);
+    // A guest tries as often as it likes. Who looks for the cause later looks for these words.
+    if (failures_.allow())
+        log(LogLevel::kError, "{}: {} at byte {}: {}", name_,
+            status == BlockStatus::kNoSpace ? "no space left on the host" : "I/O error", offset,
+            std::strerror(error));
+    return status;
+}
+
 BlockStatus HostFile::move(uint64_t offset, std::span<const Slice> slices, Access access) {
     const uint64_t wanted = total(slices);
     VectorCursor cursor(slices);
     for (uint64_t done = 0; done < wanted;) {
         VectorCursor::Vectors room;
         const ssize_t moved = move_once(cursor.gather(room), offset + done, access);
-        if (moved < 0) return status_of(errno);
+        if (moved < 0) return failed(errno, offset + done);
         done += static_cast<uint64_t>(moved);
         cursor.advance(static_cast<uint64_t>(moved));
         // Behind the end; a direct read ends at the end itself, where no other can begin.

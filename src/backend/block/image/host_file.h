@@ -8,6 +8,7 @@
 #include <optional>
 #include <shared_mutex>
 
+#include "base/log.h"
 #include "backend/block/image/file_lock.h"
 #include "backend/block/image/image_file.h"
 #include "host/fd.h"
@@ -50,6 +51,8 @@ class HostFile final : public ImageFile {
     static Result<std::unique_ptr<HostFile>> open(const HostFileOptions& options);
 
     const std::string& name() const override { return name_; }
+    // What a transfer that failed is answered with; says so in the log. Any thread.
+    BlockStatus failed(int error, uint64_t offset);
     bool read_only() const override { return read_only_; }
     uint64_t size() const override;
     BlockStatus read(uint64_t offset, std::span<const Slice> to) override;
@@ -117,6 +120,7 @@ class HostFile final : public ImageFile {
     std::atomic<bool> data_sync_refused_{false}, no_wait_refused_{false};
     // A failed fdatasync may have dropped the dirty pages and the error with them; the next one
     // would claim success. So the file stays failed for flushes.
+    LogLimit failures_;
     std::atomic<bool> flush_failed_{false};
 };
 
