@@ -41,7 +41,11 @@ class CpuSignals {
         if (gate_ == nullptr) return;
         alarmed_.store(true, std::memory_order_seq_cst);
         gate_->store(closed_, std::memory_order_seq_cst);
+        if (interrupt_) interrupt_();
     }
+    // For engines whose running code looks at no gate: called at every alarm, on its thread, after
+    // the gate was closed. Set together with the gate.
+    void set_interrupt(std::function<void()> interrupt) { interrupt_ = std::move(interrupt); }
     // Whether there was an alarm since the last call. The engine opens the gate before it asks.
     bool take_alarm() {
         return alarmed_.load(std::memory_order_relaxed) &&
@@ -57,6 +61,7 @@ class CpuSignals {
     std::atomic<uint32_t> pending_{0};
     std::atomic<uint32_t> inits_{0};
     std::function<void()> wake_;
+    std::function<void()> interrupt_;
     std::atomic<uintptr_t>* gate_ = nullptr;
     uintptr_t closed_ = 0;
     std::atomic<bool> alarmed_{false};

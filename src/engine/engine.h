@@ -7,6 +7,7 @@
 #include "cpu/cpu_ports.h"
 #include "cpu/cpuid_policy.h"
 #include "cpu/vcpu.h"
+#include "host/system_calls.h"
 #include "memory/guest_memory.h"
 
 namespace mynah {
@@ -52,5 +53,10 @@ bool translator_usable();
 // Error: the host refuses executable memory, or translator_usable() says no.
 Result<std::unique_ptr<Engine>> make_translator(GuestMemory& memory, const CpuidPolicy& cpuid,
                                                 const TranslatorOptions& options = {});
+
+// The host's KVM, for as many processors as `cpuid` says, through these system calls. Error: what the
+// host lacks.
+Result<std::unique_ptr<Engine>> make_kvm(GuestMemory& memory, const CpuidPolicy& cpuid,
+                                         SystemCalls& calls = host_system_calls());
 
 }  // namespace mynah

@@ -37,7 +37,10 @@ std::vector<NamedEngine> engines() {
             {"jit", translate},
             {"jit_at_once", translate_at_once},
             {"jit_lockstep", lockstep},
-            {"jit_counting", translate_at_once, true}};
+            {"jit_counting", translate_at_once, true},
+            {"kvm", [](GuestMemory& memory, const CpuidPolicy& cpuid) {
+                 return make_kvm(memory, cpuid);
+             }}};
 }
 
 std::vector<std::byte> read_file(const std::filesystem::path& path) {
