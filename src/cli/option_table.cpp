@@ -96,16 +96,16 @@ Result<void> apply_kernel_cache(RunOptions& options, Value value) {
 
 Result<void> apply_accel(RunOptions& options, Value value) {
     using Accelerator = MachineConfig::Accelerator;
-    if (value == "kvm")
-        return Error("this version does not have it; expected auto, jit or interpreter");
-    if (value == "auto") {
+    if (value == "kvm") {
+        options.machine.accelerator = Accelerator::kKvm;
+    } else if (value == "auto") {
         options.machine.accelerator = Accelerator::kAuto;
     } else if (value == "jit") {
         options.machine.accelerator = Accelerator::kTranslator;
     } else if (value == "interpreter") {
         options.machine.accelerator = Accelerator::kInterpreter;
     } else {
-        return Error("expected auto, jit or interpreter");
+        return Error("expected auto, kvm, jit or interpreter");
     }
     return {};
 }
@@ -182,7 +182,7 @@ constexpr std::array kOptions{
     Option{"--vcpus", "", "N[,sockets=N,cores=N,threads=N]",
            "processors, each on a host thread (1)", false, apply_vcpus_option},
     Option{"--cpu", "", "MODEL[,+F,-F]", "processor model and features (max)", false, apply_cpu},
-    Option{"--accel", "", "auto|jit|interpreter",
+    Option{"--accel", "", "auto|kvm|jit|interpreter",
            "how guest code is run; auto is jit, the translator", false, apply_accel},
     Option{"--code-cache", "", "SIZE",
            "host memory for translated code, in MiB or with suffix (micro: 20M, pc: 64M)", false,
@@ -310,7 +310,7 @@ constexpr std::array kMissing{
     MissingOption{"--tpm", ""},
     MissingOption{"--parallel", ""},
     MissingOption{"--panic", ""},
-    MissingOption{"--virt-type", "expected --accel auto, jit or interpreter"},
+    MissingOption{"--virt-type", "expected --accel auto, kvm, jit or interpreter"},
 };
 
 }  // namespace

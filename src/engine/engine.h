@@ -19,6 +19,8 @@ class Engine {
     // Made in reset state. Ports must outlive the vCPU. Vcpu::run may then be called from a
     // thread of its own, one per vCPU.
     virtual std::unique_ptr<Vcpu> create_vcpu(CpuPorts& ports, VcpuIndex index) = 0;
+    // Whether its processors have system management mode.
+    virtual bool has_management_mode() const { return true; }
 };
 
 // The reference engine. Memory and policy must outlive it.

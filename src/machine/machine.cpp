@@ -45,7 +45,8 @@ Result<void> check_config(const MachineConfig& config) {
     if (config.translator.lockstep && config.topology.vcpus() != 1)
         return Error("--lockstep: works with one processor only; expected --vcpus 1");
     if (config.translator.lockstep &&
-        config.accelerator == MachineConfig::Accelerator::kInterpreter) {
+        config.accelerator != MachineConfig::Accelerator::kAuto &&
+        config.accelerator != MachineConfig::Accelerator::kTranslator) {
         return Error(
             "--lockstep: compares the translator with the interpreter; expected --accel jit");
     }
@@ -117,16 +118,29 @@ Result<void> Machine::build() {
     for (const auto& network : networks_) idle_.watch(*network);
     TRY(build_memory());
     TRY(load_kernel());
-    using Accelerator = MachineConfig::Accelerator;
-    const bool interpreter = config_.accelerator == Accelerator::kInterpreter ||
-                             (config_.accelerator == Accelerator::kAuto && !translator_usable());
-    engine_ = interpreter ? TRY(make_interpreter(*memory_, *cpuid_))
-                          : TRY(make_translator(*memory_, *cpuid_, translator_options()));
+    engine_ = TRY(make_engine());
     build_processors(tsc_hz);
     control_.set_kick([this] {
         for (auto& processor : processors_) processor->vcpu().signals().raise(CpuSignals::kKick);
     });
     return build_board();
+}
+
+Result<std::unique_ptr<Engine>> Machine::make_engine() {
+    using Accelerator = MachineConfig::Accelerator;
+    switch (config_.accelerator) {
+        case Accelerator::kKvm: {
+            auto engine = make_kvm(*memory_, *cpuid_);
+            if (!engine) return Error("--accel kvm: " + engine.error().message());
+            return engine;
+        }
+        case Accelerator::kInterpreter: return make_interpreter(*memory_, *cpuid_);
+        case Accelerator::kTranslator:
+            return make_translator(*memory_, *cpuid_, translator_options());
+        case Accelerator::kAuto: break;
+    }
+    return translator_usable() ? make_translator(*memory_, *cpuid_, translator_options())
+                               : make_interpreter(*memory_, *cpuid_);
 }
 
 std::vector<GuestMemory::Range> Machine::ram_ranges() const {
@@ -256,6 +270,13 @@ Result<std::unique_ptr<Board>> Machine::make_pc_board(const BoardContext& contex
     std::vector<NetworkBackend*> networks;
     for (const auto& network : networks_) networks.push_back(network.get());
     std::vector<VirtioPlug> virtio = TRY(take_virtio_plugs());
+    std::function<void()> smi;
+    if (engine_->has_management_mode()) {
+        smi = [this] { raise_smi(); };
+    } else if (config_.boot.secure) {
+        return Error("--boot secure=on: needs system management mode, which this host's KVM does "
+                     "not have; expected --accel jit");
+    }
     PcBoardParts parts{.config = config_,
                        .firmware = firmware_ ? &*firmware_ : nullptr,
                        .kernel = firmware_kernel_ ? &*firmware_kernel_ : nullptr,
@@ -264,7 +285,7 @@ Result<std::unique_ptr<Board>> Machine::make_pc_board(const BoardContext& contex
                        .serial = serial,
                        .virtio = &virtio,
                        .cpuid = *cpuid_,
-                       .smi = [this] { raise_smi(); },
+                       .smi = std::move(smi),
                        .in_management_mode = [this] { return in_management_mode(); },
                        .panicked = [this] { stop(StopReason::kPanicked); }};
     return std::unique_ptr<Board>(TRY(PcBoard::create(context, parts)));

@@ -117,6 +117,7 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
     Result<void> build_graphics();
     bool is_pc() const { return config_.board == MachineConfig::BoardKind::kPc; }
     TranslatorOptions translator_options() const;
+    Result<std::unique_ptr<Engine>> make_engine();
     void build_processors(uint64_t tsc_hz);
     void raise_smi();
     bool in_management_mode() const;

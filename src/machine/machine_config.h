@@ -95,7 +95,7 @@ struct MachineConfig {
     static constexpr unsigned kMaxSerialPorts = 4, kMaxDisks = 31;
 
     enum class BoardKind { kMicro, kPc };
-    enum class Accelerator { kAuto, kTranslator, kInterpreter };
+    enum class Accelerator { kAuto, kTranslator, kInterpreter, kKvm };
 
     std::string name = "mynah";
     // What the addresses of its cards go with: other machines on a network must have others, and

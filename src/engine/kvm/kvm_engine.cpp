@@ -12,6 +12,7 @@ class KvmEngine final : public Engine {
     std::unique_ptr<Vcpu> create_vcpu(CpuPorts& ports, VcpuIndex index) override {
         return std::make_unique<kvm::KvmVcpu>(*machine_, ports, index);
     }
+    bool has_management_mode() const override { return machine_->has_smm(); }
 
   private:
     std::unique_ptr<kvm::KvmMachine> machine_;

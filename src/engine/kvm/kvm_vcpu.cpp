@@ -123,7 +123,8 @@ VcpuExit KvmVcpu::run(uint64_t) {
 // What others want of the processor.
 std::optional<VcpuExit> KvmVcpu::attend() {
     const uint32_t pending = signals_.pending();
-    if ((pending & CpuSignals::kMemoryMap) != 0) {
+    if (map_changed_ || (pending & CpuSignals::kMemoryMap) != 0) {
+        map_changed_ = false;
         signals_.lower(CpuSignals::kMemoryMap);
         const auto followed = machine_.follow_memory();
         if (!followed) return fail(followed.error().message());

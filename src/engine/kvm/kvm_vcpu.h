@@ -23,7 +23,7 @@ class KvmVcpu final : public Vcpu {
     KvmVcpu(KvmMachine& machine, CpuPorts& ports, VcpuIndex index);
 
     CpuState& state() override;
-    void state_changed() override { changed_ = true; }
+    void state_changed() override { changed_ = map_changed_ = true; }
     VcpuExit run(uint64_t instruction_limit) override;
     CpuSignals& signals() override { return signals_; }
     VcpuStatistics statistics() const override;
@@ -50,6 +50,7 @@ class KvmVcpu final : public Vcpu {
     CpuState state_;
     bool stale_ = false;     // KVM has run since state_ was fetched
     bool changed_ = true;    // state_ is to be handed to KVM
+    bool map_changed_ = true;  // KVM may not have the memory map as it is
     uint64_t tsc_offset_ = 0;  // that KVM has
     bool tsc_known_ = false;
     bool completes_ = false;  // the next entry completes an access that was answered
