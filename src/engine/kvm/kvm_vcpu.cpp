@@ -109,15 +109,19 @@ VcpuExit KvmVcpu::run(uint64_t) {
         __atomic_store_n(&run_->immediate_exit, 0, __ATOMIC_SEQ_CST);
         gate_.store(0, std::memory_order_seq_cst);
         (void)signals_.take_alarm();
-        if (completes_) {
-            // State is whole again only after KVM has completed the access.
-            __atomic_store_n(&run_->immediate_exit, 1, __ATOMIC_SEQ_CST);
-            if (const auto exit = enter()) return *exit;
-            continue;
-        }
         if (const auto exit = attend()) return *exit;
         if (const auto exit = enter()) return *exit;
     }
+}
+
+// State is whole again only after KVM has completed an access that was answered, at its next entry;
+// of an access that KVM cuts into pieces there is one after the other.
+std::optional<VcpuExit> KvmVcpu::complete() {
+    while (completes_) {
+        __atomic_store_n(&run_->immediate_exit, 1, __ATOMIC_SEQ_CST);
+        if (const auto exit = enter()) return *exit;
+    }
+    return std::nullopt;
 }
 
 // What others want of the processor.
@@ -128,6 +132,9 @@ std::optional<VcpuExit> KvmVcpu::attend() {
         signals_.lower(CpuSignals::kMemoryMap);
         const auto followed = machine_.follow_memory();
         if (!followed) return fail(followed.error().message());
+    }
+    if ((pending & (CpuSignals::kInit | CpuSignals::kKick)) != 0) {
+        if (const auto exit = complete()) return *exit;
     }
     if ((pending & CpuSignals::kInit) != 0) {
         signals_.lower(CpuSignals::kInit);
@@ -179,7 +186,7 @@ std::optional<VcpuExit> KvmVcpu::enter() {
             state_.flags.has(x86::rflags::kIf) && !state_.interrupt_shadow;
     }
     push_tsc();
-    if (!completes_) inject();
+    inject();
     run_->cr8 = ports_.read_cr8();
     const uint64_t cr8 = run_->cr8;
     inside_.store(true, std::memory_order_seq_cst);

@@ -31,6 +31,7 @@ class KvmVcpu final : public Vcpu {
   private:
     void interrupt();
     std::optional<VcpuExit> attend();
+    std::optional<VcpuExit> complete();
     void inject();
     std::optional<VcpuExit> enter();
     std::optional<VcpuExit> handle_exit();
