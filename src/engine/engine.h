@@ -8,6 +8,7 @@
 #include "cpu/cpu_signals.h"
 #include "cpu/cpuid_policy.h"
 #include "cpu/vcpu.h"
+#include "host/system_calls.h"
 #include "memory/guest_memory.h"
 
 namespace mynah {
@@ -20,6 +21,8 @@ class Engine {
     // Vcpu::run may then be called from a thread of its own, one per vCPU.
     virtual std::unique_ptr<Vcpu> create_vcpu(CpuPorts& ports, CpuSignals& signals,
                                               VcpuIndex index) = 0;
+    // Whether its processors have system management mode.
+    virtual bool has_management_mode() const { return true; }
 };
 
 // The reference engine. Memory and policy must outlive it.
@@ -54,5 +57,10 @@ bool translator_usable();
 // Error: the host refuses executable memory, or translator_usable() says no.
 Result<std::unique_ptr<Engine>> make_translator(GuestMemory& memory, const CpuidPolicy& cpuid,
                                                 const TranslatorOptions& options = {});
+
+// The host's KVM, for as many processors as `cpuid` says, through these system calls. Error: what the
+// host lacks.
+Result<std::unique_ptr<Engine>> make_kvm(GuestMemory& memory, const CpuidPolicy& cpuid,
+                                         SystemCalls& calls = host_system_calls());
 
 }  // namespace mynah

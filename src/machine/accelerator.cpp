@@ -13,6 +13,7 @@ using Accelerator = MachineConfig::Accelerator;
 
 constexpr std::array kNames{
     std::pair{Accelerator::kAuto, std::string_view("auto")},
+    std::pair{Accelerator::kKvm, std::string_view("kvm")},
     std::pair{Accelerator::kTranslator, std::string_view("jit")},
     std::pair{Accelerator::kInterpreter, std::string_view("interpreter")},
 };

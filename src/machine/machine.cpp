@@ -49,7 +49,8 @@ Result<void> check_config(const MachineConfig& config) {
     if (config.translator.lockstep && config.topology.vcpus() != 1)
         return Error("--lockstep: works with one processor only; expected --vcpus 1");
     if (config.translator.lockstep &&
-        config.accelerator == MachineConfig::Accelerator::kInterpreter) {
+        config.accelerator != MachineConfig::Accelerator::kAuto &&
+        config.accelerator != MachineConfig::Accelerator::kTranslator) {
         return Error(
             "--lockstep: compares the translator with the interpreter; expected --accel jit");
     }
@@ -258,6 +259,13 @@ Result<std::unique_ptr<Board>> Machine::make_pc_board(const BoardContext& contex
     std::vector<NetworkBackend*> networks;
     for (const auto& network : networks_) networks.push_back(network.get());
     std::vector<VirtioPlug> virtio = TRY(take_virtio_plugs());
+    std::function<void()> smi;
+    if (engine_->has_management_mode()) {
+        smi = [this] { raise_smi(); };
+    } else if (config_.boot.secure) {
+        return Error("--boot secure=on: needs system management mode, which this host's KVM does "
+                     "not have; expected --accel jit");
+    }
     PcBoardParts parts{.config = config_,
                        .firmware = firmware_ ? &*firmware_ : nullptr,
                        .kernel = firmware_kernel_ ? &*firmware_kernel_ : nullptr,
@@ -266,7 +274,7 @@ Result<std::unique_ptr<Board>> Machine::make_pc_board(const BoardContext& contex
                        .serial = serial,
                        .virtio = &virtio,
                        .cpuid = *cpuid_,
-                       .smi = [this] { raise_smi(); },
+                       .smi = std::move(smi),
                        .in_management_mode = [this] { return in_management_mode(); },
                        .panicked = [this] { stop(StopReason::kPanicked); }};
     return std::unique_ptr<Board>(TRY(PcBoard::create(context, parts)));

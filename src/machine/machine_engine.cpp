@@ -7,8 +7,13 @@ namespace mynah {
 
 Result<std::unique_ptr<Engine>> Machine::make_engine(MachineConfig::Accelerator accelerator) {
     using Accelerator = MachineConfig::Accelerator;
-    if (what_auto_means(accelerator) == Accelerator::kInterpreter)
-        return make_interpreter(*memory_, *cpuid_);
+    accelerator = what_auto_means(accelerator);
+    if (accelerator == Accelerator::kInterpreter) return make_interpreter(*memory_, *cpuid_);
+    if (accelerator == Accelerator::kKvm) {
+        auto engine = make_kvm(*memory_, *cpuid_);
+        if (!engine) return Error("--accel kvm: " + engine.error().message());
+        return engine;
+    }
     return make_translator(*memory_, *cpuid_, translator_options());
 }
 

@@ -32,6 +32,7 @@ void DirtyLog::written(uint64_t page, unsigned, unsigned) {
 
 void DirtyLog::collect(std::span<uint64_t> bits) {
     CHECK(bits.size() >= dirty_.size());
+    memory_.watch().harvest();
     bool taken_away = false;
     for (size_t word = 0; word < dirty_.size(); ++word) {
         const uint64_t now = dirty_[word].exchange(0);

@@ -119,6 +119,8 @@ class GuestMemory {
     // The memory that begins at `address`; nothing: there is none (a device, or nobody).
     std::optional<Run> find(GuestPhys address, uint64_t size,
                             MemoryView view = MemoryView::kNormal) const;
+    // All of it at this moment, for those who map it as a whole.
+    std::vector<MemoryMap::Segment> segments(MemoryView view) const { return map_.segments(view); }
     // Host address of the byte at `address`; null if not all of [address, address+size) is memory
     // that lies side by side. It may be read-only. Valid as long as this object. For engines and
     // for DMA; the contents may change at any moment under the caller.

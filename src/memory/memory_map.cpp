@@ -36,6 +36,11 @@ bool MemoryMap::find(GuestPhys address, MemoryView view, Run& run) const {
     }
 }
 
+std::vector<MemoryMap::Segment> MemoryMap::segments(MemoryView view) const {
+    MutexLock lock(mutex_);
+    return tables_[static_cast<size_t>(view)].written;
+}
+
 unsigned MemoryMap::take_slot() {
     MutexLock lock(mutex_);
     CHECK(overlays_.size() < kOverlays);

@@ -57,12 +57,15 @@ class MemoryMap {
     // True if it makes a difference.
     bool set(unsigned slot, const MemoryOverlay& overlay) EXCLUDES(mutex_);
 
-  private:
+    // What a processor sees at [start, end): memory that lies side by side.
     struct Segment {
         uint64_t start = 0, end = 0, offset = 0;
         bool writable = false;
         bool operator==(const Segment&) const = default;
     };
+    std::vector<Segment> segments(MemoryView view) const EXCLUDES(mutex_);
+
+  private:
     static constexpr unsigned kSegments = 2 * (kOverlays + kMostRam);
     // Largest segments first, as most addresses lie there.
     struct Table {
@@ -80,7 +83,7 @@ class MemoryMap {
     bool publish(Table& table, std::vector<Segment> segments) REQUIRES(mutex_);
 
     const std::vector<Ram> ram_;
-    Mutex mutex_;
+    mutable Mutex mutex_;
     std::vector<MemoryOverlay> overlays_ GUARDED_BY(mutex_);
     std::array<Table, 2> tables_;
 };

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -46,6 +47,12 @@ class WriteWatch {
         return listener_count_.load(std::memory_order_relaxed) > 64 ||
                (marks_of(page) & ~own) != 0;
     }
+    // Processors that cannot report their writes one by one note them elsewhere; this has them
+    // reported. Called before somebody relies on what was. Set before the machine runs.
+    void set_harvest(std::function<void()> harvest) { harvest_ = std::move(harvest); }
+    void harvest() const {
+        if (harvest_) harvest_();
+    }
     bool any() const { return any_.load(std::memory_order_relaxed); }
 
     // True: the page was not yet watched by anybody.
@@ -85,6 +92,7 @@ class WriteWatch {
     std::unique_ptr<std::atomic<uint64_t>[], Unmap> marks_;
     std::atomic<uint64_t> everywhere_{0};  // marks of all pages
     std::atomic<bool> any_{false};
+    std::function<void()> harvest_;
     mutable Mutex mutex_;
     std::vector<Listener*> listeners_ GUARDED_BY(mutex_);
     std::atomic<size_t> listener_count_{0};

@@ -1,7 +1,10 @@
 #include "bare_machine.h"
 
+#include <fmt/format.h>
+
 #include <cstring>
 
+#include "base/check.h"
 #include "spec/x86/msr.h"
 #include "watchdog.h"
 
@@ -21,6 +24,12 @@ std::unique_ptr<GuestMemory> make_memory() {
     return GuestMemory::create({&range, 1}, kPageSize).take_value();
 }
 
+std::unique_ptr<Engine> made(Result<std::unique_ptr<Engine>> engine) {
+    if (!engine) fmt::print(stderr, "{}\n", engine.error().message());
+    CHECK(engine.ok());
+    return engine.take_value();
+}
+
 }  // namespace
 
 BareMachine::BareMachine(const EngineFactory& engine, const EngineFactory& other)
@@ -28,7 +37,7 @@ BareMachine::BareMachine(const EngineFactory& engine, const EngineFactory& other
       cpuid_(CpuidPolicy::create("max", {}, 2'000'000'000).take_value()),
       factory_(engine),
       other_factory_(other),
-      engine_(engine(*memory_, cpuid_).take_value()),
+      engine_(made(engine(*memory_, cpuid_))),
       vcpu_(engine_->create_vcpu(*this, signals_, VcpuIndex(0))),
       dma_(*memory_),
       flash_(memory_->take_block(kPageSize)),

@@ -51,7 +51,8 @@ Result<double> translator_speed(std::chrono::milliseconds limit) {
     const auto engine =
         TRY(make_translator(*memory, cpuid, {.code_cache = uint64_t{1} << 20, .hot_after = 0, .brief_entries = 0}));
     Nothing ports;
-    const auto vcpu = engine->create_vcpu(ports, VcpuIndex(0));
+    CpuSignals signals;
+    const auto vcpu = engine->create_vcpu(ports, signals, VcpuIndex(0));
     enter(vcpu->state());
     vcpu->state_changed();
     // Pieces that grow until one takes as long as may be; what is translated in the first ones is not

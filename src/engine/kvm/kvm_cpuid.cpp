@@ -1,0 +1,106 @@
+#include "engine/kvm/kvm_cpuid.h"
+
+#include <cstddef>
+#include <vector>
+
+#include "engine/kvm/kvm_requests.h"
+
+namespace mynah::kvm {
+namespace {
+
+// The header with its entries, as one piece of memory.
+class CpuidTable {
+  public:
+    explicit CpuidTable(uint32_t entries)
+        : bytes_(sizeof(CpuidHeader) + entries * sizeof(kvm_cpuid_entry2)) {
+        header()->entries = entries;
+    }
+    CpuidHeader* header() { return reinterpret_cast<CpuidHeader*>(bytes_.data()); }
+    kvm_cpuid_entry2& entry(uint32_t i) {
+        return reinterpret_cast<kvm_cpuid_entry2*>(bytes_.data() + sizeof(CpuidHeader))[i];
+    }
+    const kvm_cpuid_entry2* find(uint32_t leaf, uint32_t subleaf) {
+        for (uint32_t i = 0; i < header()->entries; ++i) {
+            const kvm_cpuid_entry2& each = entry(i);
+            const bool indexed = (each.flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX) != 0;
+            if (each.function == leaf && (!indexed || each.index == subleaf)) return &each;
+        }
+        return nullptr;
+    }
+
+  private:
+    std::vector<std::byte> bytes_;
+};
+
+bool has_subleaves(uint32_t leaf) {
+    return leaf == 4 || leaf == 7 || leaf == 0xb || leaf == 0xd || leaf == 0x1f;
+}
+
+// Feature words: what the policy says and KVM can do. What KVM leaves out though the machine's
+// devices provide it (APIC, x2APIC, TSC deadline, the hypervisor's bit) stays.
+void restrict_features(kvm_cpuid_entry2& entry, const kvm_cpuid_entry2& supported) {
+    constexpr uint32_t kX2Apic = 1u << 21, kDeadline = 1u << 24, kHypervisor = 1u << 31,
+                       kApic = 1u << 9;
+    if (entry.function == 1) {
+        entry.ecx &= supported.ecx | kX2Apic | kDeadline | kHypervisor;
+        entry.edx &= supported.edx | kApic;
+    } else if (entry.function == 7 && entry.index == 0) {
+        entry.ebx &= supported.ebx;
+        entry.ecx &= supported.ecx;
+        entry.edx &= supported.edx;
+    } else if (entry.function == 0xd && entry.index == 1) {
+        entry.eax &= supported.eax;
+    } else if (entry.function == 0x80000001) {
+        entry.ecx &= supported.ecx;
+        entry.edx &= supported.edx;
+    }
+}
+
+void append(std::vector<kvm_cpuid_entry2>& out, const CpuidPolicy& policy, uint32_t leaf,
+            uint32_t subleaf, uint32_t apic_id, bool indexed) {
+    // KVM itself mirrors CR4.OSXSAVE, IA32_APIC_BASE and XCR0.
+    const CpuidLeaf value = policy.query(
+        leaf, subleaf,
+        {.apic_id = apic_id, .osxsave = false, .apic_enabled = true, .xcr0 = policy.valid_xcr0()});
+    kvm_cpuid_entry2 entry{};
+    entry.function = leaf;
+    entry.index = subleaf;
+    entry.flags = indexed ? KVM_CPUID_FLAG_SIGNIFCANT_INDEX : 0;
+    entry.eax = value.eax;
+    entry.ebx = value.ebx;
+    entry.ecx = value.ecx;
+    entry.edx = value.edx;
+    out.push_back(entry);
+}
+
+}  // namespace
+
+Result<void> set_cpuid(const Handle& device, const Handle& vcpu, const CpuidPolicy& policy,
+                       uint32_t apic_id) {
+    constexpr uint32_t kMostSupported = 256, kMostSubleaves = 8;
+    CpuidTable supported(kMostSupported);
+    TRY(device.request("KVM_GET_SUPPORTED_CPUID", kGetSupportedCpuid, supported.header()));
+    std::vector<kvm_cpuid_entry2> entries;
+    for (const uint32_t first : {0u, 0x40000000u, 0x80000000u}) {
+        const uint32_t last =
+            policy.query(first, 0, {.apic_id = apic_id, .osxsave = false, .apic_enabled = true,
+                                    .xcr0 = 1}).eax;
+        if (first == 0x40000000 && !policy.has("hypervisor")) continue;
+        for (uint32_t leaf = first; leaf <= last && leaf - first < 0x100; ++leaf) {
+            const bool indexed = has_subleaves(leaf);
+            for (uint32_t i = 0; i < (indexed ? kMostSubleaves : 1); ++i)
+                append(entries, policy, leaf, i, apic_id, indexed);
+        }
+    }
+    CpuidTable table(static_cast<uint32_t>(entries.size()));
+    for (uint32_t i = 0; i < entries.size(); ++i) {
+        const kvm_cpuid_entry2* const known =
+            supported.find(entries[i].function, entries[i].index);
+        if (known != nullptr) restrict_features(entries[i], *known);
+        table.entry(i) = entries[i];
+    }
+    TRY(vcpu.request("KVM_SET_CPUID2", kSetCpuid2, table.header()));
+    return {};
+}
+
+}  // namespace mynah::kvm

@@ -1,0 +1,30 @@
+#include <utility>
+
+#include "engine/engine.h"
+#include "engine/kvm/kvm_vcpu.h"
+
+namespace mynah {
+namespace {
+
+class KvmEngine final : public Engine {
+  public:
+    explicit KvmEngine(std::unique_ptr<kvm::KvmMachine> machine) : machine_(std::move(machine)) {}
+    std::unique_ptr<Vcpu> create_vcpu(CpuPorts& ports, CpuSignals& signals,
+                                      VcpuIndex index) override {
+        return std::make_unique<kvm::KvmVcpu>(*machine_, ports, signals, index);
+    }
+    bool has_management_mode() const override { return machine_->has_smm(); }
+
+  private:
+    std::unique_ptr<kvm::KvmMachine> machine_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Engine>> make_kvm(GuestMemory& memory, const CpuidPolicy& cpuid,
+                                         SystemCalls& calls) {
+    auto machine = TRY(kvm::KvmMachine::create(memory, cpuid, calls));
+    return std::unique_ptr<Engine>(new KvmEngine(std::move(machine)));
+}
+
+}  // namespace mynah

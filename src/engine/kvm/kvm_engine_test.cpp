@@ -1,0 +1,475 @@
+// The KVM engine on a kernel that a script plays: every exit and every refusal.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <linux/kvm.h>
+
+#include <cerrno>
+#include <cstring>
+#include <deque>
+#include <vector>
+
+#include "engine/engine.h"
+#include "engine/kvm/kvm_requests.h"
+#include "engine/kvm/kvm_vcpu.h"
+#include "spec/x86/msr.h"
+#include "testing/scripted_system_calls.h"
+
+namespace mynah {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+constexpr uint64_t kMemory = 4u << 20;
+
+std::unique_ptr<GuestMemory> make_memory() {
+    const GuestMemory::Range range{GuestPhys(0), kMemory};
+    return GuestMemory::create({&range, 1}, 16 * kPageSize).take_value();
+}
+
+// Ports that remember, and a local APIC with one vector to give.
+class Ports final : public CpuPorts {
+  public:
+    uint32_t io_read(IoPort port, unsigned size) override {
+        seen.push_back({'i', port.value, size, 0});
+        return 0x12345678;
+    }
+    void io_write(IoPort port, unsigned size, uint32_t value) override {
+        seen.push_back({'o', port.value, size, value});
+    }
+    uint64_t mmio_read(GuestPhys address, unsigned size) override {
+        seen.push_back({'r', address.value, size, 0});
+        return 0x1122334455667788;
+    }
+    void mmio_write(GuestPhys address, unsigned size, uint64_t value) override {
+        seen.push_back({'w', address.value, size, value});
+    }
+    std::optional<uint8_t> acknowledge_interrupt() override {
+        if (signals != nullptr) signals->lower(CpuSignals::kInterrupt);
+        return 0x31;
+    }
+    uint8_t read_cr8() override { return cr8; }
+    void write_cr8(uint8_t value) override { cr8 = value; }
+    std::optional<uint64_t> read_msr(uint32_t index) override {
+        if (index != x86::msr::kApicBase) return std::nullopt;
+        return 0xfee00900;
+    }
+    bool write_msr(uint32_t index, uint64_t) override { return index == x86::msr::kApicBase; }
+
+    struct Access {
+        char kind;
+        uint64_t place;
+        unsigned size;
+        uint64_t value;
+        bool operator==(const Access&) const = default;
+    };
+    std::vector<Access> seen;
+    CpuSignals* signals = nullptr;
+    uint8_t cr8 = 0;
+};
+
+// A kernel with KVM. Each entry of the script is one KVM_RUN: it fills kvm_run, and returns what the
+// request does; behind the last one the guest halts.
+class Kernel : public testing::ScriptedSystemCalls {
+  public:
+    using Step = std::function<int(kvm_run&)>;
+
+    Kernel() {
+        node("/dev/kvm");
+        on(KVM_GET_API_VERSION, KVM_API_VERSION);
+        on(KVM_CHECK_EXTENSION, [this](int, uintptr_t capability) {
+            if (static_cast<long>(capability) == missing) return 0;
+            return capability == KVM_CAP_NR_MEMSLOTS ? most_slots
+                   : capability == KVM_CAP_MAX_VCPUS ? 2
+                                                     : 2;
+        });
+        on(KVM_CREATE_VM, [this](int, uintptr_t) { return new_fd("vm"); });
+        on(KVM_CREATE_VCPU, [this](int, uintptr_t) { return vcpu = new_fd("vcpu"); });
+        on(KVM_GET_VCPU_MMAP_SIZE, 3 * 4096);
+        on(kGetMsrs_, 1);
+        on(kSetMsrs_, 1);
+        for (const unsigned long request :
+             {static_cast<unsigned long>(KVM_SET_IDENTITY_MAP_ADDR),
+              static_cast<unsigned long>(KVM_SET_TSS_ADDR),
+              static_cast<unsigned long>(KVM_ENABLE_CAP),
+              static_cast<unsigned long>(KVM_X86_SET_MSR_FILTER), kvm::kGetSupportedCpuid,
+              kvm::kSetCpuid2, kvm::kGetXsave, kvm::kSetXsave,
+              static_cast<unsigned long>(KVM_GET_SREGS), static_cast<unsigned long>(KVM_SET_SREGS),
+              static_cast<unsigned long>(KVM_GET_REGS), static_cast<unsigned long>(KVM_SET_REGS),
+              static_cast<unsigned long>(KVM_GET_XCRS), static_cast<unsigned long>(KVM_SET_XCRS),
+              static_cast<unsigned long>(KVM_GET_DEBUGREGS),
+              static_cast<unsigned long>(KVM_SET_DEBUGREGS),
+              static_cast<unsigned long>(KVM_GET_VCPU_EVENTS),
+              static_cast<unsigned long>(KVM_SET_VCPU_EVENTS),
+              static_cast<unsigned long>(KVM_SET_DEVICE_ATTR),
+              static_cast<unsigned long>(KVM_NMI), static_cast<unsigned long>(KVM_SMI)}) {
+            on(request, 0);
+        }
+        on(KVM_SET_USER_MEMORY_REGION, [this](int, uintptr_t argument) {
+            regions.push_back(*reinterpret_cast<const kvm_userspace_memory_region*>(argument));
+            return 0;
+        });
+        on(KVM_INTERRUPT, [this](int, uintptr_t argument) {
+            injected.push_back(reinterpret_cast<const kvm_interrupt*>(argument)->irq);
+            return 0;
+        });
+        on(KVM_RUN, [this](int fd, uintptr_t) {
+            auto& run = *static_cast<kvm_run*>(mapping(fd));
+            ++runs;
+            windows.push_back(run.request_interrupt_window != 0);
+            if (run.immediate_exit != 0) return -EINTR;
+            if (script.empty()) {
+                run.exit_reason = KVM_EXIT_HLT;
+                return 0;
+            }
+            const Step step = script.front();
+            script.pop_front();
+            return step(run);
+        });
+    }
+
+    std::deque<Step> script;
+    std::vector<kvm_userspace_memory_region> regions;
+    std::vector<uint32_t> injected;
+    std::vector<bool> windows;
+    unsigned runs = 0;
+    long missing = -1;
+    int most_slots = 64, vcpu = -1;
+
+  private:
+    static constexpr unsigned long kGetMsrs_ = kvm::kGetMsrs, kSetMsrs_ = kvm::kSetMsrs;
+};
+
+Kernel::Step exits(uint32_t reason) {
+    return [reason](kvm_run& run) {
+        run.exit_reason = reason;
+        return 0;
+    };
+}
+
+class KvmTest : public ::testing::Test {
+  protected:
+    std::string refusal(CpuTopology topology = {}) {
+        auto cpuid = CpuidPolicy::create("max", topology, 2'000'000'000).take_value();
+        auto engine = make_kvm(*memory_, cpuid, kernel_);
+        return engine ? "" : engine.error().message();
+    }
+    void make() {
+        auto engine = make_kvm(*memory_, cpuid_, kernel_);
+        ASSERT_TRUE(engine.ok()) << engine.error().message();
+        engine_ = engine.take_value();
+        vcpu_ = engine_->create_vcpu(ports_, signals_, VcpuIndex(0));
+        ports_.signals = &signals_;
+    }
+    VcpuExit run(std::initializer_list<Kernel::Step> steps) {
+        if (!engine_) make();
+        kernel_.script.assign(steps.begin(), steps.end());
+        return vcpu_->run();
+    }
+
+    Kernel kernel_;
+    std::unique_ptr<GuestMemory> memory_ = make_memory();
+    CpuidPolicy cpuid_ = CpuidPolicy::create("max", {}, 2'000'000'000).take_value();
+    Ports ports_;
+    CpuSignals signals_;
+    std::unique_ptr<Engine> engine_;
+    std::unique_ptr<Vcpu> vcpu_;
+};
+
+TEST_F(KvmTest, SaysWhatTheHostLacks) {
+    EXPECT_EQ(refusal(), "");
+    kernel_.node("/dev/kvm", -EACCES);
+    EXPECT_THAT(refusal(), HasSubstr("/dev/kvm: Permission denied"));
+    kernel_.node("/dev/kvm", -ENOENT);
+    EXPECT_THAT(refusal(), HasSubstr("/dev/kvm: No such file"));
+    kernel_.node("/dev/kvm");
+    kernel_.on(KVM_GET_API_VERSION, 11);
+    EXPECT_THAT(refusal(), HasSubstr("version 11"));
+    kernel_.on(KVM_GET_API_VERSION, KVM_API_VERSION);
+    kernel_.missing = KVM_CAP_X86_MSR_FILTER;
+    EXPECT_THAT(refusal(), HasSubstr("KVM_CAP_X86_MSR_FILTER"));
+    kernel_.missing = -1;
+    EXPECT_THAT(refusal({.sockets = 1, .cores = 3, .threads = 1}),
+                HasSubstr("at most 2 processors a machine, not 3"));
+}
+
+TEST_F(KvmTest, EveryRequestThatFailsIsNamedAndNothingStaysOpen) {
+    const std::pair<unsigned long, const char*> requests[] = {
+        {KVM_CREATE_VM, "KVM_CREATE_VM"},
+        {KVM_GET_VCPU_MMAP_SIZE, "KVM_GET_VCPU_MMAP_SIZE"},
+        {KVM_ENABLE_CAP, "KVM_ENABLE_CAP"},
+        {KVM_X86_SET_MSR_FILTER, "KVM_X86_SET_MSR_FILTER"},
+        {KVM_SET_USER_MEMORY_REGION, "KVM_SET_USER_MEMORY_REGION"},
+        {KVM_CREATE_VCPU, "KVM_CREATE_VCPU"},
+        {kvm::kGetSupportedCpuid, "KVM_GET_SUPPORTED_CPUID"},
+        {kvm::kSetCpuid2, "KVM_SET_CPUID2"},
+        {KVM_GET_SREGS, "KVM_GET_SREGS"}};
+    for (const auto& [request, name] : requests) {
+        Kernel kernel;
+        kernel.on(request, -ENOMEM);
+        auto engine = make_kvm(*memory_, cpuid_, kernel);
+        ASSERT_FALSE(engine.ok()) << name;
+        EXPECT_THAT(engine.error().message(), HasSubstr(name));
+        EXPECT_THAT(engine.error().message(), HasSubstr("Cannot allocate memory"));
+        EXPECT_TRUE(kernel.open_fds().empty()) << name;
+    }
+}
+
+TEST_F(KvmTest, PortsAndMemory) {
+    const auto in = [](kvm_run& run) {
+        run.exit_reason = KVM_EXIT_IO;
+        run.io = {.direction = KVM_EXIT_IO_IN, .size = 2, .port = 0x60, .count = 2,
+                  .data_offset = 4096};
+        return 0;
+    };
+    const auto out = [](kvm_run& run) {
+        // What was read has been filled in.
+        uint16_t got[2];
+        std::memcpy(got, reinterpret_cast<std::byte*>(&run) + 4096, sizeof got);
+        EXPECT_EQ(got[0], 0x5678);
+        EXPECT_EQ(got[1], 0x5678);
+        run.exit_reason = KVM_EXIT_IO;
+        run.io = {.direction = KVM_EXIT_IO_OUT, .size = 1, .port = 0x80, .count = 1,
+                  .data_offset = 4096};
+        *(reinterpret_cast<uint8_t*>(&run) + 4096) = 0xab;
+        return 0;
+    };
+    const auto read = [](kvm_run& run) {
+        run.exit_reason = KVM_EXIT_MMIO;
+        run.mmio = {.phys_addr = 0xfee00020, .data = {}, .len = 4, .is_write = 0};
+        return 0;
+    };
+    const auto write = [](kvm_run& run) {
+        uint32_t got;
+        std::memcpy(&got, run.mmio.data, sizeof got);
+        EXPECT_EQ(got, 0x55667788u);
+        run.mmio = {.phys_addr = 0xe0000000, .data = {1, 2, 3}, .len = 3, .is_write = 1};
+        run.exit_reason = KVM_EXIT_MMIO;
+        return 0;
+    };
+    EXPECT_EQ(run({in, out, read, write}), VcpuExit::kHalted);
+    EXPECT_TRUE(vcpu_->state().halted);
+    EXPECT_THAT(ports_.seen,
+                ElementsAre(Ports::Access{'i', 0x60, 2, 0}, Ports::Access{'i', 0x60, 2, 0},
+                            Ports::Access{'o', 0x80, 1, 0xab},
+                            Ports::Access{'r', 0xfee00020, 4, 0},
+                            Ports::Access{'w', 0xe0000000, 1, 1},
+                            Ports::Access{'w', 0xe0000001, 1, 2},
+                            Ports::Access{'w', 0xe0000002, 1, 3}));
+}
+
+TEST_F(KvmTest, RegistersThatAreTheMachines) {
+    const auto access = [](uint32_t reason, uint32_t index, uint64_t data) {
+        return [=](kvm_run& run) {
+            run.exit_reason = reason;
+            run.msr.index = index;
+            run.msr.data = data;
+            run.msr.error = 7;
+            return 0;
+        };
+    };
+    const auto expect = [](uint8_t error, uint64_t data, Kernel::Step then) {
+        return [=](kvm_run& run) {
+            EXPECT_EQ(run.msr.error, error);
+            if (data != 0) {
+            EXPECT_EQ(run.msr.data, data);
+        }
+            return then(run);
+        };
+    };
+    const auto read = access(KVM_EXIT_X86_RDMSR, x86::msr::kApicBase, 0);
+    const auto unknown = access(KVM_EXIT_X86_RDMSR, 0x12345, 0);
+    const auto write = access(KVM_EXIT_X86_WRMSR, x86::msr::kMtrrDefType, 0xc06);
+    const auto refused = access(KVM_EXIT_X86_WRMSR, x86::msr::kMtrrDefType, ~uint64_t{0});
+    EXPECT_EQ(run({read, expect(0, 0xfee00900, unknown), expect(1, 0, write),
+                   expect(0, 0, refused), expect(1, 0, exits(KVM_EXIT_HLT))}),
+              VcpuExit::kHalted);
+    EXPECT_EQ(vcpu_->state().mtrr_def_type, 0xc06u);
+}
+
+TEST_F(KvmTest, TheTimeStampMovesByTheGuestsWrites) {
+    make();
+    EXPECT_EQ(run({}), VcpuExit::kHalted);
+    const unsigned before = kernel_.count(KVM_SET_DEVICE_ATTR);
+    EXPECT_EQ(run({}), VcpuExit::kHalted);
+    EXPECT_EQ(kernel_.count(KVM_SET_DEVICE_ATTR), before);
+    const uint64_t offset = vcpu_->state().tsc_offset;
+    EXPECT_EQ(run({[](kvm_run& run) {
+                  run.exit_reason = KVM_EXIT_X86_WRMSR;
+                  run.msr.index = x86::msr::kTscAdjust;
+                  run.msr.data = 1000;
+                  return 0;
+              }}),
+              VcpuExit::kHalted);
+    EXPECT_EQ(vcpu_->state().tsc_offset, offset + 1000);
+    EXPECT_EQ(kernel_.count(KVM_SET_DEVICE_ATTR), before + 1);
+}
+
+TEST_F(KvmTest, InterruptsGoInWhenTheGuestTakesThem) {
+    make();
+    signals_.raise(CpuSignals::kInterrupt);
+    const auto window = [](kvm_run& run) {
+        run.exit_reason = KVM_EXIT_IRQ_WINDOW_OPEN;
+        run.ready_for_interrupt_injection = 1;
+        return 0;
+    };
+    EXPECT_EQ(run({exits(KVM_EXIT_INTR), window}), VcpuExit::kHalted);
+    EXPECT_THAT(kernel_.injected, ElementsAre(0x31u));
+    // Asked for while the guest took none, and not after it was delivered.
+    EXPECT_THAT(kernel_.windows, ElementsAre(true, true, false));
+}
+
+TEST_F(KvmTest, TaskPriorityIsTheLocalApics) {
+    ports_.cr8 = 3;
+    EXPECT_EQ(run({[](kvm_run& run) {
+                  EXPECT_EQ(run.cr8, 3u);
+                  run.cr8 = 5;
+                  run.exit_reason = KVM_EXIT_SET_TPR;
+                  return 0;
+              }}),
+              VcpuExit::kHalted);
+    EXPECT_EQ(ports_.cr8, 5);
+}
+
+TEST_F(KvmTest, OtherSignals) {
+    make();
+    signals_.raise(CpuSignals::kNmi | CpuSignals::kSmi);
+    EXPECT_EQ(run({}), VcpuExit::kHalted);
+    EXPECT_EQ(kernel_.count(KVM_NMI), 1u);
+    EXPECT_EQ(kernel_.count(KVM_SMI), 1u);
+    signals_.raise(CpuSignals::kKick);
+    EXPECT_EQ(run({}), VcpuExit::kKicked);
+    signals_.raise(CpuSignals::kInit);
+    EXPECT_EQ(run({}), VcpuExit::kInit);
+    EXPECT_EQ(signals_.pending(), 0u);
+}
+
+// A kick in the middle of an access: KVM completes it before the state is looked at.
+TEST_F(KvmTest, AnAccessIsCompletedBeforeLeaving) {
+    const auto read = [this](kvm_run& run) {
+        run.exit_reason = KVM_EXIT_MMIO;
+        run.mmio = {.phys_addr = 0xfee00020, .data = {}, .len = 4, .is_write = 0};
+        signals_.raise(CpuSignals::kKick);
+        return 0;
+    };
+    EXPECT_EQ(run({read, exits(KVM_EXIT_SHUTDOWN)}), VcpuExit::kKicked);
+    EXPECT_EQ(kernel_.runs, 2u);
+    EXPECT_EQ(kernel_.script.size(), 1u) << "the guest went on";
+}
+
+TEST_F(KvmTest, TheEnd) {
+    EXPECT_EQ(run({exits(KVM_EXIT_SHUTDOWN)}), VcpuExit::kShutdown);
+    EXPECT_EQ(run({exits(KVM_EXIT_HYPERCALL)}), VcpuExit::kEngineError);
+    EXPECT_EQ(run({exits(KVM_EXIT_FAIL_ENTRY)}), VcpuExit::kEngineError);
+    EXPECT_EQ(run({exits(KVM_EXIT_INTERNAL_ERROR)}), VcpuExit::kEngineError);
+    EXPECT_EQ(run({[](kvm_run&) { return -EFAULT; }}), VcpuExit::kEngineError);
+    // Interrupted by a signal: goes on.
+    EXPECT_EQ(run({[](kvm_run&) { return -EINTR; }, [](kvm_run&) { return -EAGAIN; }}),
+              VcpuExit::kHalted);
+}
+
+TEST_F(KvmTest, FailuresInWords) {
+    kvm_run run{};
+    run.exit_reason = KVM_EXIT_FAIL_ENTRY;
+    run.fail_entry.hardware_entry_failure_reason = 0x80000021;
+    EXPECT_THAT(kvm::describe_failure(run), HasSubstr("invalid guest state"));
+    run.fail_entry.hardware_entry_failure_reason = ~uint64_t{0};
+    EXPECT_THAT(kvm::describe_failure(run), HasSubstr("VMEXIT_INVALID"));
+    run.exit_reason = KVM_EXIT_INTERNAL_ERROR;
+    run.internal.suberror = 1;
+    run.internal.ndata = 1;
+    run.internal.data[0] = 0xbeef;
+    EXPECT_THAT(kvm::describe_failure(run), HasSubstr("could not be emulated 0xbeef"));
+}
+
+TEST_F(KvmTest, MemorySlotsFollowTheMap) {
+    make();
+    EXPECT_EQ(run({}), VcpuExit::kHalted);
+    kernel_.regions.clear();
+    const auto block = memory_->take_block(2 * kPageSize);
+    memory_->set_overlay(memory_->take_overlay(), {.start = GuestPhys(0x10000),
+                                                   .size = 2 * kPageSize,
+                                                   .kind = MemoryOverlay::Kind::kReadOnly,
+                                                   .offset = block.offset});
+    signals_.raise(CpuSignals::kMemoryMap);
+    EXPECT_EQ(run({}), VcpuExit::kHalted);
+    // The one slot goes; before, the new one, and behind. The other view has the same again.
+    std::vector<std::tuple<uint64_t, uint64_t, bool>> normal;
+    for (const auto& region : kernel_.regions) {
+        if (region.slot >> 16 != 0) continue;
+        normal.emplace_back(region.guest_phys_addr, region.memory_size,
+                            (region.flags & KVM_MEM_READONLY) != 0);
+    }
+    EXPECT_THAT(normal, ::testing::UnorderedElementsAre(
+                            std::tuple(0u, 0u, false), std::tuple(0u, 0x10000u, false),
+                            std::tuple(0x10000u, 0x2000u, true),
+                            std::tuple(0x12000u, kMemory - 0x12000, false)));
+    kernel_.on(KVM_SET_USER_MEMORY_REGION, -EEXIST);
+    memory_->set_overlay(memory_->take_overlay(), {.start = GuestPhys(0x20000),
+                                                   .size = kPageSize,
+                                                   .kind = MemoryOverlay::Kind::kHole});
+    signals_.raise(CpuSignals::kMemoryMap);
+    EXPECT_EQ(run({}), VcpuExit::kEngineError);
+}
+
+TEST(KvmRegisters, ThereAndBack) {
+    CpuState state = reset_state();
+    for (unsigned i = 0; i < 16; ++i) state.gpr[i] = uint64_t{0x1111111111111111} * i + 1;
+    state.rip = 0xffffffff81000000;
+    state.flags.set(0x40246);
+    for (unsigned i = 0; i < 6; ++i) {
+        state.segments[i] = {.base = 0x1000 * i, .limit = 0xfffff, .attributes = 0xa09b,
+                             .selector = static_cast<uint16_t>(8 * i)};
+    }
+    state.segments[3].attributes |= x86::segment_attribute::kUnusable;
+    state.gdtr = {.base = 0xfffffe0000001000, .limit = 0x7f};
+    state.cr0 = 0x80050033;
+    state.cr2 = 0x1234;
+    state.cr3 = 0x5000;
+    state.cr4 = 0x3506f0;
+    state.efer = 0xd01;
+    state.xcr0 = 7;
+    state.dr = {1, 2, 3, 4};
+    state.dr7 = 0x401;
+    state.x87.fsw = 0x3800;  // top: 7
+    state.x87.tags = 0x81;
+    state.x87.fip = 0x123456789a;
+    for (unsigned i = 0; i < 8; ++i) state.x87.physical[i] = {.significand = i + 1, .sign_exponent = 3};
+    state.mxcsr = 0x1fa0;
+    for (unsigned i = 0; i < 16; ++i) state.vector[i].bytes.fill(static_cast<std::byte>(i + 1));
+    state.interrupt_shadow = true;
+    state.nmi_blocked = true;
+
+    kvm::Registers registers;
+    kvm::to_kvm(state, registers);
+    CpuState back = reset_state();
+    kvm::from_kvm(registers, back);
+    EXPECT_EQ(back.gpr, state.gpr);
+    EXPECT_EQ(back.rip, state.rip);
+    EXPECT_EQ(back.flags.value(), state.flags.value());
+    for (unsigned i = 0; i < 6; ++i) {
+        EXPECT_EQ(back.segments[i].base, state.segments[i].base);
+        EXPECT_EQ(back.segments[i].attributes, state.segments[i].attributes);
+        EXPECT_EQ(back.segments[i].selector, state.segments[i].selector);
+    }
+    EXPECT_EQ(back.gdtr.base, state.gdtr.base);
+    EXPECT_EQ(back.cr4, state.cr4);
+    EXPECT_EQ(back.efer, state.efer);
+    EXPECT_EQ(back.xcr0, state.xcr0);
+    EXPECT_EQ(back.dr, state.dr);
+    EXPECT_EQ(back.x87.fsw, state.x87.fsw);
+    EXPECT_EQ(back.x87.tags, state.x87.tags);
+    EXPECT_EQ(back.x87.fip, state.x87.fip);
+    for (unsigned i = 0; i < 8; ++i) {
+        EXPECT_EQ(back.x87.physical[i].significand, state.x87.physical[i].significand);
+    }
+    EXPECT_EQ(back.mxcsr, state.mxcsr);
+    for (unsigned i = 0; i < 16; ++i) EXPECT_EQ(back.vector[i].bytes, state.vector[i].bytes);
+    EXPECT_TRUE(back.interrupt_shadow);
+    EXPECT_FALSE(back.debug_shadow);
+    EXPECT_TRUE(back.nmi_blocked);
+}
+
+}  // namespace
+}  // namespace mynah

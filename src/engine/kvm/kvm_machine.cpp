@@ -1,0 +1,158 @@
+#include "engine/kvm/kvm_machine.h"
+
+#include <fmt/core.h>
+#include <linux/kvm.h>
+#include <sys/mman.h>
+
+#include <cstring>
+#include <iterator>
+
+#include "engine/kvm/kvm_cpuid.h"
+#include "spec/x86/msr.h"
+
+namespace mynah::kvm {
+namespace {
+
+// Where VMX without unrestricted guests keeps a task state and a page table of its own: between
+// the local APIC and the firmware's flash, where nothing else is.
+constexpr uint64_t kIdentityMap = 0xfeffc000, kTaskState = 0xfeffd000;
+constexpr uint64_t kLocalApic = 0xfee00000;
+
+struct Needed {
+    long capability;
+    const char* name;
+};
+constexpr Needed kNeeded[] = {{KVM_CAP_USER_MEMORY, "KVM_CAP_USER_MEMORY"},
+                              {KVM_CAP_READONLY_MEM, "KVM_CAP_READONLY_MEM"},
+                              {KVM_CAP_IMMEDIATE_EXIT, "KVM_CAP_IMMEDIATE_EXIT"},
+                              {KVM_CAP_XSAVE, "KVM_CAP_XSAVE"},
+                              {KVM_CAP_XCRS, "KVM_CAP_XCRS"},
+                              {KVM_CAP_DEBUGREGS, "KVM_CAP_DEBUGREGS"},
+                              {KVM_CAP_VCPU_EVENTS, "KVM_CAP_VCPU_EVENTS"},
+                              {KVM_CAP_X86_USER_SPACE_MSR, "KVM_CAP_X86_USER_SPACE_MSR"},
+                              {KVM_CAP_X86_MSR_FILTER, "KVM_CAP_X86_MSR_FILTER"}};
+
+}  // namespace
+
+Result<std::unique_ptr<KvmMachine>> KvmMachine::create(GuestMemory& memory,
+                                                       const CpuidPolicy& cpuid,
+                                                       SystemCalls& calls) {
+    std::unique_ptr<KvmMachine> machine(new KvmMachine(memory, cpuid));
+    machine->device_ = TRY(open_device(calls));
+    TRY(machine->check_extensions());
+    TRY(machine->set_up());
+    const int most = extension(machine->vm_, KVM_CAP_MAX_VCPUS);
+    const uint32_t vcpus = cpuid.topology().vcpus();
+    if (most > 0 && vcpus > static_cast<uint32_t>(most)) {
+        return Error(fmt::format("--vcpus: KVM of this host has at most {} processors a machine, "
+                                 "not {}",
+                                 most, vcpus));
+    }
+    for (uint32_t i = 0; i < vcpus; ++i) TRY(machine->add_seat(VcpuIndex(i)));
+    return machine;
+}
+
+KvmMachine::~KvmMachine() {
+    memory_.watch().set_harvest(nullptr);
+    for (const Seat& seat : seats_) {
+        if (seat.run != nullptr) seat.vcpu.calls().munmap(seat.run, run_bytes_);
+    }
+}
+
+Result<void> KvmMachine::add_seat(VcpuIndex index) {
+    const uint32_t apic_id = cpuid_.apic_id(index.value);
+    Seat& seat = seats_.emplace_back();
+    const int fd =
+        TRY(vm_.request("KVM_CREATE_VCPU", KVM_CREATE_VCPU, static_cast<uintptr_t>(apic_id)));
+    seat.vcpu = Handle(device_.calls(), fd);
+    int error = 0;
+    seat.run = static_cast<kvm_run*>(device_.calls().mmap(
+        run_bytes_, PROT_READ | PROT_WRITE, MAP_SHARED, seat.vcpu.fd(), 0, error));
+    if (seat.run == nullptr) return Error(fmt::format("kvm_run: {}", std::strerror(-error)));
+    TRY(set_cpuid(device_, seat.vcpu, cpuid_, apic_id));
+    kvm_sregs& special = seat.registers.special;
+    TRY(seat.vcpu.request("KVM_GET_SREGS", KVM_GET_SREGS, &special));
+    special.apic_base = kLocalApic | x86::msr::kApicBaseEnable |
+                        (index.value == 0 ? x86::msr::kApicBaseBsp : 0);
+    kvm_vcpu_events& events = seat.registers.events;
+    TRY(seat.vcpu.request("KVM_GET_VCPU_EVENTS", KVM_GET_VCPU_EVENTS, &events));
+    if (has_smm_) events.flags |= KVM_VCPUEVENT_VALID_SMM;
+    return {};
+}
+
+Result<void> KvmMachine::check_extensions() {
+    for (const Needed& each : kNeeded) {
+        if (extension(device_, each.capability) == 0) {
+            return Error(fmt::format("/dev/kvm: the host's kernel does not have {}; expected Linux "
+                                     "5.10 or later",
+                                     each.name));
+        }
+    }
+    return {};
+}
+
+Result<void> KvmMachine::set_up() {
+    const int fd = TRY(device_.request("KVM_CREATE_VM", KVM_CREATE_VM, uintptr_t{0}));
+    vm_ = Handle(device_.calls(), fd);
+    run_bytes_ = static_cast<size_t>(
+        TRY(device_.request("KVM_GET_VCPU_MMAP_SIZE", KVM_GET_VCPU_MMAP_SIZE, uintptr_t{0})));
+    if (run_bytes_ < sizeof(kvm_run)) return Error("KVM_GET_VCPU_MMAP_SIZE: too small");
+    uint64_t identity_map = kIdentityMap;
+    // Processors that need neither do not know them.
+    (void)vm_.ask(KVM_SET_IDENTITY_MAP_ADDR, &identity_map);
+    (void)vm_.ask(KVM_SET_TSS_ADDR, kTaskState);
+    has_smm_ = extension(vm_, KVM_CAP_X86_SMM) != 0 &&
+               extension(vm_, KVM_CAP_MULTI_ADDRESS_SPACE) > 1;
+    TRY(filter_msrs());
+    const int most = extension(vm_, KVM_CAP_NR_MEMSLOTS);
+    MutexLock lock(mutex_);
+    slots_ = std::make_unique<MemorySlots>(vm_, memory_, has_smm_ ? 2 : 1,
+                                           most > 0 ? static_cast<unsigned>(most) : 32);
+    TRY(slots_->follow());
+    memory_.watch().set_harvest([this] {
+        MutexLock inner(mutex_);
+        slots_->harvest();
+    });
+    return {};
+}
+
+// KVM keeps the registers that the guest's code runs with; all others are the machine's, as with
+// its other engines (msr_table.h), and so are writes that move the time stamp.
+Result<void> KvmMachine::filter_msrs() {
+    namespace msr = x86::msr;
+    struct Kept {
+        uint32_t first, last;
+        uint32_t directions;
+    };
+    constexpr uint32_t kBoth = KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE;
+    constexpr Kept kKept[] = {{msr::kTsc, msr::kTsc, KVM_MSR_FILTER_READ},
+                              {msr::kSpecCtrl, msr::kPredCmd, kBoth},
+                              {msr::kSysenterCs, msr::kSysenterEip, kBoth},
+                              {msr::kPat, msr::kPat, kBoth},
+                              {msr::kEfer, msr::kFmask, kBoth},
+                              {msr::kFsBase, msr::kTscAux, kBoth}};
+    uint8_t all = 0xff;  // no range is longer than eight registers
+    kvm_msr_filter filter{};
+    filter.flags = KVM_MSR_FILTER_DEFAULT_DENY;
+    for (size_t i = 0; i < std::size(kKept); ++i) {
+        static_assert(std::size(kKept) <= KVM_MSR_FILTER_MAX_RANGES);
+        filter.ranges[i] = {.flags = kKept[i].directions,
+                            .nmsrs = kKept[i].last - kKept[i].first + 1,
+                            .base = kKept[i].first,
+                            .bitmap = &all};
+    }
+    kvm_enable_cap exits{};
+    exits.cap = KVM_CAP_X86_USER_SPACE_MSR;
+    exits.args[0] =
+        KVM_MSR_EXIT_REASON_INVAL | KVM_MSR_EXIT_REASON_UNKNOWN | KVM_MSR_EXIT_REASON_FILTER;
+    TRY(vm_.request("KVM_ENABLE_CAP (KVM_CAP_X86_USER_SPACE_MSR)", KVM_ENABLE_CAP, &exits));
+    TRY(vm_.request("KVM_X86_SET_MSR_FILTER", KVM_X86_SET_MSR_FILTER, &filter));
+    return {};
+}
+
+Result<void> KvmMachine::follow_memory() {
+    MutexLock lock(mutex_);
+    return slots_->follow();
+}
+
+}  // namespace mynah::kvm

@@ -1,0 +1,69 @@
+#pragma once
+
+#include <linux/kvm.h>
+#include <pthread.h>
+
+#include <array>
+#include <atomic>
+#include <memory>
+
+#include "cpu/vcpu.h"
+#include "engine/kvm/kvm_machine.h"
+#include "engine/kvm/kvm_registers.h"
+
+namespace mynah::kvm {
+
+// One processor on KVM. The local APIC is the machine's own (the kernel has none), so that
+// interrupts are injected here, halts come back, and CR8 and the APIC's registers are its ports'.
+//
+// CpuState is what KVM keeps, fetched when somebody asks and handed back when it was changed; the
+// time stamp's offset and the registers of msr_table.h that KVM does not run with live only in it.
+class KvmVcpu final : public Vcpu {
+  public:
+    KvmVcpu(KvmMachine& machine, CpuPorts& ports, CpuSignals& signals, VcpuIndex index);
+    ~KvmVcpu() override;
+
+    CpuState& state() override;
+    void state_changed() override { changed_ = map_changed_ = true; }
+    VcpuExit run(uint64_t instruction_limit) override;
+    VcpuStatistics statistics() const override;
+
+  private:
+    void interrupt();
+    std::optional<VcpuExit> attend();
+    std::optional<VcpuExit> complete();
+    void inject();
+    std::optional<VcpuExit> enter();
+    std::optional<VcpuExit> handle_exit();
+    void handle_io();
+    void handle_mmio();
+    void handle_msr(bool write);
+    VcpuExit fail(const std::string& why);
+    void push_tsc();
+    uint64_t guest_tsc() const;
+
+    KvmMachine& machine_;
+    CpuPorts& ports_;
+    CpuSignals& signals_;
+    const Handle& vcpu_;
+    kvm_run* const run_;
+    Registers& registers_;
+    CpuState state_;
+    bool stale_ = false;     // KVM has run since state_ was fetched
+    bool changed_ = true;    // state_ is to be handed to KVM
+    bool map_changed_ = true;  // KVM may not have the memory map as it is
+    uint64_t tsc_offset_ = 0;  // that KVM has
+    bool tsc_known_ = false;
+    bool completes_ = false;  // the next entry completes an access that was answered
+    std::atomic<uintptr_t> gate_{0};
+    std::atomic<pthread_t> thread_{};
+    std::atomic<bool> inside_{false};
+    std::array<uint64_t, 32> exits_{};  // by reason
+    uint64_t interrupts_ = 0;
+};
+
+// "KVM_EXIT_FAIL_ENTRY: ...": what an exit means that ends a machine, in words [SDM 3C 26.8; AMD
+// APM2 15.5]. For KVM_EXIT_FAIL_ENTRY and KVM_EXIT_INTERNAL_ERROR.
+std::string describe_failure(const kvm_run& run);
+
+}  // namespace mynah::kvm

@@ -1,0 +1,94 @@
+"""KVM: firmware on the host's own, whatever that is, and Debian on a real one, which any host has
+inside a guest of QEMU's translator with AMD's virtualization."""
+import os
+import pathlib
+import re
+import subprocess
+
+from case import SHELL_PROMPT, Skipped, case, check, check_equal
+from cases_network import network_initrd
+from cases_vhost import need
+from guest import initrd, kernel
+
+OUTER = "-accel tcg,thread=multi -cpu EPYC,+svm,+npt,+invtsc -M q35 -m 1792M -smp 2 -nodefaults " \
+        "-no-user-config -display none -serial stdio".split()
+
+
+def program(context):
+    return pathlib.Path(context.emulator.program)
+
+
+@case("kvm-seabios", fast=True, own=True)
+def seabios(context):
+    """The firmware runs on /dev/kvm until it finds nothing to boot from. Its code is real and
+    protected mode, which KVMs without hardware behind them run, too."""
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        raise Skipped("/dev/kvm cannot be opened")
+    disk = context.blank_disk(1)
+    machine = context.start_command(
+        [program(context), "run", "--machine", "pc", "--accel", "kvm", "--memory", "64M", "--verbose",
+         "--disk", f"path={disk},format=raw"])
+    machine.expect("No bootable device", quiet=120)
+
+
+def with_libraries(context, path, files):
+    """A program, without what only debuggers read, and the libraries that it loads."""
+    small = context.directory / "stripped"
+    subprocess.run([need("strip"), "-o", small, path], check=True)
+    files[path.name] = (small.read_bytes(), 0o755)
+    listed = subprocess.run(["ldd", path], check=True, text=True, stdout=subprocess.PIPE).stdout
+    for library in re.findall(r"/\S+\.so\S*", listed):
+        files[library.lstrip("/")] = (pathlib.Path(library).resolve().read_bytes(), 0o755)
+
+
+def outer_initrd(context):
+    """The stock kernel's initrd with KVM's modules, our program, and a machine for it to run."""
+    outer, inner = kernel.kernel("stock"), kernel.kernel("cloud")
+    files = {"inner/vmlinux": (inner.elf.read_bytes(), 0o644),
+             "inner/initrd": (network_initrd(context, "cloud", ("virtio_net",)).read_bytes(), 0o644)}
+    with_libraries(context, program(context), files)
+    order = outer.module_order(("kvm_amd",))
+    for file in order:
+        files[f"lib/kvm/{initrd.module_name(file)}"] = (kernel.read_module(file), 0o644)
+    load = "".join(f"insmod /lib/kvm/{initrd.module_name(file)}\n" for file in order)
+    files["etc/kvm"] = (f"#!/bin/sh\n{load}ls /dev/kvm\n".encode(), 0o755)
+    path = context.directory / "outer-initrd"
+    path.write_bytes(initrd.initrd(outer).plain.read_bytes() + initrd.overlay(files))
+    return outer.image, path
+
+
+@case("kvm-nested", fast=True, own=True)
+def nested(context):
+    """Debian's kernel on KVM, with one processor and with two: a disk is read and written, an
+    address is had and a file fetched."""
+    image, path = outer_initrd(context)
+    host = context.start_command(
+        [need("qemu-system-x86_64"), *OUTER, "-kernel", image, "-initrd", path, "-append",
+         "console=ttyS0 mitigations=off nokaslr random.trust_cpu=on"])
+    host.expect(SHELL_PROMPT, quiet=300)
+    check_equal(host.command("dmesg -n 1; sh /etc/kvm", quiet=300), "/dev/kvm", "KVM in the guest")
+    host.command("dd if=/dev/urandom of=/tmp/disk bs=1M count=4 2>/dev/null; ifconfig lo 127.0.0.1; "
+                 "httpd -p 127.0.0.1:8080 -h /tmp")
+    for vcpus in (1, 2):
+        wanted = host.command("sha256sum </tmp/disk").split()[0]
+        host.send(f"/mynah run --accel kvm --memory 160M --vcpus {vcpus} --kernel /inner/vmlinux "
+                  "--initrd /inner/initrd --disk path=/tmp/disk,format=raw --network user --verbose "
+                  "--cmdline 'console=ttyS0 mitigations=off nokaslr' 2>&1; echo @@ended $?\n")
+        host.expect("mynah-init: Linux", quiet=300)
+        host.expect(SHELL_PROMPT, quiet=300)
+        check_equal(host.command("dmesg -n 1; nproc"), str(vcpus), "number of processors")
+        check_equal(host.command("sha256sum </dev/vda", quiet=300).split()[0], wanted,
+                    "sha256 of what the guest read")
+        host.command("sh /etc/net; ifconfig lo 127.0.0.1; ifconfig eth0 up; "
+                     "udhcpc -i eth0 -n -q -t 20 -s /etc/udhcpc >/dev/null 2>&1", quiet=300)
+        got = host.command("wget -q -O - http://10.0.2.2:8080/disk | sha256sum", quiet=300)
+        check_equal(got.split()[0], wanted, "sha256 of what the guest fetched")
+        host.command("dd if=/dev/urandom of=/dev/vda bs=4k seek=3 count=100 conv=fsync 2>/dev/null")
+        written = host.command("sha256sum </dev/vda", quiet=300).split()[0]
+        host.send("poweroff\n")
+        host.expect("exits: hlt: [1-9]", quiet=300)
+        host.expect("@@ended 0", quiet=60)
+        check_equal(host.command("sha256sum </tmp/disk").split()[0], written,
+                    "sha256 of what the guest wrote")
+    host.send("poweroff\n")
+    host.wait(120)
