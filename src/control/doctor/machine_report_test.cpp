@@ -26,7 +26,10 @@ std::vector<std::string> causes(const std::vector<Diagnosis>& found) {
 }
 
 TEST(MachineReport, AProcessThatDied) {
-    RunRecord::Contents record{.process = 7, .signal = SIGSEGV, .has_run = true};
+    RunRecord::Contents record;
+    record.process = 7;
+    record.signal = SIGSEGV;
+    record.has_run = true;
     record.serial = "hello from the guest\r\n";
     record.log = "a line of ours\n";
     const auto found = diagnose_record(record, false);
@@ -40,7 +43,8 @@ TEST(MachineReport, AProcessThatDied) {
 }
 
 TEST(MachineReport, Endings) {
-    RunRecord::Contents record{.has_run = true};
+    RunRecord::Contents record;
+    record.has_run = true;
     record.how = kEndCrashed;
     record.evidence = "vcpu 0 would run\n";
     EXPECT_EQ(causes(diagnose_record(record, false)), std::vector<std::string>{"triple-fault"});
@@ -70,7 +74,9 @@ TEST(MachineReport, TooLittleMemoryIsRefusedWithTheNumbers) {
     root.write("/proc/sys/vm/overcommit_memory", "2\n");
     EXPECT_TRUE(check_host_memory(files, 412 * kMib));
     EXPECT_FALSE(check_host_memory(files, 413 * kMib));
-    RunRecord::Contents record{.how = kEndRefused, .evidence = refused.error().message()};
+    RunRecord::Contents record;
+    record.how = kEndRefused;
+    record.evidence = refused.error().message();
     EXPECT_EQ(causes(diagnose_record(record, false)),
               std::vector<std::string>{"insufficient-memory"});
 }

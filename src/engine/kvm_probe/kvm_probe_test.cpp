@@ -169,9 +169,9 @@ TEST_F(KvmProbe, CountsWhatTheLoopDid) {
 TEST_F(KvmProbe, SaysWhyAGuestCannotRun) {
     exit_with(KVM_EXIT_FAIL_ENTRY,
               [](kvm_run& run) { run.fail_entry.hardware_entry_failure_reason = 0x80000021; });
-    EXPECT_THAT(speed().error().message(), HasSubstr("reason 0x80000021"));
+    EXPECT_THAT(speed().error().message(), HasSubstr("reason 0x80000021: a check of the guest's state"));
     exit_with(KVM_EXIT_INTERNAL_ERROR, [](kvm_run& run) { run.internal.suberror = 1; });
-    EXPECT_THAT(speed().error().message(), HasSubstr("internal error 1"));
+    EXPECT_THAT(speed().error().message(), HasSubstr("internal error 1 of KVM: KVM cannot emulate"));
     exit_with(KVM_EXIT_SHUTDOWN);
     EXPECT_THAT(speed().error().message(), HasSubstr("triple fault"));
     exit_with(KVM_EXIT_MMIO);

@@ -13,6 +13,7 @@
 #include <cstring>
 
 #include "engine/kvm_probe/engine_speed.h"
+#include "engine/kvm_probe/entry_failure.h"
 #include "engine/kvm_probe/probe_guest.h"
 #include "host/thread_clock.h"
 #include "spec/x86/control_registers.h"
@@ -167,11 +168,10 @@ Result<void> ThrowAway::set_registers() {
 Error ThrowAway::strange_exit() const {
     switch (run_->exit_reason) {
         case KVM_EXIT_FAIL_ENTRY:
-            return Error(fmt::format("KVM_RUN: the processor refused to enter the guest, reason "
-                                     "{:#x}",
-                                     run_->fail_entry.hardware_entry_failure_reason));
+            return Error("KVM_RUN: " + explain_entry_failure(
+                                           run_->fail_entry.hardware_entry_failure_reason));
         case KVM_EXIT_INTERNAL_ERROR:
-            return Error(fmt::format("KVM_RUN: internal error {}", run_->internal.suberror));
+            return Error("KVM_RUN: " + explain_internal_error(run_->internal.suberror));
         case KVM_EXIT_SHUTDOWN:
             return Error("KVM_RUN: a loop of four instructions ended in a triple fault");
         default:
