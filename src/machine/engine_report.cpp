@@ -8,11 +8,9 @@ EngineMeasures measure_host_engines(const std::string& cache_folder) {
     return measure_engines(host_system_calls(), HostFiles(), cache_folder);
 }
 
-bool kvm_engine_built() { return false; }
-
 EngineChoice choose_accelerator(MachineConfig& config, const EngineMeasures& measures) {
     using Accelerator = MachineConfig::Accelerator;
-    const EngineChoice choice = choose_engine(measures, kvm_engine_built());
+    const EngineChoice choice = choose_engine(measures);
     switch (choice.engine) {
         case EngineKind::kKvm:
             config.accelerator = Accelerator::kKvm;

@@ -11,9 +11,6 @@ namespace mynah {
 // cache_folder: empty for none.
 EngineMeasures measure_host_engines(const std::string& cache_folder);
 
-// Whether this program has an engine that runs on KVM.
-bool kvm_engine_built();
-
 // The machine's engine where it was left to us; `line` says what was chosen and why.
 EngineChoice choose_accelerator(MachineConfig& config, const EngineMeasures& measures);
 

@@ -395,7 +395,7 @@ std::vector<Machine::ProcessorPlace> Machine::processor_places() {
     for (size_t i = 0; i < processors_.size(); ++i) {
         const Seen& seen = *seen_[i];
         places.push_back({seen.rip, seen.rflags, seen.looks, seen.halted});
-        processors_[i]->vcpu().signals().raise(CpuSignals::kKick);
+        processors_[i]->signals().raise(CpuSignals::kKick);
     }
     return places;
 }

@@ -34,6 +34,9 @@ Result<void> Machine::switch_engine(MachineConfig::Accelerator accelerator) {
 Result<void> Machine::exchange_engine(MachineConfig::Accelerator accelerator) {
     accelerator = what_auto_means(accelerator);
     if (accelerator == accelerator_) return {};
+    constexpr auto kKvm = MachineConfig::Accelerator::kKvm;
+    if (accelerator == kKvm || accelerator_ == kKvm)
+        return Error("machines do not move to KVM or from it yet; expected jit or interpreter");
     auto engine = TRY(make_engine(accelerator));  // if it cannot be had, nothing has changed
     for (auto& processor : processors_) processor->leave_engine();
     engine_ = std::move(engine);

@@ -26,7 +26,7 @@ def seabios(context):
         raise Skipped("/dev/kvm cannot be opened")
     disk = context.blank_disk(1)
     machine = context.start_command(
-        [program(context), "run", "--machine", "pc", "--accel", "kvm", "--memory", "64M", "--verbose",
+        [program(context), "run", "--machine", "pc", "--accel", "kvm,slow=on", "--memory", "64M", "--verbose",
          "--disk", f"path={disk},format=raw"])
     machine.expect("No bootable device", quiet=120)
 
@@ -71,7 +71,7 @@ def nested(context):
                  "httpd -p 127.0.0.1:8080 -h /tmp")
     for vcpus in (1, 2):
         wanted = host.command("sha256sum </tmp/disk").split()[0]
-        host.send(f"/mynah run --accel kvm --memory 160M --vcpus {vcpus} --kernel /inner/vmlinux "
+        host.send(f"/mynah run --accel kvm,slow=on --memory 160M --vcpus {vcpus} --kernel /inner/vmlinux "
                   "--initrd /inner/initrd --disk path=/tmp/disk,format=raw --network user --verbose "
                   "--cmdline 'console=ttyS0 mitigations=off nokaslr' 2>&1; echo @@ended $?\n")
         host.expect("mynah-init: Linux", quiet=300)

@@ -69,7 +69,7 @@ Result<void> TortureMachine::build(const EngineFactory& engine, std::span<const 
     for (uint32_t i = 0; i < options_.processors; ++i)
         processors_.push_back(std::make_unique<Processor>(context, VcpuIndex(i)));
     control_.set_kick([this] {
-        for (auto& processor : processors_) processor->vcpu().signals().raise(CpuSignals::kKick);
+        for (auto& processor : processors_) processor->signals().raise(CpuSignals::kKick);
     });
     if (!dma_->write(GuestPhys(IMAGE), image)) return Error("the guest's image does not fit");
     Parameters parameters{};
@@ -122,7 +122,7 @@ void TortureMachine::disturb(double seconds) {
         std::this_thread::sleep_for(std::chrono::microseconds(100 + random_ % 2000));
         if (random_ % 4 == 0) {
             const size_t which = random_ / 4 % processors_.size();
-            processors_[which]->vcpu().signals().raise(CpuSignals::kKick);
+            processors_[which]->signals().raise(CpuSignals::kKick);
             continue;
         }
         const uint32_t next = dma_version_ + 1;

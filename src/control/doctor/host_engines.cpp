@@ -23,13 +23,11 @@ void examine_engines(const HostView& host, std::vector<HostFinding>& findings) {
         findings.push_back({"engine kvm", State::kMissing, kvm.wrong + "; " + kvm.remedy,
                             kvm.command});
     } else {
-        findings.push_back({"engine kvm", host.kvm_built ? State::kWorks : State::kMissing,
-                            fmt::format("{}{}", million(engines.kvm_speed.value_or(0)),
-                                        host.kvm_built ? "" : "; this version does not run on it"),
-                            ""});
+        findings.push_back({"engine kvm", State::kWorks,
+                            million(engines.kvm_speed.value_or(0)), ""});
     }
     findings.push_back(
-        {"--accel auto", State::kWorks, choose_engine(engines, host.kvm_built).line, ""});
+        {"--accel auto", State::kWorks, choose_engine(engines).line, ""});
 }
 
 }  // namespace mynah

@@ -26,7 +26,6 @@ HostView this_host(const std::string& cache_folder) {
     return {.calls = host_system_calls(),
             .files = HostFiles(),
             .engines = measure_host_engines(cache_folder),
-            .kvm_built = kvm_engine_built(),
             .io_uring = IoRing::create() != nullptr};
 }
 

@@ -25,7 +25,6 @@ struct HostView {
     SystemCalls& calls;
     HostFiles files;
     EngineMeasures engines;
-    bool kvm_built = false;  // this program can run on KVM
     bool io_uring = false;   // a ring can be made
 };
 HostView this_host(const std::string& cache_folder);

@@ -29,7 +29,7 @@ class HostReport : public ::testing::Test {
     }
     ~HostReport() override { EXPECT_TRUE(calls_.open_fds().empty()); }
     std::vector<HostFinding> findings() {
-        return examine_host({calls_, HostFiles(root_.path()), engines_, true, io_uring_});
+        return examine_host({calls_, HostFiles(root_.path()), engines_, io_uring_});
     }
     HostFinding find(const std::string& name) {
         for (const HostFinding& each : findings()) {

@@ -373,14 +373,14 @@ TEST_F(KvmTest, FailuresInWords) {
     kvm_run run{};
     run.exit_reason = KVM_EXIT_FAIL_ENTRY;
     run.fail_entry.hardware_entry_failure_reason = 0x80000021;
-    EXPECT_THAT(kvm::describe_failure(run), HasSubstr("invalid guest state"));
+    EXPECT_THAT(kvm::describe_failure(run), HasSubstr("a check of the guest's state"));
     run.fail_entry.hardware_entry_failure_reason = ~uint64_t{0};
     EXPECT_THAT(kvm::describe_failure(run), HasSubstr("VMEXIT_INVALID"));
     run.exit_reason = KVM_EXIT_INTERNAL_ERROR;
     run.internal.suberror = 1;
     run.internal.ndata = 1;
     run.internal.data[0] = 0xbeef;
-    EXPECT_THAT(kvm::describe_failure(run), HasSubstr("could not be emulated 0xbeef"));
+    EXPECT_THAT(kvm::describe_failure(run), HasSubstr("cannot emulate the guest's instruction 0xbeef"));
 }
 
 TEST_F(KvmTest, MemorySlotsFollowTheMap) {

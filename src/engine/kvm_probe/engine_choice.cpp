@@ -97,7 +97,7 @@ EngineMeasures measure_engines(SystemCalls& calls, const HostFiles& files,
     return measures;
 }
 
-EngineChoice choose_engine(const EngineMeasures& measures, bool kvm_built) {
+EngineChoice choose_engine(const EngineMeasures& measures) {
     const auto million = [](const std::optional<double>& speed) {
         return speed ? fmt::format("{:.4g} million instructions a second", *speed / 1e6)
                      : std::string("not usable");
@@ -116,11 +116,6 @@ EngineChoice choose_engine(const EngineMeasures& measures, bool kvm_built) {
                                  measures.kvm.wrong, said ? "" : "; ", said ? "" : translator)};
     }
     const std::string kvm = fmt::format("kvm {}", million(measures.kvm_speed));
-    if (!kvm_built) {
-        return {own, fmt::format("--accel auto chose {}: this version does not run on KVM, which is "
-                                 "fast here; {}, {}; --accel names another",
-                                 own_name, kvm, translator)};
-    }
     return {EngineKind::kKvm, fmt::format("--accel auto chose kvm: {}, {}; --accel names another",
                                           kvm, translator)};
 }

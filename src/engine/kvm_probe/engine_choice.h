@@ -27,8 +27,7 @@ struct EngineChoice {
     EngineKind engine = EngineKind::kInterpreter;
     std::string line;  // what was chosen, what was measured, how to have another
 };
-// kvm_built: this program has an engine for it.
-EngineChoice choose_engine(const EngineMeasures& measures, bool kvm_built);
+EngineChoice choose_engine(const EngineMeasures& measures);
 
 // KVM that is slower than this share of the translator is emulated: hardware runs the loop at the
 // processor's own speed, an emulator three orders of magnitude below.

@@ -198,7 +198,7 @@ TEST_F(KvmProbe, EmulatedIsSlowerThanTheTranslator) {
     const EngineMeasures found = measures();
     ASSERT_TRUE(found.translator_speed);
     EXPECT_EQ(found.kvm.kind, Kind::kEmulated);
-    const EngineChoice choice = choose_engine(found, true);
+    const EngineChoice choice = choose_engine(found);
     EXPECT_EQ(choice.engine, EngineKind::kTranslator);
     EXPECT_THAT(choice.line, HasSubstr("--accel auto chose jit: /dev/kvm is there but emulated"));
     EXPECT_THAT(choice.line, HasSubstr("million instructions a second"));
@@ -210,15 +210,14 @@ TEST_F(KvmProbe, ChoosesKvmWhereItIsFast) {
     answer_turns(uint64_t{1} << 50);
     const EngineMeasures found = measures();
     EXPECT_TRUE(found.kvm.usable());
-    EXPECT_EQ(choose_engine(found, true).engine, EngineKind::kKvm);
-    EXPECT_THAT(choose_engine(found, true).line, HasSubstr("--accel auto chose kvm"));
-    EXPECT_EQ(choose_engine(found, false).engine, EngineKind::kTranslator);
+    EXPECT_EQ(choose_engine(found).engine, EngineKind::kKvm);
+    EXPECT_THAT(choose_engine(found).line, HasSubstr("--accel auto chose kvm"));
 }
 
 TEST_F(KvmProbe, ChoosesTheInterpreterWhereNothingElseRuns) {
     EngineMeasures none;
     none.kvm = {Kind::kNoModule, "no module", "", ""};
-    EXPECT_EQ(choose_engine(none, true).engine, EngineKind::kInterpreter);
+    EXPECT_EQ(choose_engine(none).engine, EngineKind::kInterpreter);
 }
 
 TEST_F(KvmProbe, AMachineThatFailsIsNotChosen) {

@@ -112,7 +112,7 @@ void Processor::state_changed() { core_.state_changed(); }
 VcpuStatistics Processor::statistics() const {
     VcpuStatistics statistics = core_.statistics();
     // Blocks that are linked run one another without a word.
-    statistics.all_counted = counting_;
+    statistics.all_counted = counting_ || entries_ == 0;
     statistics.counters["blocks translated"] = translated_;
     statistics.counters["host bytes translated to"] = emitted_;
     statistics.counters["guest instructions translated"] = guest_translated_;
