@@ -24,6 +24,13 @@ void complain(const KvmVerdict& verdict, bool json) {
                verdict.command.empty() ? "" : fmt::format(": {}", verdict.command));
 }
 
+// What only our own engines can do.
+bool needs_own_engine(const MachineConfig& machine) {
+    const TranslatorOptions& translator = machine.translator;
+    return machine.instruction_limit || machine.code_cache || translator.lockstep ||
+           translator.perf_map || translator.dump_code;
+}
+
 }  // namespace
 
 const KvmVerdict* obstacle(const EngineMeasures& measures, bool slow) {
@@ -49,7 +56,7 @@ bool settle_engine(RunOptions& options) {
         if (wrong != nullptr) complain(*wrong, options.json);
         return wrong == nullptr;
     }
-    if (machine.accelerator != Accelerator::kAuto) return true;
+    if (machine.accelerator != Accelerator::kAuto || needs_own_engine(machine)) return true;
     const EngineChoice choice = choose_accelerator(machine, measured());
     // Which one it is matters to a person; a program that wants to know asks.
     if (options.verbose || options.accelerator_given || isatty(STDERR_FILENO) != 0)

@@ -54,6 +54,10 @@ Result<void> check_config(const MachineConfig& config) {
         return Error(
             "--lockstep: compares the translator with the interpreter; expected --accel jit");
     }
+    if (config.instruction_limit && config.accelerator == MachineConfig::Accelerator::kKvm) {
+        return Error("--instruction-limit: KVM does not count instructions; expected --accel jit or "
+                     "interpreter");
+    }
     if (config.disks.size() > MachineConfig::kMaxDisks) {
         return Error(fmt::format("--disk: given {} times; expected at most {}", config.disks.size(),
                                  MachineConfig::kMaxDisks));

@@ -11,8 +11,7 @@
 
 namespace mynah::kvm {
 
-// Everything that KVM keeps of a processor, as its requests have it [Linux
-// Documentation/virt/kvm/api.rst].
+// Everything that KVM keeps of a processor, as its requests have it [api.rst].
 struct Registers {
     kvm_regs general{};
     kvm_sregs special{};
