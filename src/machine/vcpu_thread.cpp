@@ -115,7 +115,10 @@ bool VcpuThread::end_halt() {
     const uint32_t signals = signals_that_end_halt();
     sleep(signals);
     signals_.lower(CpuSignals::kKick);
-    if ((signals_.pending() & signals & ~uint32_t{CpuSignals::kKick}) == 0) return false;
+    if ((signals_.pending() & signals & ~uint32_t{CpuSignals::kKick}) == 0) {
+        events_.vcpu_paused(index_);  // whoever kicked may want to see where it is
+        return false;
+    }
     vcpu_->state().halted = false;
     return true;
 }
