@@ -49,7 +49,7 @@ Result<HostCpus> parse_host_cpus(std::string_view text) {
         at = end + 1;
     }
     std::ranges::sort(cpus);
-    cpus.erase(std::ranges::unique(cpus).begin(), cpus.end());
+    cpus.erase(std::unique(cpus.begin(), cpus.end()), cpus.end());
     return cpus;
 }
 

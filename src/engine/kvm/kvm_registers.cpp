@@ -77,7 +77,7 @@ kvm_dtable to_kvm(const DescriptorTable& from) {
 
 // --- The XSAVE area in its standard form [SDM 1 13.4].
 
-constexpr unsigned kX87 = 32, kMxcsr = 24, kXmm = 160, kHeader = 512, kYmm = 576, kX87Bytes = 10;
+constexpr unsigned kX87 = 32, kMxcsr = 24, kXmm = 160, kHeader = 512, kYmm = 576;
 constexpr uint64_t kAllComponents = 7;
 
 void to_area(const CpuState& state, std::byte* area) {
