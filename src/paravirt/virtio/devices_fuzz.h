@@ -110,7 +110,8 @@ inline void fuzz_vsock(ByteFeed& feed) {
 }
 
 // Commands that exist to units that exist, with fields that are anything.
-inline void fill_scsi_command(ByteFeed& from, std::vector<uint8_t>& to) {
+// cdb_size: as the driver last set it.
+inline void fill_scsi_command(ByteFeed& from, std::vector<uint8_t>& to, uint32_t cdb_size) {
     constexpr std::array<uint8_t, 32> kCodes{0x00, 0x03, 0x08, 0x0a, 0x12, 0x15, 0x1a, 0x1b,
                                              0x25, 0x28, 0x2a, 0x2f, 0x35, 0x41, 0x42, 0x43,
                                              0x46, 0x4a, 0x51, 0x55, 0x5a, 0x88, 0x8a, 0x93,
@@ -122,7 +123,7 @@ inline void fill_scsi_command(ByteFeed& from, std::vector<uint8_t>& to) {
     header.id[0] = from.take<uint8_t>() % 4u;
     append_bytes(to, header);
     to.push_back(kCodes[from.take<uint8_t>() % kCodes.size()]);
-    for (size_t i = 1; i < virtio::scsi::kDefaultCdbSize; ++i) {
+    for (size_t i = 1; i < std::max(cdb_size, virtio::scsi::kDefaultCdbSize); ++i) {
         // Mostly small numbers, so that ranges are within the disks.
         const uint8_t byte = i < 16 ? from.take<uint8_t>() : uint8_t{0};
         to.push_back(byte < 128 ? uint8_t{0} : byte < 192 ? uint8_t{1} : byte);
@@ -151,9 +152,14 @@ inline void fuzz_scsi(ByteFeed& feed) {
     CHECK(scsi.add_unit({1, 0}, std::move(drive)));
     board.run(scsi, feed,
               {.fill =
-                   [](ByteFeed& from, uint16_t queue, std::vector<uint8_t>& to) {
+                   [&scsi](ByteFeed& from, uint16_t queue, std::vector<uint8_t>& to) {
                        if (queue == virtio::scsi::kEventQueue) return;
-                       if (queue != virtio::scsi::kControlQueue) return fill_scsi_command(from, to);
+                       if (queue != virtio::scsi::kControlQueue) {
+                           uint32_t cdb_size = 0;
+                           scsi.read_config(offsetof(virtio::scsi::Config, cdb_size),
+                                            std::as_writable_bytes(std::span(&cdb_size, 1)));
+                           return fill_scsi_command(from, to, cdb_size);
+                       }
                        virtio::scsi::TaskRequest request{};
                        request.type = from.take<uint8_t>() % 4u;
                        request.function = from.take<uint8_t>() % 9u;
@@ -194,7 +200,8 @@ inline void fuzz_scsi(ByteFeed& feed) {
                        disk.hold(false);
                        disk.release_all();
                    },
-               .room = sizeof(virtio::scsi::CommandResponse) + virtio::scsi::kDefaultSenseSize});
+               // The driver may have asked for as much.
+               .room = sizeof(virtio::scsi::CommandResponse) + VirtioScsi::kMaxSenseSize});
 }
 
 // A GPU's command with numbers that are mostly small, so that they often mean something.
