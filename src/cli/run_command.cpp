@@ -124,6 +124,7 @@ void record_end(RunRecord& record, MachinePlace& place, const Machine& machine,
 Result<std::unique_ptr<Machine>> make_machine(const MachineConfig& config, RunRecord* record) {
     if (record != nullptr) record->log_line("starting");
     TRY(check_host_memory(HostFiles(), config.memory_bytes));
+    TRY(check_memory_backing(HostFiles(), config.memory_bytes, config.memory_backing));
     auto machine = TRY(Machine::create(config, record));
     if (record != nullptr) record->watch_process();
     return machine;

@@ -147,7 +147,7 @@ Result<void> Machine::build_memory() {
                                  "processors can address",
                                  beyond.end.value, most));
     const uint64_t blocks = (is_pc() ? pc::kBlockBytes : 0) + device_memory_->block_bytes();
-    memory_ = TRY(GuestMemory::create(ram_ranges(), blocks, beyond));
+    memory_ = TRY(GuestMemory::create(ram_ranges(), blocks, beyond, config_.memory_backing));
     return device_memory_->place(*memory_);
 }
 
