@@ -182,7 +182,10 @@ constexpr std::array kOptions{
     Option{"--vcpus", "", "N[,sockets=N,cores=N,threads=N][,pin=CPUS]",
            "processors, each on a host thread (1); pin: on which of the host's processors they\n"
            "        run: 0-3 or 0-1+4; or for each vCPU, with colons: 0:2-3", false, apply_vcpus_option},
-    Option{"--cpu", "", "MODEL[,+F,-F]", "processor model and features (max)", false, apply_cpu},
+    Option{"--cpu", "", "MODEL[,+F,-F][,F=on|off][,enforce]",
+           "processor model and features (max); what a model has and cannot be had here is\n"
+           "        named, and refused with enforce",
+           false, apply_cpu},
     Option{"--accel", "", "auto|kvm[,slow=on]|jit|interpreter",
            "how guest code is run; auto: KVM where it is measured to be fast, else jit, the\n"
            "        translator. slow=on: KVM even where the host emulates it",

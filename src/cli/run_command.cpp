@@ -140,13 +140,14 @@ Result<Ending> run_machine(const RunOptions& options, SignalStop& signals) {
     auto made = make_machine(config, record.get());
     if (!made) {
         if (record) record->ended(kEndRefused, made.error().message());
-        place->keep_record();
+        if (place) place->keep_record();
         return made.take_error();
     }
     auto machine = made.take_value();
     MachineHandle handle(*machine, attach_by_option);
     std::unique_ptr<ControlServer> control;
     if (place) control = TRY(ControlServer::start(place->control_path(), "--name", handle));
+    std::fputs(machine->cpu_report().c_str(), stderr);
     std::fputs(machine->graphics_places().c_str(), stderr);
     signals.attach(machine.get());
     const auto run = [&]() -> Result<StopReason> {

@@ -8,6 +8,7 @@
 
 #include "backend/display/png_file.h"
 #include "backend/display/screen.h"
+#include "cpu/cpu_choice.h"
 #include "firmware/acpi_tables.h"
 #include "host/tsc.h"
 #include "machine/accelerator.h"
@@ -222,6 +223,12 @@ Result<void> Machine::screenshot(const std::string& path) {
     Screen* const screen = board_->screen();
     if (screen == nullptr) return Error("the machine has no display");
     return write_png(screen->capture(), path);
+}
+
+std::string Machine::cpu_report() const {
+    const std::string lacks = who_lacks(cpuid_->lacking());
+    if (lacks.empty()) return "";
+    return fmt::format("mynah: --cpu {}: without {}\n", config_.cpu, lacks);
 }
 
 std::string Machine::graphics_places() const {
