@@ -439,6 +439,13 @@ MachineSummary Machine::summary() const {
     summary.interrupts = all.interrupts;
     summary.undefined = std::move(all.undefined);
     summary.counters = std::move(all.counters);
+    if (kvm_) {
+        for (uint32_t i = 0; i < processors_.size(); ++i) {
+            const ParavirtKvmVcpu& vcpu = kvm_->vcpu(VcpuIndex(i));
+            summary.counters["hypercalls"] += vcpu.hypercalls();
+            summary.counters["interrupts ended by a flag"] += vcpu.silent_ends();
+        }
+    }
     return summary;
 }
 

@@ -82,6 +82,7 @@ class ParavirtKvm {
   public:
     ParavirtKvm(GuestMemory& memory, KvmHost& host, uint64_t tsc_hz, uint32_t vcpus);
 
+    const ParavirtKvmVcpu& vcpu(VcpuIndex index) const { return *vcpus_[index.value]; }
     ParavirtKvmVcpu& vcpu(VcpuIndex index) { return *vcpus_[index.value]; }
     PvClock& clock() { return clock_; }
 

@@ -17,14 +17,14 @@ constexpr uint64_t kNsPerSecond = 1'000'000'000;
 
 }  // namespace
 
-// The multiplier has its highest bit set, so that nothing of its 32 bits is given away.
+// The multiplier has its highest bit set, so that nothing of its 32 bits is given away. Rounded
+// down, as Linux computes the TSC's frequency back from it and cuts off in turn.
 TscScale TscScale::of(uint64_t tsc_hz) {
     CHECK(tsc_hz >= 1000 && tsc_hz < uint64_t{1} << 40);
     constexpr uint64_t kTooLarge = uint64_t{1} << 32;
     // The least shift that makes the multiplier fit: 10^9 * 2^(32 - shift) / hz < 2^32.
     for (int shift = -31; shift <= 31; ++shift) {
-        const Wide scaled = (Wide{kNsPerSecond} << (63 - shift)) / tsc_hz;
-        const Wide mul = ((scaled >> 30) + 1) >> 1;  // rounded
+        const Wide mul = (Wide{kNsPerSecond} << (32 - shift)) / tsc_hz;
         if (mul < kTooLarge) return {static_cast<uint32_t>(mul), static_cast<int8_t>(shift)};
     }
     CHECK(false);

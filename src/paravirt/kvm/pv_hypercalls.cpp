@@ -58,11 +58,11 @@ int64_t ParavirtKvmVcpu::send_ipi(const Call& call) {
     const auto vector = static_cast<uint8_t>(icr & guest::kIcrVector);
     const unsigned width = call.long_mode ? 64 : 32;
     int64_t reached = 0;
-    uint64_t base = first;
+    uint64_t base = static_cast<uint32_t>(first);
     for (uint64_t bits : {low, high}) {
         for (; bits != 0; bits &= bits - 1) {
             const uint64_t id = base + static_cast<unsigned>(std::countr_zero(bits));
-            if (id > std::numeric_limits<uint32_t>::max() || id < base) break;
+            if (id > std::numeric_limits<uint32_t>::max()) break;
             const auto target = static_cast<uint32_t>(id);
             if (nmi ? host_.send_nmi(target) : host_.send_interrupt(target, vector)) ++reached;
         }
