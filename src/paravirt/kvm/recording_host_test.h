@@ -11,7 +11,7 @@
 namespace mynah::testing {
 
 // A machine around KVM's paravirtual interface that keeps what it was asked for.
-class RecordingKvmHost final : public KvmHost {
+class RecordingKvmHost : public KvmHost {
   public:
     Moment now() override { return {tsc, ns}; }
     uint64_t clock_ns() override { return ns; }
