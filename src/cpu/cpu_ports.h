@@ -7,6 +7,8 @@
 
 namespace mynah {
 
+struct CpuState;
+
 // What one processor reaches outside itself, in the middle of an instruction. The machine
 // implements it; called only on the vCPU's own thread.
 class CpuPorts {
@@ -35,6 +37,12 @@ class CpuPorts {
     // Nothing / false: #GP.
     virtual std::optional<uint64_t> read_msr(uint32_t index) = 0;
     virtual bool write_msr(uint32_t index, uint64_t value) = 0;
+    // The guest moved its TSC, by either of the MSRs that do: what it is ahead of the host's by.
+    virtual void tsc_moved(uint64_t /*offset*/) {}
+
+    // VMCALL or VMMCALL: arguments and answer are in the registers, RIP is still the instruction's.
+    // False: there is no hypervisor that takes it (#UD).
+    virtual bool hypercall(CpuState& /*state*/) { return false; }
 };
 
 }  // namespace mynah

@@ -182,6 +182,19 @@ void CpuidPolicy::fill_hypervisor_leaves(uint64_t tsc_hz) {
         {.eax = static_cast<uint32_t>(tsc_hz / 1000), .ebx = kCrystalHz / 1000});
 }
 
+void CpuidPolicy::present_hypervisor(std::string_view signature,
+                                     std::initializer_list<HypervisorLeaf> leaves) {
+    const auto first = std::ranges::find(entries_, kHypervisorFirst, &Entry::leaf);
+    CHECK(first != entries_.end() && signature.size() == 12);
+    first->value.ebx = four_chars(signature, 0);
+    first->value.ecx = four_chars(signature, 4);
+    first->value.edx = four_chars(signature, 8);
+    for (const HypervisorLeaf& leaf : leaves) {
+        CHECK(leaf.leaf > kHypervisorFirst && leaf.leaf < kHypervisorLast);
+        put(leaf.leaf, 0, leaf.value);
+    }
+}
+
 void CpuidPolicy::fill_extended_leaves(std::string_view brand) {
     put(0x80000000, 0, {.eax = kMaxExtendedLeaf});
     put(0x80000001, 0, {.ecx = word(FeatureWord::kExt1Ecx), .edx = word(FeatureWord::kExt1Edx)});

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <initializer_list>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -55,6 +56,15 @@ class CpuidPolicy {
     uint32_t valid_mxcsr() const { return 0xffff; }
     uint32_t signature() const { return signature_; }  // leaf 1 EAX; also RDX after reset
     CpuTopology topology() const { return topology_; }
+
+    // The guest finds this hypervisor (12 characters) at leaf 40000000h, with leaves of its own. Once,
+    // before anybody asks; CHECKs that the guest sees "hypervisor".
+    struct HypervisorLeaf {
+        uint32_t leaf;
+        CpuidLeaf value;
+    };
+    void present_hypervisor(std::string_view signature,
+                            std::initializer_list<HypervisorLeaf> leaves);
 
     // Frequency of the crystal that leaf 15h tells, in Hz. Guests take it for the frequency that
     // drives the local APIC's timer, so that timer must run with it.

@@ -128,6 +128,8 @@ Result<void> Machine::build() {
     TRY(build_memory());
     TRY(load_kernel());
     accelerator_ = what_auto_means(config_.accelerator);
+    TRY(check_hypervisor(accelerator_));
+    build_hypervisor(tsc_hz);
     engine_ = TRY(make_engine(accelerator_));
     build_processors(tsc_hz);
     control_.set_kick([this] {
@@ -163,6 +165,7 @@ void Machine::build_processors(uint64_t tsc_hz) {
                                    .control = control_,
                                    .events = *this,
                                    .idle = idle_,
+                                   .kvm = kvm_.get(),
                                    .tsc_hz = tsc_hz,
                                    .instruction_limit = config_.instruction_limit};
     for (uint32_t i = 0; i < config_.topology.vcpus(); ++i) {
@@ -318,6 +321,7 @@ Result<void> Machine::boot() {
     CpuState state = reset_state();
     state.gpr[kRdx] = cpuid_->signature();
     state.tsc_offset = 0 - read_host_tsc();  // one for all: their TSCs count as one
+    if (kvm_) kvm_->reset(state.tsc_offset);
     for (uint32_t i = 1; i < processors_.size(); ++i) {
         processors_[i]->reset(state, VcpuThread::Begin::kWaitForStartup);
     }
@@ -363,6 +367,7 @@ Result<StopReason> Machine::wait() {
                 break;
             case RunControl::Event::kPaused:
                 paused_work_.perform();
+                if (kvm_) kvm_->clock().stopped();
                 control_.resume(RunControl::Event::kPaused);
         }
     }
@@ -385,14 +390,16 @@ void Machine::startup(VcpuIndex vcpu, uint8_t vector) {
 }
 
 void Machine::vcpu_init(VcpuIndex vcpu) {
-    processors_[vcpu.value]->apic().init();
+    processors_[vcpu.value]->init();
     // The bootstrap processor would go on in firmware, which resets the machine [SDM 3A 8.4.2]; on
     // the micro board there is none.
     if (vcpu.value == 0) reset();
 }
 
+void Machine::vcpu_resumes(VcpuIndex vcpu) { processors_[vcpu.value]->resumes(); }
+
 void Machine::vcpu_paused(VcpuIndex vcpu) {
-    processors_[vcpu.value]->note_tsc();
+    processors_[vcpu.value]->paused();
     const CpuState& state = processors_[vcpu.value]->vcpu().state();
     Seen& seen = *seen_[vcpu.value];
     seen.rip.store(state.rip, std::memory_order_relaxed);
@@ -439,6 +446,13 @@ MachineSummary Machine::summary() const {
     summary.interrupts = all.interrupts;
     summary.undefined = std::move(all.undefined);
     summary.counters = std::move(all.counters);
+    if (kvm_) {
+        for (uint32_t i = 0; i < processors_.size(); ++i) {
+            const ParavirtKvmVcpu& vcpu = kvm_->vcpu(VcpuIndex(i));
+            summary.counters["hypercalls"] += vcpu.hypercalls();
+            summary.counters["interrupts ended by a flag"] += vcpu.silent_ends();
+        }
+    }
     return summary;
 }
 

@@ -23,6 +23,7 @@
 #include "machine/device_memory.h"
 #include "machine/graphics.h"
 #include "machine/kernel_files.h"
+#include "machine/kvm_guest_host.h"
 #include "machine/machine_config.h"
 #include "machine/machine_summary.h"
 #include "machine/paused_work.h"
@@ -141,6 +142,8 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
     Result<std::unique_ptr<Engine>> make_engine(MachineConfig::Accelerator accelerator);
     Result<void> exchange_engine(MachineConfig::Accelerator accelerator);
     void build_processors(uint64_t tsc_hz);
+    Result<void> check_hypervisor(MachineConfig::Accelerator accelerator) const;
+    void build_hypervisor(uint64_t tsc_hz);
     Result<void> pin_processors();
     void raise_smi();
     bool in_management_mode() const;
@@ -154,6 +157,7 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
     void startup(VcpuIndex vcpu, uint8_t vector) override;
     // VcpuEvents
     void vcpu_init(VcpuIndex vcpu) override;
+    void vcpu_resumes(VcpuIndex vcpu) override;
     void vcpu_paused(VcpuIndex vcpu) override;
     void vcpu_shut_down(VcpuIndex vcpu) override;
 
@@ -191,6 +195,9 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
     HostClock clock_;
     ApicBus apic_bus_;
     PicPair pics_;
+    // What a guest sees that is told of KVM; both or neither.
+    std::unique_ptr<KvmGuestHost> kvm_host_;
+    std::unique_ptr<ParavirtKvm> kvm_;
     std::vector<std::unique_ptr<Processor>> processors_;
     std::vector<std::unique_ptr<CharacterBackend>> serial_backends_;
     std::unique_ptr<ScsiHosts> scsi_;        // disks of SCSI hosts that the board owns

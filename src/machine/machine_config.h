@@ -97,6 +97,7 @@ struct MachineConfig {
 
     enum class BoardKind { kMicro, kPc };
     enum class Accelerator { kAuto, kKvm, kTranslator, kInterpreter };
+    enum class Hypervisor { kNone, kKvm };
 
     std::string name = "mynah";
     // What the addresses of its cards go with: other machines on a network must have others, and
@@ -109,6 +110,7 @@ struct MachineConfig {
     std::vector<HostCpus> pin;
     std::string cpu = "max";  // MODEL[,+feature,-feature]
     Accelerator accelerator = Accelerator::kAuto;
+    Hypervisor hypervisor = Hypervisor::kNone;  // which one's interfaces the guest finds
     bool slow_kvm = false;  // with kKvm: even if the host emulates it
     TranslatorOptions translator;
     std::optional<uint64_t> code_cache;  // bytes; else as the board's guests need

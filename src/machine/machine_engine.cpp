@@ -34,6 +34,7 @@ Result<void> Machine::switch_engine(MachineConfig::Accelerator accelerator) {
 Result<void> Machine::exchange_engine(MachineConfig::Accelerator accelerator) {
     accelerator = what_auto_means(accelerator);
     if (accelerator == accelerator_) return {};
+    TRY(check_hypervisor(accelerator));
     constexpr auto kKvm = MachineConfig::Accelerator::kKvm;
     if (accelerator == kKvm || accelerator_ == kKvm)
         return Error("machines do not move to KVM or from it yet; expected jit or interpreter");

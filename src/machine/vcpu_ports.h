@@ -3,6 +3,7 @@
 #include "bus/io_space.h"
 #include "cpu/cpu_ports.h"
 #include "device/interrupt/local_apic.h"
+#include "paravirt/kvm/paravirt_kvm.h"
 
 namespace mynah {
 
@@ -13,6 +14,8 @@ class VcpuPorts final : public CpuPorts {
 
     // The APIC needs the vCPU's signals, and the vCPU needs this: hence after both are made.
     void connect(LocalApic& apic) { apic_ = &apic; }
+    // What else answers MSRs and hypercalls. Before the vCPU runs.
+    void connect(ParavirtKvmVcpu& kvm) { kvm_ = &kvm; }
 
     uint32_t io_read(IoPort port, unsigned size) override;
     void io_write(IoPort port, unsigned size, uint32_t value) override;
@@ -23,11 +26,14 @@ class VcpuPorts final : public CpuPorts {
     void write_cr8(uint8_t value) override;
     std::optional<uint64_t> read_msr(uint32_t index) override;
     bool write_msr(uint32_t index, uint64_t value) override;
+    void tsc_moved(uint64_t offset) override;
+    bool hypercall(CpuState& state) override;
 
  private:
     IoSpace& ports_;
     IoSpace& memory_;
     LocalApic* apic_ = nullptr;
+    ParavirtKvmVcpu* kvm_ = nullptr;
 };
 
 }  // namespace mynah

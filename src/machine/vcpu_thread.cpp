@@ -82,6 +82,7 @@ bool VcpuThread::step() {
             return true;
         }
     }
+    events_.vcpu_resumes(index_);
     const VcpuExit exit = vcpu_->run(limit);
     events_.vcpu_paused(index_);
     switch (exit) {
@@ -102,7 +103,8 @@ bool VcpuThread::step() {
 // What a halted processor wakes up for [SDM 2A HLT]; a masked interrupt stays pending and must not
 // keep the thread busy.
 uint32_t VcpuThread::signals_that_end_halt() const {
-    uint32_t signals = CpuSignals::kInit | CpuSignals::kKick | CpuSignals::kSmi;
+    uint32_t signals =
+        CpuSignals::kInit | CpuSignals::kKick | CpuSignals::kSmi | CpuSignals::kUnhalt;
     const CpuState& state = vcpu_->state();
     if (state.flags.has(x86::rflags::kIf)) signals |= CpuSignals::kInterrupt;
     if (!state.nmi_blocked) signals |= CpuSignals::kNmi;
@@ -119,6 +121,7 @@ bool VcpuThread::end_halt() {
         events_.vcpu_paused(index_);  // whoever kicked may want to see where it is
         return false;
     }
+    signals_.lower(CpuSignals::kUnhalt);
     vcpu_->state().halted = false;
     return true;
 }

@@ -24,6 +24,8 @@ class VcpuEvents {
     virtual ~VcpuEvents() = default;
     // INIT arrived: the processor's local APIC is to be put back [SDM 3A 10.4.7.3].
     virtual void vcpu_init(VcpuIndex vcpu) = 0;
+    // The processor is about to run guest code.
+    virtual void vcpu_resumes(VcpuIndex vcpu) = 0;
     // The processor is about to sleep, or came from running: for clocks that hang on its TSC.
     virtual void vcpu_paused(VcpuIndex vcpu) = 0;
     virtual void vcpu_shut_down(VcpuIndex vcpu) = 0;

@@ -74,6 +74,7 @@ class RecordingEvents final : public VcpuEvents {
   public:
     explicit RecordingEvents(RunControl& control) : control_(control) {}
     void vcpu_init(VcpuIndex) override { ++inits; }
+    void vcpu_resumes(VcpuIndex) override {}
     void vcpu_paused(VcpuIndex) override {}
     void vcpu_shut_down(VcpuIndex) override { control_.request_stop(StopReason::kCrashed); }
     std::atomic<int> inits{0};

@@ -76,12 +76,17 @@ bool LocalApic::external_deliverable() const {
 // The signal says that something may be deliverable. A sender sets IRR, then looks at the
 // priority, then raises; this side lowers, then looks at IRR again: whoever comes second sees
 // what the other did, so no interrupt is left behind.
+bool LocalApic::wants_attention() const {
+    if (vector_deliverable() || external_deliverable()) return true;
+    return silent_offered_.load() && irr_.highest() >= 0;
+}
+
 void LocalApic::raise_if_deliverable() {
-    if (vector_deliverable() || external_deliverable()) signals_.raise(CpuSignals::kInterrupt);
+    if (wants_attention()) signals_.raise(CpuSignals::kInterrupt);
 }
 
 void LocalApic::refresh_signal() {
-    if (vector_deliverable() || external_deliverable()) {
+    if (wants_attention()) {
         signals_.raise(CpuSignals::kInterrupt);
         return;
     }
@@ -97,6 +102,7 @@ void LocalApic::update_priority() {
 }
 
 void LocalApic::write_tpr(uint8_t value) {
+    settle();
     tpr_.store(value);
     update_priority();
     refresh_signal();
@@ -105,6 +111,7 @@ void LocalApic::write_tpr(uint8_t value) {
 void LocalApic::write_cr8(uint8_t value) { write_tpr(static_cast<uint8_t>(value << 4)); }
 
 std::optional<uint8_t> LocalApic::acknowledge_interrupt() {
+    settle();
     if (external_deliverable()) {
         external_message_.store(false);
         const uint8_t vector = config_.external->acknowledge();
@@ -121,11 +128,38 @@ std::optional<uint8_t> LocalApic::acknowledge_interrupt() {
     irr_.remove(taken);
     isr_.insert(taken);
     update_priority();
+    offer_silent_eoi();
     refresh_signal();
     return taken;
 }
 
+// For the one interrupt in service, if its end tells nobody and nothing waits for it. A sender puts
+// its vector into IRR and then looks whether this is on offer; this side offers, then looks at IRR:
+// as with the signal, one of them sees the other.
+void LocalApic::offer_silent_eoi() {
+    if (silent_ == nullptr || irr_.highest() >= 0) return;
+    const int serving = isr_.highest();
+    if (serving < 0 || !isr_.only(static_cast<uint8_t>(serving)) ||
+        tmr_.contains(static_cast<uint8_t>(serving)) || !silent_->offer())
+        return;
+    silent_offered_.store(true);
+    if (irr_.highest() >= 0) settle();
+}
+
+void LocalApic::settle() {
+    if (!silent_offered_.load(std::memory_order_relaxed)) return;
+    const bool ended = silent_->withdraw();
+    silent_offered_.store(false);
+    if (ended) end_in_service();
+    refresh_signal();
+}
+
 void LocalApic::end_of_interrupt() {
+    settle();
+    end_in_service();
+}
+
+void LocalApic::end_in_service() {
     const int serving = isr_.highest();
     if (serving < 0) return;
     const uint8_t vector = static_cast<uint8_t>(serving);
@@ -161,7 +195,8 @@ bool LocalApic::accept_fixed(uint8_t vector, bool level) {
         tmr_.remove(vector);
     }
     irr_.insert(vector);
-    if ((vector & 0xf0) > (ppr_.load() & 0xf0u)) signals_.raise(CpuSignals::kInterrupt);
+    if ((vector & 0xf0) > (ppr_.load() & 0xf0u) || silent_offered_.load())
+        signals_.raise(CpuSignals::kInterrupt);
     return true;
 }
 

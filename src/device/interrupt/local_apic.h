@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "base/mutex.h"
+#include "bus/silent_eoi.h"
 #include "bus/vm_clock.h"
 #include "cpu/address.h"
 #include "cpu/cpu_signals.h"
@@ -49,12 +50,17 @@ class LocalApic {
     // Attaches itself to the bus. The signals are the vCPU's; all must outlive the APIC.
     LocalApic(Config config, CpuSignals& signals, ApicBus& bus, VmClock& clock);
     ~LocalApic();
+    // From here on the guest may end edge-triggered interrupts by this flag. It outlives the APIC.
+    // Before the vCPU runs.
+    void connect(SilentEoi& silent) { silent_ = &silent; }
     LocalApic(const LocalApic&) = delete;
     LocalApic& operator=(const LocalApic&) = delete;
 
     // --- Own thread: what CpuPorts asks for.
     // CpuPorts::acknowledge_interrupt: external interrupts first, then the APIC's highest vector.
     std::optional<uint8_t> acknowledge_interrupt();
+    // Takes back what was offered by SilentEoi: what is in service, and the signal, are exact again.
+    void settle();
     uint8_t read_cr8() const { return static_cast<uint8_t>(tpr_.load() >> 4); }
     void write_cr8(uint8_t value);
     // IA32_APIC_BASE, IA32_TSC_DEADLINE, 800h-8FFh. Nothing / false: #GP.
@@ -116,6 +122,9 @@ class LocalApic {
     void update_priority();
     bool vector_deliverable() const;
     bool external_deliverable() const;
+    bool wants_attention() const;
+    void offer_silent_eoi();
+    void end_in_service();
     void refresh_signal();
     void raise_if_deliverable();
     bool accept_fixed(uint8_t vector, bool level);
@@ -154,6 +163,10 @@ class LocalApic {
     uint32_t icr_low_ = 0, icr_high_ = 0;
     std::atomic<uint32_t> lint_levels_{0};       // bit per pin
     std::atomic<bool> external_message_{false};  // an ExtINT that came as a message
+    SilentEoi* silent_ = nullptr;
+    // The guest may have ended what is in service: the priority may be lower than it seems. Own
+    // thread; senders read it.
+    std::atomic<bool> silent_offered_{false};
 
     Mutex timer_mutex_;
     ApicTimer timer_ GUARDED_BY(timer_mutex_);
