@@ -81,6 +81,11 @@ std::string boot_stage(std::string_view serial) {
     return std::string(stage);
 }
 
+std::string printable(std::string_view text) {
+    const auto lines = lines_of(text);
+    return lines.empty() ? "" : lines.front();
+}
+
 std::string last_lines(std::string_view text, size_t most) {
     const auto lines = lines_of(text);
     std::string out;
