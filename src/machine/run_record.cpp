@@ -189,7 +189,8 @@ VirtioHistory* RunRecord::add_virtio(uint32_t device_id, std::string_view place)
 
 void RunRecord::remove_virtio(VirtioHistory* history) {
     MutexLock lock(places_);
-    free_place(layout_->virtio, history);
+    // What a machine had when it ended stays.
+    if (layout_->has_ended == 0) free_place(layout_->virtio, history);
 }
 
 NetworkCounts* RunRecord::add_network(std::string_view place) {
@@ -199,7 +200,7 @@ NetworkCounts* RunRecord::add_network(std::string_view place) {
 
 void RunRecord::remove_network(NetworkCounts* counts) {
     MutexLock lock(places_);
-    free_place(layout_->networks, counts);
+    if (layout_->has_ended == 0) free_place(layout_->networks, counts);
 }
 
 void RunRecord::watch_process() {

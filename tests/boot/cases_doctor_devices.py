@@ -81,7 +81,7 @@ def network_guest(context, name, network):
         more=("--name", name, "--network", network)))
     guest.expect(SHELL_PROMPT)
     guest.command("dmesg -n 1")
-    guest.command("ip link set eth0 up")
+    guest.command("sh /etc/net; ifconfig eth0 up")
     return guest
 
 
