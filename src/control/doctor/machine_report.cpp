@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -68,6 +69,12 @@ std::vector<Diagnosis> diagnose_record(const RunRecord::Contents& record, bool r
     if (auto ending = from_ending(record)) found.push_back(std::move(*ending));
     for (Diagnosis& each : signs_in_log(record.log)) found.push_back(std::move(each));
     for (Diagnosis& each : signs_on_serial(record.serial)) found.push_back(std::move(each));
+    // The engine said what failed.
+    const auto of_kvm = [](const Diagnosis& each) {
+        return each.cause == "vm-entry-failed" || each.cause == "kvm-internal-error";
+    };
+    if (std::ranges::any_of(found, of_kvm))
+        std::erase_if(found, [](const Diagnosis& each) { return each.cause == "host-error"; });
     // What the network itself shows comes before what programs of the guest write about it.
     std::erase_if(found, [&](const Diagnosis& each) {
         return (each.cause == "no-dhcp" || each.cause == "no-link") && !record.networks.empty();
