@@ -139,8 +139,10 @@ Result<Ending> run_machine(const RunOptions& options, SignalStop& signals) {
     if (place) record = TRY(RunRecord::create(place->record_path()));
     auto made = make_machine(config, record.get());
     if (!made) {
-        if (record) record->ended(kEndRefused, made.error().message());
-        if (place) place->keep_record();
+        if (record) {
+            record->ended(kEndRefused, made.error().message());
+            place->keep_record();
+        }
         return made.take_error();
     }
     auto machine = made.take_value();

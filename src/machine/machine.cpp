@@ -17,6 +17,7 @@
 #include "machine/boards/pc_board.h"
 #include "machine/boards/pc_layout.h"
 #include "machine/disks.h"
+#include "machine/followed.h"
 #include "machine/networks.h"
 #include "machine/placement.h"
 #include "machine/recorded_backend.h"
@@ -124,7 +125,11 @@ Result<void> Machine::build() {
     media_.emplace(config_.disks, disks_,
                    [this](const DiskConfig& disk) { return open_disk(disk, slow_work_); });
     networks_ = TRY(open_networks(config_.networks));
-    for (const auto& network : networks_) idle_.watch(*network);
+    for (size_t i = 0; i < networks_.size(); ++i) {
+        followed_.push_back(follow(record_, networks_[i],
+                                   network_place(config_.networks[i], std::to_string(i))));
+        idle_.watch(*networks_[i]);
+    }
     TRY(build_memory());
     TRY(load_kernel());
     accelerator_ = what_auto_means(config_.accelerator);
@@ -207,7 +212,8 @@ Result<void> Machine::build_board() {
     std::vector<CharacterBackend*> serial;
     for (const auto& backend : serial_backends_) serial.push_back(backend.get());
     const BoardContext context{*memory_,  ports_, memory_space_, clock_,
-                               apic_bus_, pics_,  *this,         slow_work_};
+                               apic_bus_, pics_,  *this,         slow_work_,
+                               record_};
     board_ = TRY(is_pc() ? make_pc_board(context, serial) : make_micro_board(context, serial));
     return build_graphics();
 }

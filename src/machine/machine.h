@@ -172,6 +172,7 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
     WorkerExecutor slow_work_;
     std::vector<std::unique_ptr<BlockBackend>> disks_;
     std::optional<RemovableMedia> media_;
+    std::vector<std::shared_ptr<void>> followed_;  // places of networks_ in the record
     std::vector<std::unique_ptr<NetworkBackend>> networks_;
     IdleLook idle_;  // at networks_
     HostEntropy entropy_;
