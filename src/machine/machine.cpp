@@ -86,11 +86,15 @@ Result<std::unique_ptr<Machine>> Machine::create(const MachineConfig& config, Ru
 }
 
 Machine::Machine(const MachineConfig& config, RunRecord* record)
-    : config_(config), record_(record), apic_bus_(static_cast<StartupSink&>(*this)), pics_(apic_bus_.lint0()) {}
+    : config_(config), record_(record), apic_bus_(static_cast<StartupSink&>(*this)), pics_(apic_bus_.lint0()) {
+    ports_.tell_bells(bells_, BellListener::Space::kPorts);
+    memory_space_.tell_bells(bells_, BellListener::Space::kMemory);
+}
 
 Machine::~Machine() {
     control_.request_stop(StopReason::kQuit);
     for (auto& processor : processors_) processor->thread().join();
+    bells_.stop();
 }
 
 Result<void> Machine::build() {
@@ -128,6 +132,7 @@ Result<void> Machine::build() {
     TRY(load_kernel());
     accelerator_ = what_auto_means(config_.accelerator);
     engine_ = TRY(make_engine(accelerator_));
+    bells_.use(engine_.get());
     build_processors(tsc_hz);
     control_.set_kick([this] {
         for (auto& processor : processors_) processor->signals().raise(CpuSignals::kKick);
@@ -432,6 +437,7 @@ MachineSummary Machine::summary() const {
     summary.interrupts = all.interrupts;
     summary.undefined = std::move(all.undefined);
     summary.counters = std::move(all.counters);
+    for (const auto& [name, count] : engine_uses()) summary.counters[name] = count;
     return summary;
 }
 
