@@ -1,8 +1,10 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "cpu/cpu_ports.h"
 #include "cpu/cpu_signals.h"
@@ -21,6 +23,18 @@ class Engine {
     // Vcpu::run may then be called from a thread of its own, one per vCPU.
     virtual std::unique_ptr<Vcpu> create_vcpu(CpuPorts& ports, CpuSignals& signals,
                                               VcpuIndex index) = 0;
+    // A write at this place signals the eventfd and does nothing else, without leaving the guest.
+    // False: this engine, or the host, cannot do that (there). Any thread.
+    struct BellPlace {
+        bool port = false;
+        uint64_t address = 0;
+        unsigned size = 0;              // of the write in bytes; 0: any
+        std::optional<uint32_t> value;  // the only one that counts; only with a size
+    };
+    virtual bool add_bell(const BellPlace&, int) { return false; }
+    virtual void remove_bell(const BellPlace&, int) {}
+    // What of the kernel's it uses, and how much, by name, for the operator. Any thread.
+    virtual std::map<std::string, uint64_t> uses() const { return {}; }
     // Whether its processors have system management mode.
     virtual bool has_management_mode() const { return true; }
 };

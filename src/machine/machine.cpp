@@ -88,11 +88,15 @@ Result<std::unique_ptr<Machine>> Machine::create(const MachineConfig& config, Ru
 }
 
 Machine::Machine(const MachineConfig& config, RunRecord* record)
-    : config_(config), record_(record), apic_bus_(static_cast<StartupSink&>(*this)), pics_(apic_bus_.lint0()) {}
+    : config_(config), record_(record), apic_bus_(static_cast<StartupSink&>(*this)), pics_(apic_bus_.lint0()) {
+    ports_.tell_bells(bells_, BellListener::Space::kPorts);
+    memory_space_.tell_bells(bells_, BellListener::Space::kMemory);
+}
 
 Machine::~Machine() {
     control_.request_stop(StopReason::kQuit);
     for (auto& processor : processors_) processor->thread().join();
+    bells_.stop();
 }
 
 Result<void> Machine::build() {
@@ -136,6 +140,7 @@ Result<void> Machine::build() {
     TRY(check_hypervisor(accelerator_));
     build_hypervisor(tsc_hz);
     engine_ = TRY(make_engine(accelerator_));
+    bells_.use(engine_.get());
     build_processors(tsc_hz);
     control_.set_kick([this] {
         for (auto& processor : processors_) processor->signals().raise(CpuSignals::kKick);
@@ -459,6 +464,7 @@ MachineSummary Machine::summary() const {
             summary.counters["interrupts ended by a flag"] += vcpu.silent_ends();
         }
     }
+    for (const auto& [name, count] : engine_uses()) summary.counters[name] = count;
     return summary;
 }
 

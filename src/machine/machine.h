@@ -18,6 +18,7 @@
 #include "device/interrupt/apic_bus.h"
 #include "device/interrupt/pic_pair.h"
 #include "engine/engine.h"
+#include "machine/bell_ringer.h"
 #include "machine/boards/board.h"
 #include "machine/boards/pc_firmware.h"
 #include "machine/device_memory.h"
@@ -65,6 +66,8 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
     // it is done. Not from their threads, nor from the one in wait(). Error: why they go on as before.
     Result<void> switch_engine(MachineConfig::Accelerator accelerator);
     MachineConfig::Accelerator engine() const { return accelerator_; }
+    // What it uses of the host's kernel, by name. Not while it changes.
+    std::map<std::string, uint64_t> engine_uses() const;
     // The CD drives, and what is put into them; see RemovableMedia.
     std::vector<RemovableDrive> removable_drives() const { 
         return media_->drives([this](size_t disk) -> MediumTrays& { return trays(disk); });
@@ -192,6 +195,7 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
     std::unique_ptr<Engine> engine_;
     // Which one it is: never kAuto once the machine is made.
     std::atomic<MachineConfig::Accelerator> accelerator_{MachineConfig::Accelerator::kAuto};
+    BellRinger bells_;
     IoSpace ports_, memory_space_;
     HostClock clock_;
     ApicBus apic_bus_;

@@ -28,6 +28,12 @@ Result<void> Machine::switch_engine(MachineConfig::Accelerator accelerator) {
                             [this] { control_.request_pause(); });
 }
 
+std::map<std::string, uint64_t> Machine::engine_uses() const {
+    std::map<std::string, uint64_t> uses = engine_->uses();
+    if (uses.contains("ioeventfds")) uses["ioeventfds: rings"] = bells_.rings();
+    return uses;
+}
+
 // All processors are parked. What belongs to the machine stays: their signals, local APICs, and what
 // they wait for; of what an engine knows there is only what CpuState does not say already, and that is
 // made anew.
@@ -39,9 +45,11 @@ Result<void> Machine::exchange_engine(MachineConfig::Accelerator accelerator) {
     if (accelerator == kKvm || accelerator_ == kKvm)
         return Error("machines do not move to KVM or from it yet; expected jit or interpreter");
     auto engine = TRY(make_engine(accelerator));  // if it cannot be had, nothing has changed
+    bells_.use(nullptr);
     for (auto& processor : processors_) processor->leave_engine();
     engine_ = std::move(engine);
     for (auto& processor : processors_) processor->enter_engine(*engine_);
+    bells_.use(engine_.get());
     accelerator_ = accelerator;
     return {};
 }

@@ -13,6 +13,13 @@ class KvmEngine final : public Engine {
                                       VcpuIndex index) override {
         return std::make_unique<kvm::KvmVcpu>(*machine_, ports, signals, index);
     }
+    bool add_bell(const BellPlace& place, int event_fd) override {
+        return machine_->bells().add(place, event_fd);
+    }
+    void remove_bell(const BellPlace& place, int event_fd) override {
+        machine_->bells().remove(place, event_fd);
+    }
+    std::map<std::string, uint64_t> uses() const override { return machine_->uses(); }
     bool has_management_mode() const override { return machine_->has_smm(); }
 
   private:

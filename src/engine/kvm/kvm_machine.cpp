@@ -103,6 +103,7 @@ Result<void> KvmMachine::set_up() {
     (void)vm_.ask(KVM_SET_TSS_ADDR, kTaskState);
     has_smm_ = extension(vm_, KVM_CAP_X86_SMM) != 0 &&
                extension(vm_, KVM_CAP_MULTI_ADDRESS_SPACE) > 1;
+    bells_.emplace(vm_);
     TRY(filter_msrs());
     const int most = extension(vm_, KVM_CAP_NR_MEMSLOTS);
     MutexLock lock(mutex_);
@@ -148,6 +149,10 @@ Result<void> KvmMachine::filter_msrs() {
     TRY(vm_.request("KVM_ENABLE_CAP (KVM_CAP_X86_USER_SPACE_MSR)", KVM_ENABLE_CAP, &exits));
     TRY(vm_.request("KVM_X86_SET_MSR_FILTER", KVM_X86_SET_MSR_FILTER, &filter));
     return {};
+}
+
+std::map<std::string, uint64_t> KvmMachine::uses() const {
+    return {{"ioeventfds", bells_->count()}};
 }
 
 Result<void> KvmMachine::follow_memory() {

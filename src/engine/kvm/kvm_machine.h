@@ -5,6 +5,7 @@
 
 #include "base/mutex.h"
 #include "engine/engine.h"
+#include "engine/kvm/kvm_bells.h"
 #include "engine/kvm/kvm_handle.h"
 #include "engine/kvm/kvm_memory.h"
 #include "engine/kvm/kvm_registers.h"
@@ -36,6 +37,9 @@ class KvmMachine {
     };
     Seat& seat(VcpuIndex index) { return seats_.at(index.value); }
 
+    Bells& bells() { return *bells_; }
+    std::map<std::string, uint64_t> uses() const;
+
     // After the map changed: one of the processors does it for all.
     Result<void> follow_memory() EXCLUDES(mutex_);
 
@@ -51,6 +55,7 @@ class KvmMachine {
     Handle device_, vm_;
     size_t run_bytes_ = 0;
     bool has_smm_ = false, has_tsc_offset_ = false;
+    std::optional<Bells> bells_;
     std::vector<Seat> seats_;
     Mutex mutex_;
     std::unique_ptr<MemorySlots> slots_ GUARDED_BY(mutex_);
