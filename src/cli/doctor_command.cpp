@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <ctime>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <thread>
@@ -64,6 +65,15 @@ Result<std::vector<Diagnosis>> sample_processors(const std::string& path) {
     return diagnose_processors(samples);
 }
 
+// How long a machine has been running.
+uint64_t seconds_since(uint64_t started_ns) {
+    timespec now{};
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    const uint64_t now_ns =
+        static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
+    return started_ns == 0 || now_ns < started_ns ? 0 : (now_ns - started_ns) / 1'000'000'000;
+}
+
 Result<int> doctor_machine(const std::string& name, bool json) {
     const std::string runtime = runtime_directory();
     const auto names = running_machines(runtime);
@@ -74,7 +84,7 @@ Result<int> doctor_machine(const std::string& name, bool json) {
                                  "expected the name given to mynah run --name",
                                  name));
     std::vector<Diagnosis> diagnoses;
-    if (record) diagnoses = diagnose_record(*record, running);
+    if (record) diagnoses = diagnose_record(*record, running, seconds_since(record->started_ns));
     if (running) {
         for (Diagnosis& each : TRY(sample_processors(control_path(runtime, name))))
             diagnoses.push_back(std::move(each));

@@ -11,6 +11,7 @@
 #include "cli/disk_option.h"
 #include "cli/graphics_option.h"
 #include "cli/memdev_option.h"
+#include "cli/memory_option.h"
 #include "cli/network_option.h"
 #include "cli/option_value.h"
 #include "cli/serial_option.h"
@@ -38,17 +39,6 @@ Result<void> apply_name(RunOptions& options, Value value) {
     }
     options.machine.name = value;
     options.named = true;
-    return {};
-}
-
-Result<void> apply_memory(RunOptions& options, Value value) {
-    const auto bytes = parse_memory_size(value);
-    if (!bytes) return bytes.error();
-    if (bytes.value() < MachineConfig::kMinMemory || bytes.value() > MachineConfig::kMaxMemory ||
-        bytes.value() % kMebibyte != 0) {
-        return Error("expected whole MiB from 16M to 1T");
-    }
-    options.machine.memory_bytes = bytes.value();
     return {};
 }
 
@@ -180,12 +170,19 @@ constexpr std::array kOptions{
     Option{"--name", "", "NAME",
            "what the machine is called, and reached by: mynah screenshot NAME FILE", false,
            apply_name},
-    Option{"--memory", "--ram", "SIZE", "guest memory in MiB, or with suffix K, M, G, T (512M)",
-           false, apply_memory},
+    Option{"--memory", "--ram", "SIZE[,KEY=VALUE]...",
+           "guest memory in MiB, or with suffix K, M, G, T (512M).\n"
+           "        hugepages=on, 2M or 1G: made of the host's huge pages, which must be free;\n"
+           "        prealloc=on: all allocated before the machine starts; host-nodes=0-1+3: from\n"
+           "        these of the host's memory nodes, policy=bind, interleave or preferred",
+           false, apply_memory_option},
     Option{"--vcpus", "", "N[,sockets=N,cores=N,threads=N][,pin=CPUS]",
            "processors, each on a host thread (1); pin: on which of the host's processors they\n"
            "        run: 0-3 or 0-1+4; or for each vCPU, with colons: 0:2-3", false, apply_vcpus_option},
-    Option{"--cpu", "", "MODEL[,+F,-F]", "processor model and features (max)", false, apply_cpu},
+    Option{"--cpu", "", "MODEL[,+F,-F][,F=on|off][,enforce]",
+           "processor model and features (max); what a model has and cannot be had here is\n"
+           "        named, and refused with enforce",
+           false, apply_cpu},
     Option{"--accel", "", "auto|kvm[,slow=on]|jit|interpreter",
            "how guest code is run; auto: KVM where it is measured to be fast, else jit, the\n"
            "        translator. slow=on: KVM even where the host emulates it",

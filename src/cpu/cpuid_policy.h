@@ -25,8 +25,7 @@ struct CpuTopology {
 // cannot do or the engine does not implement is taken away from it.
 class CpuidPolicy {
   public:
-    // `text` is the value of --cpu: MODEL[,+feature,-feature...]. Error: unknown model or feature
-    // (with the nearest known name), or a feature asked for by + that cannot be had.
+    // `text` is the value of --cpu; see choose_cpu().
     // tsc_hz: frequency of the guest's TSC, told by leaf 15h.
     static Result<CpuidPolicy> create(std::string_view text, CpuTopology topology, uint64_t tsc_hz);
 
@@ -44,6 +43,9 @@ class CpuidPolicy {
 
     // Whether the guest sees a feature, by the name --cpu uses ("avx2", "fsgsbase").
     bool has(std::string_view feature) const;
+
+    // What the model would have and cannot be had here.
+    const FeatureSet& lacking() const { return lacking_; }
 
     unsigned physical_bits() const { return physical_bits_; }
     // Fewer physical address bits than there could be; before anybody asks.
@@ -92,12 +94,12 @@ class CpuidPolicy {
     void fill_state_leaves();
     void fill_frequency_leaves(uint64_t tsc_hz);
     void fill_hypervisor_leaves(uint64_t tsc_hz);
-    void fill_extended_leaves(std::string_view model);
+    void fill_extended_leaves(std::string_view brand);
     CpuidLeaf topology_leaf(uint32_t subleaf, uint32_t apic_id) const;
     static TscRatio ratio_for(uint64_t tsc_hz);
 
     std::vector<Entry> entries_;
-    FeatureSet features_{};
+    FeatureSet features_{}, lacking_{};
     CpuTopology topology_;
     uint32_t signature_ = 0;
     uint64_t valid_cr4_ = 0, valid_efer_ = 0, valid_xcr0_ = 1;

@@ -1,8 +1,10 @@
 #include "cpu/cpuid_policy.h"
 
+#include <cpuid.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "cpu/cpu_choice.h"
 #include "cpu/cpuid_models.h"
 #include "spec/x86/control_registers.h"
 
@@ -59,9 +61,45 @@ TEST(CpuidPolicy, UnknownNamesGetTheNearestOne) {
     EXPECT_THAT(refusal("Hasvell"), testing::HasSubstr("'Haswell'"));
     EXPECT_THAT(refusal("max,+avx3"), testing::HasSubstr("'avx"));
     EXPECT_THAT(refusal("max,avx2"), testing::HasSubstr("+feature"));
+    EXPECT_THAT(refusal("max,avx2=maybe"), testing::HasSubstr("feature=on"));
+    EXPECT_THAT(refusal("max,avx9=off"), testing::HasSubstr("unknown feature 'avx9'"));
     EXPECT_THAT(refusal("max,+avx512f"), testing::HasSubstr("engine does not implement"));
     EXPECT_THAT(refusal(""), testing::HasSubstr("unknown model"));
     EXPECT_THAT(refusal("max,+"), testing::HasSubstr("+feature"));
+}
+
+TEST(CpuidPolicy, WhatAModelLacksHereIsNamed) {
+    const std::string lacks = who_lacks(make("Skylake-Server").lacking());
+    EXPECT_THAT(lacks, testing::HasSubstr("avx512f, "));
+    EXPECT_THAT(lacks, testing::HasSubstr("rtm"));
+    EXPECT_THAT(lacks, testing::HasSubstr("the engine does not implement them"));
+    EXPECT_THAT(refusal("Skylake-Server,enforce"), testing::HasSubstr("Skylake-Server lacks "));
+    EXPECT_THAT(who_lacks(make("Skylake-Server-noTSX-IBRS").lacking()),
+                testing::Not(testing::HasSubstr("rtm")));
+    // What is not asked for is not missed, nor what builds on it.
+    EXPECT_THAT(who_lacks(make("Skylake-Server,avx512f=off").lacking()),
+                testing::Not(testing::HasSubstr("avx512")));
+    EXPECT_EQ(who_lacks(make("max").lacking()), "");
+    EXPECT_EQ(who_lacks(make("Nehalem,-pni").lacking()), "");
+    if (contains(host_features(), "sse4.2")) {
+        EXPECT_EQ(who_lacks(make("x86-64-v2,enforce").lacking()), "");
+    }
+}
+
+TEST(CpuidPolicy, SwitchesAreReadInEveryUsualWay) {
+    EXPECT_FALSE(make("max,smap=off").has("smap"));
+    EXPECT_TRUE(make("max,-smap,smap=on,check").has("smap"));
+    EXPECT_FALSE(make("haswell-NOTSX,-smep").has("smep"));
+    EXPECT_THAT(refusal("noTSX"), testing::HasSubstr("unknown model"));
+}
+
+TEST(CpuidPolicy, HostIsWhatItSaysOnIntelsProcessors) {
+    uint32_t a = 0, b = 0, c = 0, d = 0;
+    ASSERT_NE(__get_cpuid(0, &a, &b, &c, &d), 0);
+    const bool intel = b == signature_INTEL_ebx;
+    ASSERT_NE(__get_cpuid(1, &a, &b, &c, &d), 0);
+    EXPECT_EQ(make("host").signature() == a, intel || make("max").signature() == a);
+    EXPECT_EQ(make("host").has("avx2"), make("max").has("avx2"));
 }
 
 TEST(CpuidPolicy, TakingAFeatureAwayTakesItsDependants) {

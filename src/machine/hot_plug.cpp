@@ -4,6 +4,7 @@
 
 #include "machine/boards/hot_slots.h"
 #include "machine/disks.h"
+#include "machine/followed.h"
 #include "machine/machine.h"
 #include "machine/networks.h"
 #include "machine/virtio_options.h"
@@ -13,6 +14,18 @@ namespace {
 
 // Class codes as drivers expect them.
 constexpr uint32_t kMassStorage = 0x010000, kEthernetController = 0x020000;
+
+// What goes after a card.
+template <typename Backend>
+struct Behind {
+    Behind(std::shared_ptr<void> device_place, std::shared_ptr<void> network_place,
+           std::unique_ptr<Backend> made)
+        : followed(std::move(device_place)),
+          counted(std::move(network_place)),
+          backend(std::move(made)) {}
+    std::shared_ptr<void> followed, counted;  // places in the machine's record
+    std::unique_ptr<Backend> backend;
+};
 
 }  // namespace
 
@@ -50,7 +63,9 @@ Result<void> Machine::attach_disk(const std::string& id, const DiskConfig& confi
     card.class_code = kMassStorage;
     card.device = std::make_unique<VirtioBlock>(*opened.front(),
                                                 virtio_block_options(config_, config, index));
-    card.backend = std::shared_ptr<BlockBackend>(std::move(opened.front()));
+    auto followed = follow(record_, *card.device, id);
+    card.backend = std::make_shared<Behind<BlockBackend>>(std::move(followed), nullptr,
+                                                          std::move(opened.front()));
     return slots->plug(std::move(card));
 }
 
@@ -62,12 +77,15 @@ Result<void> Machine::attach_network(const std::string& id, const NetworkConfig&
             "a card that is attached to a running machine is virtio; expected model=virtio");
     std::vector<std::unique_ptr<NetworkBackend>> opened = TRY(open_networks({config}));
     const size_t index = config_.networks.size() + next_attached_++;
+    auto counted = follow(record_, opened.front(), network_place(config, id));
     HotCard card;
     card.id = id;
     card.class_code = kEthernetController;
     card.device =
         std::make_unique<VirtioNet>(*opened.front(), virtio_net_options(config_, config, index));
-    card.backend = std::shared_ptr<NetworkBackend>(std::move(opened.front()));
+    auto followed = follow(record_, *card.device, id);
+    card.backend = std::make_shared<Behind<NetworkBackend>>(
+        std::move(followed), std::move(counted), std::move(opened.front()));
     return slots->plug(std::move(card));
 }
 

@@ -8,6 +8,7 @@
 
 #include "backend/display/png_file.h"
 #include "backend/display/screen.h"
+#include "cpu/cpu_choice.h"
 #include "firmware/acpi_tables.h"
 #include "host/tsc.h"
 #include "machine/accelerator.h"
@@ -16,6 +17,7 @@
 #include "machine/boards/pc_board.h"
 #include "machine/boards/pc_layout.h"
 #include "machine/disks.h"
+#include "machine/followed.h"
 #include "machine/networks.h"
 #include "machine/placement.h"
 #include "machine/recorded_backend.h"
@@ -123,7 +125,11 @@ Result<void> Machine::build() {
     media_.emplace(config_.disks, disks_,
                    [this](const DiskConfig& disk) { return open_disk(disk, slow_work_); });
     networks_ = TRY(open_networks(config_.networks));
-    for (const auto& network : networks_) idle_.watch(*network);
+    for (size_t i = 0; i < networks_.size(); ++i) {
+        followed_.push_back(follow(record_, networks_[i],
+                                   network_place(config_.networks[i], std::to_string(i))));
+        idle_.watch(*networks_[i]);
+    }
     TRY(build_memory());
     TRY(load_kernel());
     accelerator_ = what_auto_means(config_.accelerator);
@@ -149,7 +155,7 @@ Result<void> Machine::build_memory() {
                                  "processors can address",
                                  beyond.end.value, most));
     const uint64_t blocks = (is_pc() ? pc::kBlockBytes : 0) + device_memory_->block_bytes();
-    memory_ = TRY(GuestMemory::create(ram_ranges(), blocks, beyond));
+    memory_ = TRY(GuestMemory::create(ram_ranges(), blocks, beyond, config_.memory_backing));
     return device_memory_->place(*memory_);
 }
 
@@ -206,7 +212,8 @@ Result<void> Machine::build_board() {
     std::vector<CharacterBackend*> serial;
     for (const auto& backend : serial_backends_) serial.push_back(backend.get());
     const BoardContext context{*memory_,  ports_, memory_space_, clock_,
-                               apic_bus_, pics_,  *this,         slow_work_};
+                               apic_bus_, pics_,  *this,         slow_work_,
+                               record_};
     board_ = TRY(is_pc() ? make_pc_board(context, serial) : make_micro_board(context, serial));
     return build_graphics();
 }
@@ -225,6 +232,12 @@ Result<void> Machine::screenshot(const std::string& path) {
     Screen* const screen = board_->screen();
     if (screen == nullptr) return Error("the machine has no display");
     return write_png(screen->capture(), path);
+}
+
+std::string Machine::cpu_report() const {
+    const std::string lacks = who_lacks(cpuid_->lacking());
+    if (lacks.empty()) return "";
+    return fmt::format("mynah: --cpu {}: without {}\n", config_.cpu, lacks);
 }
 
 std::string Machine::graphics_places() const {

@@ -95,7 +95,8 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
     Result<void> request_memory(uint64_t bytes);
 
     // A virtio or SCSI disk or a card put into the running machine, under a name of the operator's.
-    // detach(): asks the guest, which lets it go when it likes; a SCSI disk goes soon in any case. Error: names what is wrong.
+    // detach(): asks the guest, which lets it go when it likes; a SCSI disk goes soon in any case. Error:
+    // names what is wrong.
     Result<void> attach_disk(const std::string& id, const DiskConfig& config);
     Result<void> attach_network(const std::string& id, const NetworkConfig& config);
     Result<void> detach(const std::string& id);
@@ -103,6 +104,8 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
 
     // Where the screen is served, lines for the operator; empty: nowhere.
     std::string graphics_places() const;
+    // What the processors lack of the model that was asked for, for people; empty: nothing.
+    std::string cpu_report() const;
 
     // Where each processor is; asks them all to come to an instruction boundary for the next look.
     // Any thread.
@@ -169,6 +172,7 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
     WorkerExecutor slow_work_;
     std::vector<std::unique_ptr<BlockBackend>> disks_;
     std::optional<RemovableMedia> media_;
+    std::vector<std::shared_ptr<void>> followed_;  // places of networks_ in the record
     std::vector<std::unique_ptr<NetworkBackend>> networks_;
     IdleLook idle_;  // at networks_
     HostEntropy entropy_;

@@ -104,6 +104,7 @@ struct MachineConfig {
     // this one the same again when it is started anew.
     std::string identity = "mynah";
     uint64_t memory_bytes = 512 * kMebibyte;  // a multiple of 1 MiB
+    MemoryBacking memory_backing;             // of the memory the guest finds at its start
     CpuTopology topology;
     // On which of the host's processors they run, by vCPU; one entry: all of them; none: anywhere.
     std::vector<HostCpus> pin;

@@ -232,7 +232,8 @@ TEST_F(MachineTest, AnUnusableConfigurationIsNamed) {
 TEST_F(MachineTest, RunsOnOneEngineAfterTheOther) {
     using Accelerator = MachineConfig::Accelerator;
     if (!translator_usable()) GTEST_SKIP() << "this host's processor cannot run the translator";
-    constexpr uint64_t kLimit = 40'000'000;
+    constexpr uint64_t kLimit = 20'000'000;
+    constexpr unsigned kMoves = 8;  // even: the rest runs on the translator
     config_.topology.cores = 2;
     config_.accelerator = Accelerator::kTranslator;
     config_.instruction_limit = kLimit;
@@ -241,7 +242,7 @@ TEST_F(MachineTest, RunsOnOneEngineAfterTheOther) {
     ASSERT_TRUE(machine_->start());
     unsigned moves = 0;
     std::thread mover([&] {
-        for (;;) {
+        while (moves < kMoves) {
             const auto to = moves % 2 == 0 ? Accelerator::kInterpreter : Accelerator::kTranslator;
             if (!machine_->switch_engine(to)) break;
             EXPECT_EQ(machine_->engine(), to);
@@ -250,7 +251,7 @@ TEST_F(MachineTest, RunsOnOneEngineAfterTheOther) {
     });
     EXPECT_EQ(machine_->wait().take_value(), StopReason::kInstructionLimit);
     mover.join();
-    EXPECT_GT(moves, 4u);
+    EXPECT_GE(moves, 2u);
     EXPECT_GE(machine_->summary().instructions.value_or(0), kLimit);
     EXPECT_LT(machine_->summary().instructions.value_or(0), kLimit + 1'000'000);
 }

@@ -71,6 +71,24 @@ Result<std::vector<std::unique_ptr<NetworkBackend>>> open_networks(
     return networks;
 }
 
+std::string network_place(const NetworkConfig& config, std::string_view name) {
+    const auto what = [&]() -> std::string {
+        switch (config.kind) {
+            case NetworkConfig::Kind::kUser: return "user";
+            case NetworkConfig::Kind::kTap: return "tap=" + config.target;
+            case NetworkConfig::Kind::kStream:
+                return (config.listens ? "stream listening at " : "stream=") + config.target;
+            case NetworkConfig::Kind::kDatagram: return "dgram=" + config.target;
+            case NetworkConfig::Kind::kPasst:
+                return config.target.empty() ? "passt" : "passt=" + config.target;
+            case NetworkConfig::Kind::kBridge: return "bridge=" + config.target;
+            case NetworkConfig::Kind::kSwitch: return "switch=" + config.target;
+        }
+        return "";
+    };
+    return fmt::format("network {} ({})", name, what());
+}
+
 std::vector<std::byte> network_boot_rom(NetworkConfig::Model model) {
     constexpr uint64_t kLargest = 1 << 20;
     const char* const name = model == NetworkConfig::Model::kE1000     ? "e1000"

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <memory>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "backend/network/network_backend.h"
@@ -12,6 +14,9 @@ namespace mynah {
 // Opens the host sides of a machine's network cards, in their order. Error: names the option.
 Result<std::vector<std::unique_ptr<NetworkBackend>>> open_networks(
     const std::vector<NetworkConfig>& configs);
+
+// What the operator knows a network by: "network 0 (tap=tap0)"; `name` is its number or id.
+std::string network_place(const NetworkConfig& config, std::string_view name);
 
 // The card's address: what the operator said, or one that goes with the machine's identity.
 MacAddress card_address(const NetworkConfig& config, const std::string& machine, unsigned card);

@@ -10,6 +10,8 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <ctime>
+#include <memory>
 #include <new>
 
 #include "base/log.h"
@@ -18,7 +20,7 @@
 namespace mynah {
 namespace {
 
-constexpr uint64_t kMagic = 0x314452434e594d;  // "MYNCRD1"
+constexpr uint64_t kMagic = 0x324452434e594d;  // "MYNCRD2"
 
 // The last bytes of a stream. Writers take their places by one addition; two that write at once
 // leave both texts whole unless one is a whole ring behind.
@@ -50,6 +52,41 @@ void put(std::array<char, kBytes>& to, std::string_view text) {
 template <size_t kBytes>
 std::string get(const std::array<char, kBytes>& from) {
     return std::string(from.begin(), std::find(from.begin(), from.end(), '\0'));
+}
+
+// Something that is followed while it is there.
+template <typename What>
+struct Place {
+    std::atomic<uint8_t> taken{0};
+    std::array<char, 64> name{};
+    What what;
+};
+
+template <typename Places>
+auto* take_place(Places& places, std::string_view name) {
+    for (auto& place : places) {
+        if (place.taken != 0) continue;
+        // What an earlier one left there, for the few that are taken out and put in again.
+        std::destroy_at(&place.what);
+        std::construct_at(&place.what);
+        put(place.name, name);
+        place.taken = 1;
+        return &place.what;
+    }
+    return decltype(&places[0].what){nullptr};
+}
+
+template <typename Places, typename What>
+void free_place(Places& places, const What* what) {
+    for (auto& place : places) {
+        if (&place.what == what) place.taken = 0;
+    }
+}
+
+uint64_t now_ns() {
+    timespec now{};
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
 }
 
 std::atomic<RunRecord*> watching{nullptr};
@@ -86,6 +123,10 @@ struct RunRecord::Layout {
     std::array<char, 16384> evidence{};
     Ring<16384> serial;
     Ring<8192> log;
+    uint64_t started_ns = 0;
+    std::array<char, 8192> screen{};
+    std::array<Place<VirtioHistory>, 64> virtio;
+    std::array<Place<NetworkCounts>, 16> networks;
 };
 
 Result<std::unique_ptr<RunRecord>> RunRecord::create(const std::string& path) {
@@ -127,6 +168,7 @@ void RunRecord::log_line(std::string_view line) {
 
 void RunRecord::ran(std::string_view board_and_memory) {
     put(layout_->machine, board_and_memory);
+    layout_->started_ns = now_ns();
     layout_->has_run = 1;
 }
 
@@ -134,6 +176,31 @@ void RunRecord::ended(std::string_view how, std::string_view evidence) {
     put(layout_->evidence, evidence);
     put(layout_->how, how);
     layout_->has_ended = 1;
+}
+
+void RunRecord::screen(std::string_view text) { put(layout_->screen, text); }
+
+VirtioHistory* RunRecord::add_virtio(uint32_t device_id, std::string_view place) {
+    MutexLock lock(places_);
+    VirtioHistory* const history = take_place(layout_->virtio, place);
+    if (history != nullptr) history->device_id = device_id;
+    return history;
+}
+
+void RunRecord::remove_virtio(VirtioHistory* history) {
+    MutexLock lock(places_);
+    // What a machine had when it ended stays.
+    if (layout_->has_ended == 0) free_place(layout_->virtio, history);
+}
+
+NetworkCounts* RunRecord::add_network(std::string_view place) {
+    MutexLock lock(places_);
+    return take_place(layout_->networks, place);
+}
+
+void RunRecord::remove_network(NetworkCounts* counts) {
+    MutexLock lock(places_);
+    if (layout_->has_ended == 0) free_place(layout_->networks, counts);
 }
 
 void RunRecord::watch_process() {
@@ -162,14 +229,25 @@ std::optional<RunRecord::Contents> RunRecord::read(const std::string& path) {
             static_cast<ssize_t>(sizeof(Layout)) ||
         copy->magic != kMagic)
         return std::nullopt;
-    return Contents{.process = copy->process,
-                    .signal = copy->signal,
-                    .has_run = copy->has_run != 0,
-                    .machine = get(copy->machine),
-                    .how = copy->has_ended != 0 ? get(copy->how) : "",
-                    .evidence = get(copy->evidence),
-                    .serial = copy->serial.last(),
-                    .log = copy->log.last()};
+    Contents contents{.process = copy->process,
+                      .signal = copy->signal,
+                      .has_run = copy->has_run != 0,
+                      .machine = get(copy->machine),
+                      .how = copy->has_ended != 0 ? get(copy->how) : "",
+                      .evidence = get(copy->evidence),
+                      .serial = copy->serial.last(),
+                      .log = copy->log.last(),
+                      .started_ns = copy->started_ns,
+                      .screen = get(copy->screen),
+                      .virtio = {},
+                      .networks = {}};
+    for (const auto& place : copy->virtio) {
+        if (place.taken != 0) contents.virtio.push_back({get(place.name), place.what.values()});
+    }
+    for (const auto& place : copy->networks) {
+        if (place.taken != 0) contents.networks.push_back({get(place.name), place.what.values()});
+    }
+    return contents;
 }
 
 }  // namespace mynah

@@ -8,8 +8,12 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "backend/network/network_watch.h"
+#include "base/mutex.h"
 #include "base/result.h"
+#include "paravirt/virtio/virtio_history.h"
 
 namespace mynah {
 
@@ -30,16 +34,36 @@ class RunRecord {
     void ran(std::string_view board_and_memory);  // its processors run now
     // How it ended: a word (kPoweredOff...), and what there is to show.
     void ended(std::string_view how, std::string_view evidence);
+    // What was on the screen when it ended, lines.
+    void screen(std::string_view text);
+    // Where the driver of a virtio device is followed, and what passes a network is counted; `place`
+    // names it to the operator. Null: there is no room for another. Both lie in the record.
+    VirtioHistory* add_virtio(uint32_t device_id, std::string_view place);
+    void remove_virtio(VirtioHistory* history);
+    NetworkCounts* add_network(std::string_view place);
+    void remove_network(NetworkCounts* counts);
     // Lines of log_line() of this process go into this record from now on, as well as fatal signals.
     void watch_process();
 
     // What was read back.
+    struct VirtioContents {
+        std::string place;
+        VirtioHistory::Values values;
+    };
+    struct NetworkContents {
+        std::string place;
+        NetworkCounts::Values values;
+    };
     struct Contents {
         int64_t process = 0;
         int signal = 0;  // that ended it; 0: none was caught
         bool has_run = false;
         std::string machine, how, evidence;  // how: empty, it did not come to an end
         std::string serial, log;             // the last of each
+        uint64_t started_ns = 0;             // when it ran, by the host's CLOCK_BOOTTIME
+        std::string screen;
+        std::vector<VirtioContents> virtio;
+        std::vector<NetworkContents> networks;
     };
     // Nothing: there is no record, or it is not one.
     static std::optional<Contents> read(const std::string& path);
@@ -50,6 +74,7 @@ class RunRecord {
 
     Layout* const layout_;
     const std::string path_;
+    Mutex places_;  // for who adds and removes places
 };
 
 }  // namespace mynah

@@ -2,10 +2,12 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "control/doctor/device_signs.h"
 #include "control/doctor/serial_signs.h"
 #include "machine/end_words.h"
 
@@ -59,12 +61,26 @@ std::optional<Diagnosis> from_ending(const RunRecord::Contents& record) {
 
 }  // namespace
 
-std::vector<Diagnosis> diagnose_record(const RunRecord::Contents& record, bool running) {
+std::vector<Diagnosis> diagnose_record(const RunRecord::Contents& record, bool running,
+                                       uint64_t seconds) {
     std::vector<Diagnosis> found;
+    const MachineMoment moment{running, seconds};
     if (!running && record.how.empty()) found.push_back(process_died(record));
     if (auto ending = from_ending(record)) found.push_back(std::move(*ending));
     for (Diagnosis& each : signs_in_log(record.log)) found.push_back(std::move(each));
     for (Diagnosis& each : signs_on_serial(record.serial)) found.push_back(std::move(each));
+    // The engine said what failed.
+    const auto of_kvm = [](const Diagnosis& each) {
+        return each.cause == "vm-entry-failed" || each.cause == "kvm-internal-error";
+    };
+    if (std::ranges::any_of(found, of_kvm))
+        std::erase_if(found, [](const Diagnosis& each) { return each.cause == "host-error"; });
+    // What the network itself shows comes before what programs of the guest write about it.
+    std::erase_if(found, [&](const Diagnosis& each) {
+        return (each.cause == "no-dhcp" || each.cause == "no-link") && !record.networks.empty();
+    });
+    for (Diagnosis& each : signs_of_drivers(record, moment)) found.push_back(std::move(each));
+    for (Diagnosis& each : signs_of_networks(record, moment)) found.push_back(std::move(each));
     return found;
 }
 

@@ -25,8 +25,9 @@ struct ProcessorSample {
 };
 using ProcessorSamples = std::vector<std::vector<ProcessorSample>>;  // by time
 
-// What the record of a machine says; `running`: its process is there.
-std::vector<Diagnosis> diagnose_record(const RunRecord::Contents& record, bool running);
+// What the record of a machine says; `running`: its process is there, for so long.
+std::vector<Diagnosis> diagnose_record(const RunRecord::Contents& record, bool running,
+                                       uint64_t seconds = 0);
 // What samples of a running machine say.
 std::vector<Diagnosis> diagnose_processors(const ProcessorSamples& samples);
 

@@ -108,6 +108,25 @@ TEST(MachineReport, WhatTheLogSays) {
     EXPECT_TRUE(signs_in_log("starting\n").empty());
 }
 
+// The lines of engine/kvm/kvm_failure.cpp, where the same exits are played by a scripted kernel.
+TEST(MachineReport, WhatKvmSays) {
+    RunRecord::Contents record;
+    record.has_run = true;
+    record.how = kEndHostError;
+    record.log =
+        "kvm: the processor refused to enter the guest, reason 0x80000021: a check of the guest's "
+        "state in the VMCS failed\nkvm: failed check: CR4 is 0x0: IA-32e mode needs PAE\n";
+    auto found = diagnose_record(record, false);
+    ASSERT_EQ(causes(found), std::vector<std::string>{"vm-entry-failed"});
+    EXPECT_THAT(found[0].text, HasSubstr("VMCS corruption"));
+    EXPECT_THAT(found[0].evidence, HasSubstr("CR4 is 0x0: IA-32e mode needs PAE"));
+    record.log = "kvm: internal error 1 of KVM: KVM cannot emulate the guest's instruction at rip "
+                 "0x1000, its bytes 0f 01 d9 (vmmcall)\n";
+    found = diagnose_record(record, false);
+    ASSERT_EQ(causes(found), std::vector<std::string>{"kvm-internal-error"});
+    EXPECT_THAT(found[0].evidence, HasSubstr("vmmcall"));
+}
+
 TEST(MachineReport, InterruptsThatStayOff) {
     const ProcessorSample off{.vcpu = 0, .rip = 0x100000, .rflags = 2, .fresh = true};
     ProcessorSample on = off, stale = off, halted = off;

@@ -81,6 +81,11 @@ std::string boot_stage(std::string_view serial) {
     return std::string(stage);
 }
 
+std::string printable(std::string_view text) {
+    const auto lines = lines_of(text);
+    return lines.empty() ? "" : lines.front();
+}
+
 std::string last_lines(std::string_view text, size_t most) {
     const auto lines = lines_of(text);
     std::string out;
@@ -114,11 +119,25 @@ std::vector<Diagnosis> signs_on_serial(std::string_view serial) {
 
 std::vector<Diagnosis> signs_in_log(std::string_view log) {
     std::vector<Diagnosis> found;
-    std::string full, broken;
+    std::string full, broken, entry, internal;
     for (const std::string& line : lines_of(log)) {
         if (has(line, "no space left")) full += line + "\n";
         if (has(line, "I/O error") || has(line, "cannot be flushed")) broken += line + "\n";
+        if (has(line, "refused to enter the guest") || has(line, "kvm: failed check:"))
+            entry += line + "\n";
+        if (has(line, "kvm: internal error")) internal += line + "\n";
     }
+    if (!entry.empty())
+        found.push_back({"vm-entry-failed",
+                         "VMCS corruption: the host's processor did not enter the guest, since a "
+                         "check of what KVM gave it failed; run it with --accel jit, and report the "
+                         "fields below with the versions of the host's kernel and of mynah",
+                         entry});
+    if (!internal.empty())
+        found.push_back({"kvm-internal-error",
+                         "the host's KVM gave up on the guest (an internal error of its own); a "
+                         "guest that does what KVM cannot emulate runs with --accel jit",
+                         internal});
     if (!full.empty())
         found.push_back({"disk-full", "the host has no room for what the guest writes to a disk",
                          full});

@@ -13,6 +13,8 @@ namespace mynah {
 std::vector<Diagnosis> signs_on_serial(std::string_view serial);
 std::vector<Diagnosis> signs_in_log(std::string_view log);
 
+// One line of it, without control characters.
+std::string printable(std::string_view text);
 // The last lines, without control characters; each ended by a newline.
 std::string last_lines(std::string_view text, size_t most);
 

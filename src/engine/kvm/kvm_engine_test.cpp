@@ -371,16 +371,36 @@ TEST_F(KvmTest, TheEnd) {
 
 TEST_F(KvmTest, FailuresInWords) {
     kvm_run run{};
+    const auto words = [&run](const CpuState& state = reset_state()) {
+        std::string text;
+        for (const std::string& line : kvm::describe_failure(run, state, 46)) text += line + "\n";
+        return text;
+    };
     run.exit_reason = KVM_EXIT_FAIL_ENTRY;
     run.fail_entry.hardware_entry_failure_reason = 0x80000021;
-    EXPECT_THAT(kvm::describe_failure(run), HasSubstr("a check of the guest's state"));
+    EXPECT_THAT(words(), HasSubstr("a check of the guest's state"));
+    EXPECT_THAT(words(), HasSubstr("failed check: none that can be made from here"));
+    CpuState bad = reset_state();
+    bad.tr.attributes = 0x89;
+    EXPECT_THAT(words(bad), HasSubstr("failed check: TR (selector 0x0, base 0x0, limit 0xffff, "
+                                      "access rights 0x89): the type must be 11"));
     run.fail_entry.hardware_entry_failure_reason = ~uint64_t{0};
-    EXPECT_THAT(kvm::describe_failure(run), HasSubstr("VMEXIT_INVALID"));
+    EXPECT_THAT(words(), HasSubstr("VMEXIT_INVALID"));
+    bad.cr0 = x86::cr0::kNw;
+    EXPECT_THAT(words(bad), HasSubstr("failed check: CR0 is 0x20000000: NW must be 0 where CD is 0"));
     run.exit_reason = KVM_EXIT_INTERNAL_ERROR;
     run.internal.suberror = 1;
     run.internal.ndata = 1;
     run.internal.data[0] = 0xbeef;
-    EXPECT_THAT(kvm::describe_failure(run), HasSubstr("cannot emulate the guest's instruction 0xbeef"));
+    EXPECT_THAT(words(), HasSubstr("cannot emulate the guest's instruction 0xbeef"));
+    // With the instruction's bytes [api.rst, KVM_INTERNAL_ERROR_EMULATION].
+    run.internal.ndata = 3;
+    run.internal.data[0] = 1;
+    const uint8_t bytes[]{3, 0x0f, 0x01, 0xd9, 0, 0, 0, 0};
+    std::memcpy(&run.internal.data[1], bytes, sizeof bytes);
+    EXPECT_THAT(words(), HasSubstr("at rip 0xfff0, its bytes 0f 01 d9 (vmmcall)"));
+    run.internal.data[1] |= 0xff;  // more bytes than there is room for
+    EXPECT_THAT(words(), HasSubstr("its bytes 0f 01 d9 00"));
 }
 
 TEST_F(KvmTest, MemorySlotsFollowTheMap) {

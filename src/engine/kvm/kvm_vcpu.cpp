@@ -84,6 +84,13 @@ VcpuExit KvmVcpu::fail(const std::string& why) {
     return VcpuExit::kEngineError;
 }
 
+// What is fetched is what KVM has of the guest: the same that it put into the VMCS or VMCB.
+VcpuExit KvmVcpu::fail_by_exit() {
+    const auto lines = describe_failure(*run_, state(), machine_.cpuid().physical_bits());
+    for (const std::string& line : lines) fail(line);
+    return VcpuExit::kEngineError;
+}
+
 // --- The time stamp: an offset from the host's, which KVM is told exactly if it can be.
 
 uint64_t KvmVcpu::guest_tsc() const { return read_host_tsc() + state_.tsc_offset; }
@@ -224,7 +231,7 @@ std::optional<VcpuExit> KvmVcpu::handle_exit() {
         case KVM_EXIT_SYSTEM_EVENT:
             return fail(fmt::format("system event {}", run_->system_event.type));
         case KVM_EXIT_FAIL_ENTRY:
-        case KVM_EXIT_INTERNAL_ERROR: return fail(describe_failure(*run_));
+        case KVM_EXIT_INTERNAL_ERROR: return fail_by_exit();
         default: return fail(fmt::format("exit {} is not expected", run_->exit_reason));
     }
 }

@@ -6,6 +6,8 @@
 #include <array>
 #include <atomic>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "cpu/vcpu.h"
 #include "engine/kvm/kvm_machine.h"
@@ -39,6 +41,7 @@ class KvmVcpu final : public Vcpu {
     void handle_mmio();
     void handle_msr(bool write);
     VcpuExit fail(const std::string& why);
+    VcpuExit fail_by_exit();
     void push_tsc();
     uint64_t guest_tsc() const;
 
@@ -62,8 +65,10 @@ class KvmVcpu final : public Vcpu {
     uint64_t interrupts_ = 0;
 };
 
-// "KVM_EXIT_FAIL_ENTRY: ...": what an exit means that ends a machine, in words [SDM 3C 26.8; AMD
-// APM2 15.5]. For KVM_EXIT_FAIL_ENTRY and KVM_EXIT_INTERNAL_ERROR.
-std::string describe_failure(const kvm_run& run);
+// What an exit means that ends a machine, in words, a line each [SDM 3C 26.8; AMD APM2 15.5]: for
+// KVM_EXIT_FAIL_ENTRY with the checks that `state` fails, for KVM_EXIT_INTERNAL_ERROR with the
+// instruction.
+std::vector<std::string> describe_failure(const kvm_run& run, const CpuState& state,
+                                          unsigned physical_bits);
 
 }  // namespace mynah::kvm

@@ -17,6 +17,7 @@ namespace mynah {
 
 class HotSlots;
 class InputSink;
+class RunRecord;
 class Screen;
 
 // What a board is plugged into. All outlive it.
@@ -29,6 +30,7 @@ struct BoardContext {
     PicPair& pics;  // made first, as the local APICs take its interrupts
     PowerSink& power;
     Executor& slow_work;  // what would keep a processor waiting
+    RunRecord* record = nullptr;  // where the board's devices are followed; null: nowhere
 };
 
 // A mainboard: everything but memory and the processors with their local APICs, which are the

@@ -54,7 +54,7 @@ MicroBoard::MicroBoard(const BoardContext& context, const timespec& now)
       reset_control_(context.power),
       power_management_(context.clock, router_.isa(micro::kSciIrq), context.power),
       dma_(context.memory),
-      virtio_(context.memory_space, router_, dma_) {}
+      virtio_(context.memory_space, router_, dma_, context.record) {}
 
 Result<void> MicroBoard::map_chips(const BoardContext& context) {
     IoSpace& ports = context.ports;

@@ -131,6 +131,8 @@ class PcBoard final : public Board {
     Result<void> add_storage();
     Result<void> add_network();
     Result<void> add_virtio_devices();
+    // Puts a card of bus 0 into its slot; the machine's record follows it.
+    void add_card(PciSlot slot, VirtioCard& card);
     Result<void> add_iommu();
     Result<void> add_watchdog();
     Result<void> add_display();

@@ -73,7 +73,7 @@ Result<void> PcBoard::add_vga_card(VirtioPlug* gpu) {
                             });
         // The virtio structures are in BARs 1 and 4.
         add_vga(card.transport.function(), *vga_, memory, rom);
-        root_bus_.add(pc::kDisplay, card.transport.function());
+        add_card(pc::kDisplay, card);
     }
     has_display_ = true;
     TRY(at_.ports.add("vga", pc::kVgaPorts, pc::kVgaPortCount, vga_->ports()));

@@ -18,7 +18,7 @@ Result<void> PcBoard::add_iommu() {
             each.transport.reset();
             iommu.power_on();
         });
-    root_bus_.add(slot, card.transport.function());
+    add_card(slot, card);
     iommu_slot_ = slot;
     return {};
 }

@@ -64,7 +64,7 @@ Result<void> PcBoard::add_network_card(size_t index) {
                                          kEthernetController, usual_interface(config.virtio)),
             [](VirtioCard& each) { each.transport.reset(); });
         add_rom(place, card.transport.function(), rom);
-        root_bus_.add(slot, card.transport.function());
+        add_card(slot, card);
     }
     add_boot_path(BootConfig::Device::kNetwork,
                   fmt::format("/pci@i0cf8/ethernet@{:x}/ethernet-phy@0", slot.device));

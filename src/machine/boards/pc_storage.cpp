@@ -175,7 +175,7 @@ Result<void> PcBoard::add_virtio_disk(size_t index) {
                             attachment(slot, config.virtio), kMassStorage,
                             usual_interface(config.virtio)),
                         [](VirtioCard& device) { device.transport.reset(); });
-    root_bus_.add(slot, card.transport.function());
+    add_card(slot, card);
     add_boot_path(BootConfig::Device::kDisk,
                   fmt::format("/pci@i0cf8/scsi@{:x}/disk@0,0", slot.device));
     return {};

@@ -13,6 +13,7 @@ struct VirtioCard {
                uint32_t class_code, VirtioPci::Interface interface = VirtioPci::Interface::kModern)
         : device(std::move(made)), transport(*device, attachment, class_code, interface) {}
 
+    std::shared_ptr<void> followed;  // the device's place in the machine's record
     std::unique_ptr<VirtioDevice> device;
     VirtioPci transport;  // behind the device it drives
 };

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include "machine/boards/micro_layout.h"
+#include "machine/followed.h"
 #include "spec/virtio/mmio_registers.h"
 
 namespace mynah {
@@ -22,6 +23,7 @@ Result<void> VirtioSlots::add(std::unique_ptr<VirtioDevice> device) {
     }
     InterruptLine& line = lines_[number % micro::kVirtioGsis]->add_input();
     Slot slot;
+    slot.followed = follow(record_, *device, fmt::format("slot {}", number));
     slot.transport = std::make_unique<VirtioMmio>(*device, dma_, line);
     slot.device = std::move(device);
     TRY(memory_space_.add(fmt::format("virtio-mmio {}", number), slot_address(number),

@@ -14,12 +14,16 @@
 
 namespace mynah {
 
+class RunRecord;
+
 // The virtio-mmio devices of the micro board: slot after slot in memory, with the interrupts above
 // the ISA ones; from the ninth device on they are shared.
 class VirtioSlots {
   public:
-    VirtioSlots(IoSpace& memory_space, InterruptRouter& router, const DmaView& dma)
-        : memory_space_(memory_space), router_(router), dma_(dma) {}
+    // `record`: where the devices are followed; null: nowhere.
+    VirtioSlots(IoSpace& memory_space, InterruptRouter& router, const DmaView& dma,
+                RunRecord* record = nullptr)
+        : memory_space_(memory_space), router_(router), dma_(dma), record_(record) {}
 
     // Takes the next slot.
     Result<void> add(std::unique_ptr<VirtioDevice> device);
@@ -29,6 +33,7 @@ class VirtioSlots {
 
   private:
     struct Slot {
+        std::shared_ptr<void> followed;  // its place in the record
         std::unique_ptr<VirtioDevice> device;
         std::unique_ptr<VirtioMmio> transport;  // behind the device it drives
     };
@@ -36,6 +41,7 @@ class VirtioSlots {
     IoSpace& memory_space_;
     InterruptRouter& router_;
     const DmaView& dma_;
+    RunRecord* const record_;
     std::vector<std::unique_ptr<SharedLine>> lines_;  // by GSI, from the first virtio one
     std::vector<Slot> slots_;
 };

@@ -80,6 +80,8 @@ VhostBlock::VhostBlock(std::unique_ptr<VhostLink> link, GuestMemory& memory, uin
 
 uint64_t VhostBlock::features() const { return backend_features() & kKnown; }
 
+uint64_t VhostBlock::withheld_features() const { return kKnown & ~backend_features(); }
+
 Result<void> VhostBlock::load_config(VhostClient& client) {
     Config config;
     TRY(client.get_config(config));

@@ -31,6 +31,7 @@ class VhostBlock final : public VhostDevice {
     ~VhostBlock() override { end(); }
 
     uint64_t features() const override;
+    uint64_t withheld_features() const override;
     uint16_t queue_count() const override { return queues_; }
     void read_config(uint64_t offset, std::span<std::byte> to) const override EXCLUDES(mutex_);
     void write_config(uint64_t offset, std::span<const std::byte> from) override EXCLUDES(mutex_);

@@ -96,6 +96,8 @@ uint64_t VhostNet::features() const {
     return bits;
 }
 
+uint64_t VhostNet::withheld_features() const { return kOfFrames & ~backend_features(); }
+
 void VhostNet::read_config(uint64_t offset, std::span<std::byte> to) const {
     Config config{};
     std::copy(address_.bytes.begin(), address_.bytes.end(), config.mac);

@@ -26,6 +26,10 @@ uint64_t VhostVsock::features() const {
     return virtio::vsock::kFeatureStream | (backend_features() & virtio::vsock::kFeatureSeqpacket);
 }
 
+uint64_t VhostVsock::withheld_features() const {
+    return virtio::vsock::kFeatureSeqpacket & ~backend_features();
+}
+
 void VhostVsock::read_config(uint64_t offset, std::span<std::byte> to) const {
     read_config_bytes(guest_cid_, offset, to);
 }

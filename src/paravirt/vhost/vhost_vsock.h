@@ -21,6 +21,7 @@ class VhostVsock final : public VhostDevice {
     ~VhostVsock() override { end(); }
 
     uint64_t features() const override;
+    uint64_t withheld_features() const override;
     uint16_t queue_count() const override { return kRings + 1; }
     void read_config(uint64_t offset, std::span<std::byte> to) const override;
     void write_config(uint64_t, std::span<const std::byte>) override {}

@@ -1,9 +1,11 @@
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 
+#include "paravirt/virtio/virtio_history.h"
 #include "paravirt/virtio/virtio_queue.h"
 
 namespace mynah {
@@ -56,6 +58,17 @@ class VirtioDevice {
     virtual void connect(VirtioDeviceEvents*) {}
     // Constant: as the operator wants it.
     virtual VirtioRings rings() const { return {}; }
+    // Bits of the device's type that would be offered if what is behind it (a vhost back end) could
+    // do them.
+    virtual uint64_t withheld_features() const { return 0; }
+
+    // Where the session writes down how far the driver comes; null, as it is to begin with: nowhere.
+    // Outlives the device, or is taken away from it.
+    void set_history(VirtioHistory* history) { history_.store(history, std::memory_order_release); }
+    VirtioHistory* history() const { return history_.load(std::memory_order_acquire); }
+
+  private:
+    std::atomic<VirtioHistory*> history_{nullptr};
 };
 
 }  // namespace mynah

@@ -406,5 +406,42 @@ TEST_F(VirtioMmioTest, TwoProcessorsMayRingWhileAThirdResets) {
     EXPECT_FALSE(needs_reset());
 }
 
+TEST_F(VirtioMmioTest, WhatTheDriverDoesIsWrittenDown) {
+    VirtioHistory history;
+    device_.set_history(&history);
+    driver_.write(kStatus, kStatusAcknowledge);
+    driver_.write(kStatus, kStatusAcknowledge | kStatusDriver);
+    EXPECT_EQ(history.values().status, kStatusAcknowledge | kStatusDriver);
+    driver_.write_driver_features(bit(1) | kFeatureOwn);  // of which the device knows one
+    driver_.write(kStatus, kStatusAcknowledge | kStatusDriver | kStatusFeaturesOk);
+    auto seen = history.values();
+    EXPECT_EQ(seen.status, kStatusAcknowledge | kStatusDriver);
+    EXPECT_EQ(seen.refusals, 1u);
+    EXPECT_EQ(seen.chosen, bit(1) | kFeatureOwn);
+    EXPECT_EQ(seen.chosen & ~seen.offered, bit(1));
+    EXPECT_EQ(seen.needed, kFeatureVersion1);
+    driver_.write(kStatus, kStatusFailed);
+    EXPECT_NE(history.values().status & kStatusFailed, 0u);
+    driver_.write(kStatus, 0);
+    seen = history.values();
+    EXPECT_EQ(seen.status, 0u);
+    EXPECT_EQ(seen.chosen, 0u);
+    EXPECT_EQ(seen.before, kStatusAcknowledge | kStatusDriver | kStatusFailed);
+    ASSERT_TRUE(negotiate());
+    driver_.driver_ok();
+    EXPECT_NE(history.values().status & kStatusDriverOk, 0u);
+    EXPECT_EQ(history.values().refusals, 1u);
+    // A queue beyond memory.
+    driver_.make_queue(1);
+    EXPECT_EQ(history.values().bad_queue, 0u);
+    driver_.write(kQueueSel, 2);
+    driver_.write(kQueueNum, 4);
+    driver_.write(kQueueDescHigh, 0xff);
+    driver_.write(kQueueReady, 1);
+    EXPECT_EQ(history.values().bad_queue, 3u);
+    EXPECT_NE(history.values().status & kStatusNeedsReset, 0u);
+    device_.set_history(nullptr);
+}
+
 }  // namespace
 }  // namespace mynah

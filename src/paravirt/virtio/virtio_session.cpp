@@ -65,6 +65,7 @@ void VirtioSession::set_driver_features(uint64_t features) {
     MutexLock hold(lock_);
     if ((status() & (kStatusFeaturesOk | kStatusDriverOk)) != 0) return;
     driver_features_ = features;
+    note_features(false);
 }
 
 uint32_t VirtioSession::legacy_features() const {
@@ -96,11 +97,15 @@ void VirtioSession::add_status(uint32_t value, bool legacy) {
         uint32_t added = value & ~before & ~kStatusNeedsReset;
         // Nor may a legacy driver, which has no such bit, negotiate while its queues run.
         if ((added & kStatusFeaturesOk) != 0 &&
-            ((before & kStatusDriverOk) != 0 || !accept_features(offered_features())))
+            ((before & kStatusDriverOk) != 0 || !accept_features(offered_features()))) {
             added &= ~kStatusFeaturesOk;
+            note_refusal(legacy);
+        }
         if (legacy) {
-            if ((added & kStatusDriverOk) != 0 && !accept_features(legacy_features()))
+            if ((added & kStatusDriverOk) != 0 && !accept_features(legacy_features())) {
                 added &= ~kStatusDriverOk;
+                note_refusal(legacy);
+            }
         } else if ((added & kStatusDriverOk) != 0 && ((before | added) & kStatusFeaturesOk) == 0) {
             if (complaints_.allow()) {
                 log(LogLevel::kWarning, "virtio device {}: DRIVER_OK before FEATURES_OK ignored",
@@ -109,6 +114,8 @@ void VirtioSession::add_status(uint32_t value, bool legacy) {
             added &= ~kStatusDriverOk;
         }
         status_.fetch_or(added, std::memory_order_acq_rel);
+        if (VirtioHistory* const history = device_.history()) history->legacy = legacy;
+        note_status();
         if ((added & kStatusDriverOk) != 0 && serving()) {
             for (QueueSlot& slot : queues_) {
                 if (!slot.ready) continue;
@@ -124,9 +131,35 @@ void VirtioSession::add_status(uint32_t value, bool legacy) {
     for (VirtioQueue* queue : started) device_.serve(*queue);
 }
 
+// Behind an IOMMU a driver that knows of none would hand out the wrong addresses [6.2].
+uint64_t VirtioSession::needed_features() const {
+    return kFeatureVersion1 | kFeatureAccessPlatform;
+}
+
+void VirtioSession::note_features(bool legacy) {
+    VirtioHistory* const history = device_.history();
+    if (history == nullptr) return;
+    const uint64_t offered = legacy ? legacy_features() : offered_features();
+    history->offered = offered;
+    history->needed = needed_features() & offered;
+    history->withheld = device_.withheld_features();
+    history->chosen = driver_features_;
+}
+
+void VirtioSession::note_status() {
+    if (VirtioHistory* const history = device_.history()) history->status = status();
+}
+
+void VirtioSession::note_refusal(bool legacy) {
+    note_features(legacy);
+    VirtioHistory* const history = device_.history();
+    if (history == nullptr) return;
+    history->legacy = legacy;
+    ++history->refusals;
+}
+
 bool VirtioSession::accept_features(uint64_t offered) {
-    // Behind an IOMMU a driver that knows of none would hand out the wrong addresses [6.2].
-    const uint64_t needed = kFeatureVersion1 | kFeatureAccessPlatform;
+    const uint64_t needed = needed_features();
     // [virtio-1.2 2.2.2]: a set that the device cannot work with is refused by not setting the
     // bit; without VERSION_1 the driver would be a legacy one [6.1].
     if ((driver_features_ & ~offered) != 0 ||
@@ -161,6 +194,8 @@ bool VirtioSession::start_queue(QueueSlot& slot) {
         return true;
     }
     slot.ready = false;
+    if (VirtioHistory* const history = device_.history())
+        history->bad_queue = slot.queue->index() + 1u;
     if (complaints_.allow()) {
         log(LogLevel::kWarning,
             "virtio device {}: queue {} of {} entries at {:#x}, {:#x}, {:#x} refused",
@@ -183,7 +218,14 @@ void VirtioSession::reset() {
         driver_features_ = 0;
         has_notification_data_ = false;
         device_.reset();
+        if (VirtioHistory* const history = device_.history()) {
+            history->before |= status();
+            history->chosen = 0;
+            history->bad_queue = 0;
+            ++history->resets;
+        }
         status_.store(0, std::memory_order_release);
+        note_status();
     }
     interrupts_.forget();
 }
@@ -268,6 +310,7 @@ void VirtioSession::queue_broken(uint16_t index, Ring::RingError error) {
         log(LogLevel::kWarning, "virtio device {}: queue {} stopped: {}", device_.device_id(),
             index, ring_error_name(error));
     }
+    if (VirtioHistory* const history = device_.history()) history->bad_queue = index + 1u;
     needs_reset();
 }
 
@@ -278,6 +321,7 @@ void VirtioSession::configuration_changed() {
 
 void VirtioSession::needs_reset() {
     const uint32_t before = status_.fetch_or(kStatusNeedsReset, std::memory_order_acq_rel);
+    note_status();
     // [virtio-1.2 2.1.2]: told once DRIVER_OK is set.
     if ((before & kStatusNeedsReset) == 0 && (before & kStatusDriverOk) != 0) {
         interrupts_.configuration_changed();

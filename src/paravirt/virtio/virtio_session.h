@@ -93,6 +93,11 @@ class VirtioSession final : private QueueEvents, private VirtioDeviceEvents {
     bool start_queue(QueueSlot& slot) REQUIRES(lock_);
     void stop_queue(QueueSlot& slot) REQUIRES(lock_);
     void needs_reset();
+    // For the device's history.
+    void note_features(bool legacy) REQUIRES(lock_);
+    void note_status();
+    void note_refusal(bool legacy) REQUIRES(lock_);
+    uint64_t needed_features() const;
     bool serving() const;  // DRIVER_OK is set and nothing is broken
 
     VirtioDevice& device_;
