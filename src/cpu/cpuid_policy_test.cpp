@@ -220,5 +220,18 @@ TEST(CpuidPolicy, PhysicalBitsCanBeLimited) {
     EXPECT_EQ(policy.physical_bits(), 40u);
 }
 
+TEST(CpuidPolicy, ShowsAHypervisorWithItsOwnLeaves) {
+    auto policy = CpuidPolicy::create("max", {}, 2'000'000'000).take_value();
+    policy.present_hypervisor("abcdefghijkl", {{0x40000001, {.eax = 5, .edx = 7}}});
+    const CpuidPolicy::Dynamic dynamic{};
+    const CpuidLeaf first = policy.query(0x40000000, 0, dynamic);
+    EXPECT_EQ(first.ebx, 0x64636261u);
+    EXPECT_EQ(first.ecx, 0x68676665u);
+    EXPECT_EQ(first.edx, 0x6c6b6a69u);
+    EXPECT_EQ(policy.query(0x40000001, 0, dynamic).eax, 5u);
+    EXPECT_EQ(policy.query(0x40000001, 0, dynamic).edx, 7u);
+    EXPECT_EQ(policy.query(0x40000010, 0, dynamic).eax, 2'000'000u) << "frequencies stay";
+}
+
 }  // namespace
 }  // namespace mynah
