@@ -133,6 +133,7 @@ Result<void> Machine::build() {
     accelerator_ = what_auto_means(config_.accelerator);
     engine_ = TRY(make_engine(accelerator_));
     bells_.use(engine_.get());
+    apic_bus_.use(engine_->apics());
     build_processors(tsc_hz);
     control_.set_kick([this] {
         for (auto& processor : processors_) processor->signals().raise(CpuSignals::kKick);
@@ -271,6 +272,7 @@ Result<std::unique_ptr<Board>> Machine::make_pc_board(const BoardContext& contex
     std::function<void()> smi;
     if (engine_->has_management_mode()) {
         smi = [this] { raise_smi(); };
+        manages_ = true;
     } else if (config_.boot.secure) {
         return Error("--boot secure=on: needs system management mode, which this host's KVM does "
                      "not have; expected --accel jit");
@@ -383,7 +385,7 @@ void Machine::startup(VcpuIndex vcpu, uint8_t vector) {
 }
 
 void Machine::vcpu_init(VcpuIndex vcpu) {
-    processors_[vcpu.value]->apic().init();
+    processors_[vcpu.value]->init_apic();
     // The bootstrap processor would go on in firmware, which resets the machine [SDM 3A 8.4.2]; on
     // the micro board there is none.
     if (vcpu.value == 0) reset();

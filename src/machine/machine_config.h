@@ -109,6 +109,7 @@ struct MachineConfig {
     std::string cpu = "max";  // MODEL[,+feature,-feature]
     Accelerator accelerator = Accelerator::kAuto;
     bool slow_kvm = false;  // with kKvm: even if the host emulates it
+    bool kvm_without_apics = false;  // on KVM: the local APICs are ours though the kernel has some
     TranslatorOptions translator;
     std::optional<uint64_t> code_cache;  // bytes; else as the board's guests need
 

@@ -22,7 +22,7 @@ uint64_t clock_ns_at(uint64_t guest_tsc, uint64_t tsc_offset, uint64_t tsc_hz,
 
 Processor::Processor(const ProcessorContext& context, VcpuIndex index)
     : index_(index),
-      ports_(context.ports, context.memory_space),
+      ports_(context.ports, context.memory_space, context.apic_bus),
       vcpu_(context.engine.create_vcpu(ports_, signals_, index)),
       apic_(apic_config(context, index), signals_, context.apic_bus, context.clock),
       thread_(index, *vcpu_, signals_, context.control, context.events, context.idle,
@@ -52,9 +52,16 @@ void Processor::reset(const CpuState& state, VcpuThread::Begin begin) {
     tsc_offset_seen_ = state.tsc_offset;
     thread_.prepare(state, begin);
     if (begin == VcpuThread::Begin::kRunning) apic_.enter_virtual_wire_mode();
+    vcpu_->apic_changed();
+}
+
+void Processor::init_apic() {
+    apic_.init();
+    vcpu_->apic_changed();
 }
 
 void Processor::leave_engine() {
+    vcpu_->leave();
     between_engines_ = vcpu_->state();
     earlier_ += vcpu_->statistics();
     vcpu_.reset();

@@ -39,6 +39,8 @@ class Processor {
 
     // Power-up and reset, while the thread is parked or not started. `state`: what it begins with.
     void reset(const CpuState& state, VcpuThread::Begin begin);
+    // INIT, as far as the local APIC goes. Own thread.
+    void init_apic();
     // The engine is exchanged while the thread is parked: the vCPU on the old one goes, and then one
     // on the new one carries on from its state.
     void leave_engine();

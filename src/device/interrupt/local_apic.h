@@ -10,6 +10,7 @@
 #include "base/mutex.h"
 #include "bus/vm_clock.h"
 #include "cpu/address.h"
+#include "cpu/apic_image.h"
 #include "cpu/cpu_signals.h"
 #include "device/interrupt/apic_bus.h"
 #include "device/interrupt/apic_message.h"
@@ -76,6 +77,14 @@ class LocalApic {
     // What firmware leaves behind on a PC for the bootstrap processor: APIC enabled, LINT0 takes
     // the PIC's interrupts, LINT1 NMIs [MPS 1.4 3.6.2.2]. Own thread, or none running.
     void enter_virtual_wire_mode();
+    // A vector that acknowledge_interrupt() gave and that could not be delivered: it comes next.
+    void give_back(uint8_t vector);
+
+    // An engine has the registers from lend() to take_back(), and brings interrupts itself; what is
+    // left here is the PIC's wire. Own thread, or none running.
+    ApicImage lend();
+    void take_back(const ApicImage& image);
+
     // The guest's TSC was written: an armed deadline moves. Own thread.
     void tsc_changed();
 
@@ -124,6 +133,11 @@ class LocalApic {
     void report_error(uint32_t bits);
     uint32_t logical_id() const;
 
+    // local_apic_image.cpp
+    std::optional<uint8_t> acknowledge_external();
+    void refresh_external();
+    void load_timer(const ApicImage& image) EXCLUDES(timer_mutex_);
+
     // local_apic_ipi.cpp
     void send_ipi(uint64_t command, uint32_t destination);
     void send_self_ipi(uint8_t vector);
@@ -154,6 +168,9 @@ class LocalApic {
     uint32_t icr_low_ = 0, icr_high_ = 0;
     std::atomic<uint32_t> lint_levels_{0};       // bit per pin
     std::atomic<bool> external_message_{false};  // an ExtINT that came as a message
+    static constexpr int kNone = -1;
+    std::atomic<int> unfinished_{kNone};  // a vector that was given back
+    std::atomic<bool> lent_{false};       // an engine has it
 
     Mutex timer_mutex_;
     ApicTimer timer_ GUARDED_BY(timer_mutex_);
