@@ -76,14 +76,33 @@ Result<void> apply_kernel_cache(RunOptions& options, Value value) {
     return {};
 }
 
+// `rest`: ",slow=on,apic=machine", or some of it.
+Result<void> apply_kvm(MachineConfig& machine, std::string_view rest) {
+    while (!rest.empty()) {
+        const std::string_view word = rest.substr(1, rest.find(',', 1) - 1);
+        rest.remove_prefix(1 + word.size());
+        if (word == "slow=on") {
+            machine.slow_kvm = true;
+        } else if (word == "apic=machine" || word == "apic=kernel") {
+            machine.kvm_without_apics = word == "apic=machine";
+        } else {
+            return Error(fmt::format(
+                "'{}': expected auto, kvm, kvm,slow=on, kvm,apic=kernel|machine, jit or interpreter",
+                word));
+        }
+    }
+    return {};
+}
+
 Result<void> apply_accel(RunOptions& options, Value value) {
     using Accelerator = MachineConfig::Accelerator;
     options.accelerator_given = true;
     if (value == "auto") {
         options.machine.accelerator = Accelerator::kAuto;
-    } else if (value == "kvm" || value == "kvm,slow=on") {
+    } else if (value == "kvm" || value.starts_with("kvm,")) {
         options.machine.accelerator = Accelerator::kKvm;
-        options.machine.slow_kvm = value != "kvm";
+        options.machine.slow_kvm = options.machine.kvm_without_apics = false;
+        return apply_kvm(options.machine, value.substr(3));
     } else if (value == "jit") {
         options.machine.accelerator = Accelerator::kTranslator;
     } else if (value == "interpreter") {
@@ -183,9 +202,10 @@ constexpr std::array kOptions{
            "processor model and features (max); what a model has and cannot be had here is\n"
            "        named, and refused with enforce",
            false, apply_cpu},
-    Option{"--accel", "", "auto|kvm[,slow=on]|jit|interpreter",
+    Option{"--accel", "", "auto|kvm[,slow=on][,apic=kernel|machine]|jit|interpreter",
            "how guest code is run; auto: KVM where it is measured to be fast, else jit, the\n"
-           "        translator. slow=on: KVM even where the host emulates it",
+           "        translator. slow=on: KVM even where the host emulates it;\n"
+           "        apic: who has the local APICs on KVM (kernel, if it can)",
            false, apply_accel},
     Option{"--code-cache", "", "SIZE",
            "host memory for translated code, in MiB or with suffix (micro: 20M, pc: 64M)", false,

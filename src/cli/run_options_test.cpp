@@ -252,6 +252,11 @@ TEST(RunOptions, Engines) {
     EXPECT_FALSE(machine({"--accel", "kvm"}).slow_kvm);
     EXPECT_TRUE(machine({"--accel", "kvm,slow=on"}).slow_kvm);
     EXPECT_THAT(failure({"--accel", "jit,slow=on"}), HasSubstr("expected auto, kvm"));
+    EXPECT_FALSE(machine({"--accel", "kvm,slow=on"}).kvm_without_apics);
+    EXPECT_TRUE(machine({"--accel", "kvm,apic=machine,slow=on"}).kvm_without_apics);
+    EXPECT_TRUE(machine({"--accel", "kvm,apic=machine,slow=on"}).slow_kvm);
+    EXPECT_THAT(failure({"--accel", "kvm,apic=mine"}), HasSubstr("'apic=mine': expected auto, kvm"));
+    EXPECT_THAT(failure({"--accel", "kvm,"}), HasSubstr("'': expected auto, kvm"));
 }
 
 TEST(RunOptions, TheBoardFollowsFromWhatIsBooted) {

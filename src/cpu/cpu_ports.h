@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "cpu/address.h"
+#include "cpu/apic_image.h"
 
 namespace mynah {
 
@@ -43,6 +44,18 @@ class CpuPorts {
     // VMCALL or VMMCALL: arguments and answer are in the registers, RIP is still the instruction's.
     // False: there is no hypervisor that takes it (#UD).
     virtual bool hypercall(CpuState& /*state*/) { return false; }
+
+    // A vector that was acknowledged and cannot be delivered by this engine any more: the next that
+    // is acknowledged, whatever the priority.
+    virtual void give_back(uint8_t) {}
+
+    // --- of engines that have the local APIC inside (EngineApics) ---
+    // The local APIC goes to the engine; what is left for acknowledge_interrupt() are external
+    // interrupts. It comes back by return_apic(). Also while the vCPU does not run.
+    virtual ApicImage take_apic() { return {}; }
+    virtual void return_apic(const ApicImage&) {}
+    // The processor is done with a level-triggered interrupt.
+    virtual void end_of_interrupt(uint8_t) {}
 };
 
 }  // namespace mynah

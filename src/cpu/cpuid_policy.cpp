@@ -20,7 +20,7 @@ namespace {
 constexpr uint32_t kMaxBasicLeaf = 0x1f;
 constexpr uint32_t kMaxExtendedLeaf = 0x80000008;
 constexpr uint32_t kHypervisorFirst = 0x40000000, kHypervisorLast = 0x40000010;
-constexpr uint64_t kCrystalHz = 25'000'000;
+constexpr uint64_t kCrystalHz = 1'000'000'000;
 
 uint32_t four_chars(std::string_view text, size_t at) {
     uint32_t value = 0;

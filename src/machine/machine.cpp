@@ -141,6 +141,7 @@ Result<void> Machine::build() {
     build_hypervisor(tsc_hz);
     engine_ = TRY(make_engine(accelerator_));
     bells_.use(engine_.get());
+    apic_bus_.use(engine_->apics());
     build_processors(tsc_hz);
     control_.set_kick([this] {
         for (auto& processor : processors_) processor->signals().raise(CpuSignals::kKick);
@@ -287,6 +288,7 @@ Result<std::unique_ptr<Board>> Machine::make_pc_board(const BoardContext& contex
     std::function<void()> smi;
     if (engine_->has_management_mode()) {
         smi = [this] { raise_smi(); };
+        manages_ = true;
     } else if (config_.boot.secure) {
         return Error("--boot secure=on: needs system management mode, which this host's KVM does "
                      "not have; expected --accel jit");

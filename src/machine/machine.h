@@ -66,7 +66,7 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
     // it is done. Not from their threads, nor from the one in wait(). Error: why they go on as before.
     Result<void> switch_engine(MachineConfig::Accelerator accelerator);
     MachineConfig::Accelerator engine() const { return accelerator_; }
-    // What it uses of the host's kernel, by name. Not while it changes.
+    // What it uses of the host's kernel, by name.
     std::map<std::string, uint64_t> engine_uses() const;
     // The CD drives, and what is put into them; see RemovableMedia.
     std::vector<RemovableDrive> removable_drives() const { 
@@ -144,6 +144,7 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
     TranslatorOptions translator_options() const;
     Result<std::unique_ptr<Engine>> make_engine(MachineConfig::Accelerator accelerator);
     Result<void> exchange_engine(MachineConfig::Accelerator accelerator);
+    Result<void> check_move(MachineConfig::Accelerator accelerator, const Engine& engine) const;
     void build_processors(uint64_t tsc_hz);
     Result<void> check_hypervisor(MachineConfig::Accelerator accelerator) const;
     void build_hypervisor(uint64_t tsc_hz);
@@ -192,7 +193,9 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
     std::vector<std::unique_ptr<Seen>> seen_;
     EntryPoint entry_;
     std::optional<CpuidPolicy> cpuid_;
+    mutable Mutex engine_mutex_;  // over exchanging it, and over who looks at it meanwhile
     std::unique_ptr<Engine> engine_;
+    bool manages_ = false;  // the board raises SMIs
     // Which one it is: never kAuto once the machine is made.
     std::atomic<MachineConfig::Accelerator> accelerator_{MachineConfig::Accelerator::kAuto};
     BellRinger bells_;

@@ -112,6 +112,7 @@ struct MachineConfig {
     Accelerator accelerator = Accelerator::kAuto;
     Hypervisor hypervisor = Hypervisor::kNone;  // which one's interfaces the guest finds
     bool slow_kvm = false;  // with kKvm: even if the host emulates it
+    bool kvm_without_apics = false;  // on KVM: the local APICs are ours though the kernel has some
     TranslatorOptions translator;
     std::optional<uint64_t> code_cache;  // bytes; else as the board's guests need
 

@@ -23,7 +23,7 @@ uint64_t clock_ns_at(uint64_t guest_tsc, uint64_t tsc_offset, uint64_t tsc_hz,
 Processor::Processor(const ProcessorContext& context, VcpuIndex index)
     : index_(index),
       kvm_(context.kvm == nullptr ? nullptr : &context.kvm->vcpu(index)),
-      ports_(context.ports, context.memory_space),
+      ports_(context.ports, context.memory_space, context.apic_bus),
       vcpu_(context.engine.create_vcpu(ports_, signals_, index)),
       apic_(apic_config(context, index), signals_, context.apic_bus, context.clock),
       thread_(index, *vcpu_, signals_, context.control, context.events, context.idle,
@@ -56,9 +56,11 @@ void Processor::reset(const CpuState& state, VcpuThread::Begin begin) {
     tsc_offset_seen_ = state.tsc_offset;
     thread_.prepare(state, begin);
     if (begin == VcpuThread::Begin::kRunning) apic_.enter_virtual_wire_mode();
+    vcpu_->apic_changed();
 }
 
 void Processor::leave_engine() {
+    vcpu_->leave();
     between_engines_ = vcpu_->state();
     earlier_ += vcpu_->statistics();
     vcpu_.reset();
@@ -91,6 +93,7 @@ void Processor::paused() {
 
 void Processor::init() {
     apic_.init();
+    vcpu_->apic_changed();
     if (kvm_ != nullptr) kvm_->init();
 }
 

@@ -10,7 +10,8 @@ namespace mynah {
 // What a processor reaches, on the machine's buses and in its own local APIC.
 class VcpuPorts final : public CpuPorts {
  public:
-    VcpuPorts(IoSpace& ports, IoSpace& memory) : ports_(ports), memory_(memory) {}
+    VcpuPorts(IoSpace& ports, IoSpace& memory, ApicBus& apic_bus)
+        : ports_(ports), memory_(memory), apic_bus_(apic_bus) {}
 
     // The APIC needs the vCPU's signals, and the vCPU needs this: hence after both are made.
     void connect(LocalApic& apic) { apic_ = &apic; }
@@ -28,10 +29,15 @@ class VcpuPorts final : public CpuPorts {
     bool write_msr(uint32_t index, uint64_t value) override;
     void tsc_moved(uint64_t offset) override;
     bool hypercall(CpuState& state) override;
+    void give_back(uint8_t vector) override { apic_->give_back(vector); }
+    ApicImage take_apic() override { return apic_->lend(); }
+    void return_apic(const ApicImage& image) override { apic_->take_back(image); }
+    void end_of_interrupt(uint8_t vector) override { apic_bus_.end_of_interrupt(vector); }
 
  private:
     IoSpace& ports_;
     IoSpace& memory_;
+    ApicBus& apic_bus_;
     LocalApic* apic_ = nullptr;
     ParavirtKvmVcpu* kvm_ = nullptr;
 };

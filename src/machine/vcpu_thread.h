@@ -70,6 +70,7 @@ class VcpuThread {
     bool look_about(uint32_t wake_signals, uint64_t began_ns);
     void wake() EXCLUDES(mutex_);
     uint32_t signals_that_end_halt() const;
+    bool waiting() const { return vcpu_->state().waiting_for_startup; }
 
     static constexpr uint32_t kNoStartup = ~uint32_t{0};
 
@@ -82,7 +83,6 @@ class VcpuThread {
     IdleLook& idle_;
     const std::optional<uint64_t> instruction_limit_;
 
-    bool waiting_for_startup_ = false;  // own thread
     HaltPoll halt_poll_;                // own thread
     // How many INITs had been sent when a start-up IPI last counted: the first one after an INIT
     // does, wherever the processor is with that INIT, as senders may follow it up at once.

@@ -59,6 +59,7 @@ void LocalApic::enter_virtual_wire_mode() {
 // --- Priority and delivery to the processor [SDM 3A 10.8].
 
 bool LocalApic::vector_deliverable() const {
+    if (unfinished_.load() != kNone) return true;
     const int vector = irr_.highest();
     return vector >= 0 && (vector & 0xf0) > (ppr_.load() & 0xf0u) && mode() != Mode::kDisabled;
 }
@@ -86,6 +87,10 @@ void LocalApic::raise_if_deliverable() {
 }
 
 void LocalApic::refresh_signal() {
+    if (lent_.load()) {
+        refresh_external();
+        return;
+    }
     if (wants_attention()) {
         signals_.raise(CpuSignals::kInterrupt);
         return;
@@ -111,7 +116,12 @@ void LocalApic::write_tpr(uint8_t value) {
 void LocalApic::write_cr8(uint8_t value) { write_tpr(static_cast<uint8_t>(value << 4)); }
 
 std::optional<uint8_t> LocalApic::acknowledge_interrupt() {
+    if (lent_.load()) return acknowledge_external();
     settle();
+    if (const int again = unfinished_.exchange(kNone); again != kNone) {
+        refresh_signal();
+        return static_cast<uint8_t>(again);
+    }
     if (external_deliverable()) {
         external_message_.store(false);
         const uint8_t vector = config_.external->acknowledge();
@@ -247,6 +257,10 @@ void LocalApic::set_lint(unsigned pin, bool level) {
     const uint32_t mask = 1u << pin;
     const uint32_t before = level ? lint_levels_.fetch_or(mask) : lint_levels_.fetch_and(~mask);
     if (!level) return;
+    if (lent_.load()) {
+        if (pin == 0) signals_.raise(CpuSignals::kInterrupt);
+        return;
+    }
     const bool rising = (before & mask) == 0;
     const unsigned entry = kLint0Entry + pin;
     const uint32_t value = lvt_[entry].load();

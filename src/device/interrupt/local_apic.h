@@ -11,6 +11,7 @@
 #include "bus/silent_eoi.h"
 #include "bus/vm_clock.h"
 #include "cpu/address.h"
+#include "cpu/apic_image.h"
 #include "cpu/cpu_signals.h"
 #include "device/interrupt/apic_bus.h"
 #include "device/interrupt/apic_message.h"
@@ -82,6 +83,14 @@ class LocalApic {
     // What firmware leaves behind on a PC for the bootstrap processor: APIC enabled, LINT0 takes
     // the PIC's interrupts, LINT1 NMIs [MPS 1.4 3.6.2.2]. Own thread, or none running.
     void enter_virtual_wire_mode();
+    // A vector that acknowledge_interrupt() gave and that could not be delivered: it comes next.
+    void give_back(uint8_t vector);
+
+    // An engine has the registers from lend() to take_back(), and brings interrupts itself; what is
+    // left here is the PIC's wire. Own thread, or none running.
+    ApicImage lend();
+    void take_back(const ApicImage& image);
+
     // The guest's TSC was written: an armed deadline moves. Own thread.
     void tsc_changed();
 
@@ -133,6 +142,11 @@ class LocalApic {
     void report_error(uint32_t bits);
     uint32_t logical_id() const;
 
+    // local_apic_image.cpp
+    std::optional<uint8_t> acknowledge_external();
+    void refresh_external();
+    void load_timer(const ApicImage& image) EXCLUDES(timer_mutex_);
+
     // local_apic_ipi.cpp
     void send_ipi(uint64_t command, uint32_t destination);
     void send_self_ipi(uint8_t vector);
@@ -167,6 +181,9 @@ class LocalApic {
     // The guest may have ended what is in service: the priority may be lower than it seems. Own
     // thread; senders read it.
     std::atomic<bool> silent_offered_{false};
+    static constexpr int kNone = -1;
+    std::atomic<int> unfinished_{kNone};  // a vector that was given back
+    std::atomic<bool> lent_{false};       // an engine has it
 
     Mutex timer_mutex_;
     ApicTimer timer_ GUARDED_BY(timer_mutex_);

@@ -159,6 +159,7 @@ void LocalApic::clear_registers() {
     svr_.store(apic::svr::kReset);
     errors_.store(0);
     external_message_.store(false);
+    unfinished_.store(kNone);
     esr_ = icr_low_ = icr_high_ = 0;
     refresh_signal();
 }
