@@ -56,22 +56,26 @@ Result<void> apply_memory_option(RunOptions& options, std::string_view value) {
     bool policy_given = false;
     MemoryBacking backing;
     const ValueKey keys[] = {
-        {"size", [&](const std::string& text) -> Result<void> {
+        {"size",
+         [&](const std::string& text) -> Result<void> {
              bytes = TRY(parse_size(text));
              return {};
          }},
-        {"hugepages", [&](const std::string& text) -> Result<void> {
+        {"hugepages",
+         [&](const std::string& text) -> Result<void> {
              backing.huge_page = TRY(parse_huge_page(text));
              return {};
          }},
         switch_key("prealloc", backing.preallocate),
-        {"host-nodes", [&](const std::string& text) -> Result<void> {
+        {"host-nodes",
+         [&](const std::string& text) -> Result<void> {
              auto nodes = parse_number_list(text, '+', kMostNodes);
              if (!nodes) return Error("expected numbers of memory nodes, such as 0, 0-1 or 0+2");
              backing.nodes = std::move(*nodes);
              return {};
          }},
-        {"policy", [&](const std::string& text) -> Result<void> {
+        {"policy",
+         [&](const std::string& text) -> Result<void> {
              backing.policy = TRY(parse_policy(text));
              policy_given = true;
              return {};

@@ -79,9 +79,10 @@ Result<void> parse_change(Changes& changes, std::string_view text) {
         if (value == "on" || value == "off")
             return change(changes, text.substr(0, equals), value == "on");
     }
-    return Error(fmt::format("--cpu: '{}' is not +feature, -feature, feature=on, feature=off, check "
-                             "or enforce",
-                             text));
+    return Error(
+        fmt::format("--cpu: '{}' is not +feature, -feature, feature=on, feature=off, check "
+                    "or enforce",
+                    text));
 }
 
 FeatureSet without(const FeatureSet& set, const FeatureSet& removed) {

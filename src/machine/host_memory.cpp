@@ -18,9 +18,10 @@ Result<void> check_host_memory(const HostFiles& files, uint64_t bytes) {
     const uint64_t limit = mib("CommitLimit"), committed = mib("Committed_AS");
     if (total == 0) return {};  // the host does not tell
     const auto numbers = [&] {
-        return fmt::format("{} MiB are wanted; the host has {} MiB and {} MiB of swap, of which "
-                           "{} MiB are available; {} of {} MiB are committed",
-                           wanted, total, swap, mib("MemAvailable"), committed, limit);
+        return fmt::format(
+            "{} MiB are wanted; the host has {} MiB and {} MiB of swap, of which "
+            "{} MiB are available; {} of {} MiB are committed",
+            wanted, total, swap, mib("MemAvailable"), committed, limit);
     };
     // Pages a guest never touches cost nothing, so what others use now does not count; only where
     // the kernel counts promises [Linux Documentation/mm/overcommit-accounting.rst].
@@ -73,16 +74,17 @@ Result<void> check_huge_pages(const HostFiles& files, uint64_t bytes, uint64_t p
                    overcommit = number("nr_overcommit_hugepages");
     const uint64_t more = overcommit > surplus ? overcommit - surplus : 0;
     if (wanted <= free + more) return {};
-    return Error(fmt::format("--memory hugepages=: {} pages of {} are wanted; the host has {}, of "
-                             "which {} are free. As root: echo {} > {}/nr_hugepages",
-                             wanted, named_size(page), all, free, all - free + wanted, folder));
+    return Error(
+        fmt::format("--memory hugepages=: {} pages of {} are wanted; the host has {}, of "
+                    "which {} are free. As root: echo {} > {}/nr_hugepages",
+                    wanted, named_size(page), all, free, all - free + wanted, folder));
 }
 
 Result<void> check_nodes(const HostFiles& files, const std::vector<uint32_t>& wanted) {
     constexpr uint32_t kMostNodes = 1024;
     // A kernel without NUMA has all its memory in one place.
-    const auto online =
-        parse_number_list(files.read(kNodes).value_or("0"), ',', kMostNodes).value_or(std::vector{0u});
+    const auto online = parse_number_list(files.read(kNodes).value_or("0"), ',', kMostNodes)
+                            .value_or(std::vector{0u});
     for (const uint32_t node : wanted) {
         if (std::ranges::binary_search(online, node)) continue;
         return Error(fmt::format("--memory host-nodes=: this host has no memory node {}; it has {}",

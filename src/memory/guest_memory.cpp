@@ -33,8 +33,7 @@ void tell_thread_sanitizer([[maybe_unused]] std::byte* base, [[maybe_unused]] ui
 }  // namespace
 
 Result<std::unique_ptr<GuestMemory>> GuestMemory::create(std::span<const Range> ranges,
-                                                         uint64_t block_bytes,
-                                                         const Beyond& beyond,
+                                                         uint64_t block_bytes, const Beyond& beyond,
                                                          const MemoryBacking& backing) {
     uint64_t size = 0;
     std::vector<MemoryMap::Ram> ram;
@@ -92,8 +91,8 @@ Result<GuestMemory::Mapping> GuestMemory::map(uint64_t ram_bytes, uint64_t block
 Result<void> GuestMemory::map_files(Mapping& mapping) {
     const auto failed = [] { return Error(std::string("mmap: ") + std::strerror(errno)); };
     const uint64_t room = mapping.size + mapping.page_size;
-    void* const free = mmap(nullptr, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-                            -1, 0);
+    void* const free =
+        mmap(nullptr, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (free == MAP_FAILED) return failed();
     const uintptr_t start = reinterpret_cast<uintptr_t>(free);
     const uint64_t before = -start % mapping.page_size;
@@ -102,9 +101,9 @@ Result<void> GuestMemory::map_files(Mapping& mapping) {
     if (const uint64_t behind = mapping.page_size - before; behind != 0)
         munmap(base + mapping.size, behind);
     const auto put = [base](uint64_t from, uint64_t to, int fd, int flags) {
-        return from == to || mmap(base + from, to - from, PROT_READ | PROT_WRITE,
-                                  MAP_SHARED | MAP_FIXED | flags, fd,
-                                  static_cast<off_t>(from)) != MAP_FAILED;
+        return from == to ||
+               mmap(base + from, to - from, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | flags,
+                    fd, static_cast<off_t>(from)) != MAP_FAILED;
     };
     // Of huge pages the kernel sets aside what is mapped: better refused now than missing later.
     const bool two = mapping.fd != mapping.block_fd;
@@ -162,8 +161,8 @@ Result<std::unique_ptr<GuestMemory>> GuestMemory::adopt(std::vector<Foreign> reg
         return Error(std::string("cannot map the guest's memory: ") + std::strerror(errno));
     };
     if (size == 0) return Error("no memory");
-    void* const base = mmap(nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-                            -1, 0);
+    void* const base =
+        mmap(nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (base == MAP_FAILED) return failed();
     auto* const bytes = static_cast<std::byte*>(base);
     std::unique_ptr<GuestMemory> memory(

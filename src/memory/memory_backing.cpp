@@ -40,8 +40,8 @@ int populate(std::byte* base, uint64_t size, uint64_t page) {
 Result<int> create_memory_file(const MemoryBacking& backing, uint64_t size) {
     unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
     if (backing.huge_page != 0) {
-        flags |= MFD_HUGETLB |
-                 static_cast<unsigned>(std::countr_zero(backing.huge_page)) << MFD_HUGE_SHIFT;
+        flags |= MFD_HUGETLB | static_cast<unsigned>(std::countr_zero(backing.huge_page))
+                                   << MFD_HUGE_SHIFT;
     }
     const int fd = memfd_create("guest-memory", flags);
     if (fd < 0) return failed("memfd_create", errno);
@@ -56,15 +56,14 @@ Result<int> create_memory_file(const MemoryBacking& backing, uint64_t size) {
     return fd;
 }
 
-Result<void> choose_memory_nodes(const MemoryBacking& backing, std::byte* base,
-                                 uint64_t size) {
+Result<void> choose_memory_nodes(const MemoryBacking& backing, std::byte* base, uint64_t size) {
     if (backing.nodes.empty()) return {};
     constexpr unsigned kWordBits = 64;
     const uint32_t most = *std::ranges::max_element(backing.nodes);
     std::vector<uint64_t> mask(most / kWordBits + 1);
     for (const uint32_t node : backing.nodes)
         mask[node / kWordBits] |= uint64_t{1} << node % kWordBits;
-    const int mode = backing.policy == MemoryBacking::Policy::kInterleave ? MPOL_INTERLEAVE
+    const int mode = backing.policy == MemoryBacking::Policy::kInterleave  ? MPOL_INTERLEAVE
                      : backing.policy == MemoryBacking::Policy::kPreferred ? MPOL_PREFERRED
                                                                            : MPOL_BIND;
     // The kernel reads one bit less than it is told [mbind(2), notes].

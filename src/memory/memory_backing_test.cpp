@@ -38,10 +38,11 @@ TEST(MemoryBackingTest, PagesAreAllocatedBeforehandOrWhenTheyAreTouched) {
 
 TEST(MemoryBackingTest, PagesComeFromTheNodes) {
     using enum MemoryBacking::Policy;
-    for (const auto& [policy, expected] :
-         {std::pair{kBind, MPOL_BIND}, {kInterleave, MPOL_INTERLEAVE}, {kPreferred, MPOL_PREFERRED}}) {
-        auto memory =
-            GuestMemory::create(kRange, 0, {}, {.preallocate = true, .nodes = {0}, .policy = policy});
+    for (const auto& [policy, expected] : {std::pair{kBind, MPOL_BIND},
+                                           {kInterleave, MPOL_INTERLEAVE},
+                                           {kPreferred, MPOL_PREFERRED}}) {
+        auto memory = GuestMemory::create(kRange, 0, {},
+                                          {.preallocate = true, .nodes = {0}, .policy = policy});
         if (!memory && memory.error().message().find("not implemented") != std::string::npos)
             GTEST_SKIP() << "this host's kernel knows no memory nodes";
         ASSERT_TRUE(memory) << memory.error().message();
