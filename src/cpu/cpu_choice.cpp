@@ -161,6 +161,7 @@ Result<CpuChoice> choose_cpu(std::string_view text) {
     CpuChoice choice{.brand = fmt::format("Mynah Virtual CPU ({})", name),
                      .signature = model->signature,
                      .features = wanted};
+    choice.by_name = model->features != "*";
     if (model->name == "host") take_host_identity(choice);
     for (size_t i = 0; i < wanted.size(); ++i) choice.features[i] |= changes.added[i];
     keep_what_can_be_had(choice.features);
@@ -173,6 +174,7 @@ Result<CpuChoice> choose_cpu(std::string_view text) {
     const std::string lacks = who_lacks(choice.lacking);
     if (changes.enforce && !lacks.empty())
         return Error(fmt::format("--cpu: {} lacks {}; enforce asks for all of it", name, lacks));
+    choice.demanded = changes.enforce ? choice.features : changes.added;
     return choice;
 }
 

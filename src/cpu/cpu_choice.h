@@ -15,6 +15,9 @@ struct CpuChoice {
     FeatureSet features{};
     // What the model's silicon has, nobody took away by name, and cannot be had here.
     FeatureSet lacking{};
+    // What must not be missing: asked for by +, or with enforce all of the model.
+    FeatureSet demanded{};
+    bool by_name = false;  // a certain model's, not whatever can be had
 };
 
 // Of the value of --cpu: MODEL[,+feature][,-feature][,feature=on|off][,check][,enforce]. A model is a

@@ -8,7 +8,6 @@
 
 #include "base/bits.h"
 #include "base/check.h"
-#include "cpu/cpu_choice.h"
 #include "spec/x86/control_registers.h"
 
 // Contents of the leaves as in [SDM 2A CPUID]; which features there are is said in
@@ -40,7 +39,6 @@ Result<CpuidPolicy> CpuidPolicy::create(std::string_view text, CpuTopology topol
     CpuChoice choice = TRY(choose_cpu(text));
     CpuidPolicy policy;
     policy.features_ = choice.features;
-    policy.lacking_ = choice.lacking;
     policy.topology_ = topology;
     policy.signature_ = choice.signature;
     policy.thread_bits_ = width_of(topology.threads);
@@ -52,6 +50,7 @@ Result<CpuidPolicy> CpuidPolicy::create(std::string_view text, CpuTopology topol
     policy.fill_frequency_leaves(tsc_hz);
     policy.fill_hypervisor_leaves(tsc_hz);
     policy.fill_extended_leaves(choice.brand);
+    policy.choice_ = std::move(choice);
     return policy;
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "cpu/cpu_choice.h"
 #include "cpu/cpuid_features.h"
 
 namespace mynah {
@@ -44,8 +45,8 @@ class CpuidPolicy {
     // Whether the guest sees a feature, by the name --cpu uses ("avx2", "fsgsbase").
     bool has(std::string_view feature) const;
 
-    // What the model would have and cannot be had here.
-    const FeatureSet& lacking() const { return lacking_; }
+    // What was asked for, where that is more than what can be had.
+    const CpuChoice& choice() const { return choice_; }
 
     unsigned physical_bits() const { return physical_bits_; }
     // Fewer physical address bits than there could be; before anybody asks.
@@ -99,7 +100,8 @@ class CpuidPolicy {
     static TscRatio ratio_for(uint64_t tsc_hz);
 
     std::vector<Entry> entries_;
-    FeatureSet features_{}, lacking_{};
+    CpuChoice choice_;
+    FeatureSet features_{};
     CpuTopology topology_;
     uint32_t signature_ = 0;
     uint64_t valid_cr4_ = 0, valid_efer_ = 0, valid_xcr0_ = 1;

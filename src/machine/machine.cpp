@@ -8,7 +8,6 @@
 
 #include "backend/display/png_file.h"
 #include "backend/display/screen.h"
-#include "cpu/cpu_choice.h"
 #include "firmware/acpi_tables.h"
 #include "host/tsc.h"
 #include "machine/accelerator.h"
@@ -140,6 +139,7 @@ Result<void> Machine::build() {
     TRY(check_hypervisor(accelerator_));
     build_hypervisor(tsc_hz);
     engine_ = TRY(make_engine(accelerator_));
+    TRY(check_demands(*engine_));
     bells_.use(engine_.get());
     apic_bus_.use(engine_->apics());
     build_processors(tsc_hz);
@@ -238,12 +238,6 @@ Result<void> Machine::screenshot(const std::string& path) {
     Screen* const screen = board_->screen();
     if (screen == nullptr) return Error("the machine has no display");
     return write_png(screen->capture(), path);
-}
-
-std::string Machine::cpu_report() const {
-    const std::string lacks = who_lacks(cpuid_->lacking());
-    if (lacks.empty()) return "";
-    return fmt::format("mynah: --cpu {}: without {}\n", config_.cpu, lacks);
 }
 
 std::string Machine::graphics_places() const {

@@ -144,6 +144,7 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
     TranslatorOptions translator_options() const;
     Result<std::unique_ptr<Engine>> make_engine(MachineConfig::Accelerator accelerator);
     Result<void> exchange_engine(MachineConfig::Accelerator accelerator);
+    Result<void> check_demands(const Engine& engine) const;
     Result<void> check_move(MachineConfig::Accelerator accelerator, const Engine& engine) const;
     void build_processors(uint64_t tsc_hz);
     Result<void> check_hypervisor(MachineConfig::Accelerator accelerator) const;

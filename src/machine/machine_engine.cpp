@@ -61,6 +61,29 @@ Result<void> Machine::exchange_engine(MachineConfig::Accelerator accelerator) {
     return {};
 }
 
+// What was asked for by name must be there.
+Result<void> Machine::check_demands(const Engine& engine) const {
+    for (const std::string& name : engine.missing_features()) {
+        if (!contains(cpuid_->choice().demanded, name)) continue;
+        return Error(fmt::format(
+            "--cpu: feature '{}' cannot be had: this host's KVM does not offer it", name));
+    }
+    return {};
+}
+
+// Who takes what can be had misses nothing.
+std::string Machine::cpu_report() const {
+    if (!cpuid_->choice().by_name) return "";
+    std::string lacks = who_lacks(cpuid_->choice().lacking);
+    MutexLock lock(engine_mutex_);
+    if (const auto missing = engine_->missing_features(); !missing.empty()) {
+        lacks += fmt::format("{}{} (this host's KVM does not offer them)", lacks.empty() ? "" : "; ",
+                             fmt::join(missing, ", "));
+    }
+    if (lacks.empty()) return "";
+    return fmt::format("mynah: --cpu {}: without {}\n", config_.cpu, lacks);
+}
+
 // What the guest has found at its start is there on the other engine, too.
 Result<void> Machine::check_move(MachineConfig::Accelerator accelerator, const Engine& engine) const {
     if (manages_ && !engine.has_management_mode()) {
