@@ -99,9 +99,13 @@ Result<int> doctor_machine(const std::string& name, bool json) {
     RunRecord::Contents seen = record.value_or(RunRecord::Contents{});
     std::vector<Diagnosis> diagnoses, of_processors;
     if (running) {
+        // One that is only just starting, or ending, does not answer: its record speaks for it.
         const std::string control = control_path(runtime, name);
-        seen.screen = TRY(screen_of(control));
-        of_processors = TRY(sample_processors(control));
+        if (auto screen = screen_of(control)) seen.screen = screen.take_value();
+        if (auto found = sample_processors(control))
+            of_processors = found.take_value();
+        else if (!record)
+            return found.take_error();
     }
     if (record || running)
         diagnoses = diagnose_record(seen, running, seconds_since(seen.started_ns));
