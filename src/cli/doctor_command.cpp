@@ -21,10 +21,14 @@
 namespace mynah {
 namespace {
 
+std::string json_text(const nlohmann::json& report) {
+    return report.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+}
+
 int doctor_host(bool json) {
     const auto findings = examine_host(this_host(cache_directory("engines").value_or("")));
     const std::string text =
-        json ? host_report_json(findings).dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n" : host_report(findings);
+        json ? json_text(host_report_json(findings)) : host_report(findings);
     std::fputs(text.c_str(), stdout);
     return host_usable(findings) ? kExitOk : kExitError;
 }
@@ -48,6 +52,15 @@ Result<std::vector<ProcessorSample>> look(QmpClient& machine, std::vector<uint64
         looks[i] = seen;
     }
     return samples;
+}
+
+// What is written on the screen of a running machine.
+Result<std::string> screen_of(const std::string& path) {
+    QmpClient machine = TRY(QmpClient::connect(path));
+    const nlohmann::json answer =
+        TRY(machine.execute("x-query-screen-text", nlohmann::json::object()));
+    const auto text = answer.find("text");
+    return text != answer.end() && text->is_string() ? text->get<std::string>() : std::string();
 }
 
 Result<std::vector<Diagnosis>> sample_processors(const std::string& path) {
@@ -83,15 +96,23 @@ Result<int> doctor_machine(const std::string& name, bool json) {
         return Error(fmt::format("'{}': no machine of this name is running, and none ended badly; "
                                  "expected the name given to mynah run --name",
                                  name));
-    std::vector<Diagnosis> diagnoses;
-    if (record) diagnoses = diagnose_record(*record, running, seconds_since(record->started_ns));
+    RunRecord::Contents seen = record.value_or(RunRecord::Contents{});
+    std::vector<Diagnosis> diagnoses, of_processors;
     if (running) {
-        for (Diagnosis& each : TRY(sample_processors(control_path(runtime, name))))
-            diagnoses.push_back(std::move(each));
+        // One that is only just starting, or ending, does not answer: its record speaks for it.
+        const std::string control = control_path(runtime, name);
+        if (auto screen = screen_of(control)) seen.screen = screen.take_value();
+        if (auto found = sample_processors(control))
+            of_processors = found.take_value();
+        else if (!record)
+            return found.take_error();
     }
-    const std::string text = json
-                                 ? machine_report_json(name, running, diagnoses).dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n"
-                                 : machine_report(name, running, diagnoses);
+    if (record || running)
+        diagnoses = diagnose_record(seen, running, seconds_since(seen.started_ns));
+    for (Diagnosis& each : of_processors) diagnoses.push_back(std::move(each));
+    const std::string text =
+        json ? json_text(machine_report_json(name, running, diagnoses, seen.screen))
+             : machine_report(name, running, diagnoses, seen.screen);
     std::fputs(text.c_str(), stdout);
     return diagnoses.empty() ? kExitOk : kExitCrashed;
 }

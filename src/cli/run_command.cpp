@@ -109,6 +109,7 @@ std::string reason_line(StopReason reason) {
 void record_end(RunRecord& record, MachinePlace& place, const Machine& machine,
                 const Result<StopReason>& reason) {
     if (!reason) {
+        record.screen(machine.screen_text());
         record.ended(kEndHostError, reason.error().message());
         place.keep_record();
         return;
@@ -116,7 +117,8 @@ void record_end(RunRecord& record, MachinePlace& place, const Machine& machine,
     const int status = status_of(reason.value());
     std::string evidence = reason_line(reason.value());
     if (reason.value() == StopReason::kCrashed || status == kExitError)
-        evidence += machine.next_instructions() + machine.register_dump();
+        evidence += machine.last_events() + machine.next_instructions() + machine.register_dump();
+    record.screen(machine.screen_text());
     record.ended(end_word(reason.value()), evidence);
     if (status == kExitCrashed || status == kExitError) place.keep_record();
 }

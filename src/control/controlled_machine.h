@@ -59,6 +59,8 @@ class ControlledMachine {
         bool halted = false;
     };
     virtual std::vector<ProcessorPlace> processor_places() { return {}; }
+    // What is written on the screen, lines; empty: it has none.
+    virtual std::string screen_text() { return ""; }
     // Ends it at once, whatever the guest is doing.
     virtual void quit() = 0;
 };

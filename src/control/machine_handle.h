@@ -46,6 +46,7 @@ class MachineHandle final : public ControlledMachine {
     Result<void> detach(const std::string& id) override { return machine_.detach(id); }
     std::vector<std::string> attached() override { return machine_.attached(); }
     std::vector<ProcessorPlace> processor_places() override;
+    std::string screen_text() override { return machine_.screen_text(); }
     void quit() override { machine_.stop(StopReason::kQuit); }
 
   private:

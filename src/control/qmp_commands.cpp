@@ -199,6 +199,11 @@ Result<json> balloon_free_pages(ControlledMachine& machine, const json&) {
     return json::object();
 }
 
+// What is written on the screen; a screen has so many characters.
+Result<json> query_screen_text(ControlledMachine& machine, const json&) {
+    return json{{"text", machine.screen_text()}};
+}
+
 // Ours: where the processors are, for mynah doctor.
 Result<json> query_processors(ControlledMachine& machine, const json&) {
     json list = json::array();
@@ -223,6 +228,7 @@ constexpr std::array kCommands{
     QmpCommand{"query-balloon", {}, query_balloon},
     QmpCommand{"x-balloon-free-pages", {}, balloon_free_pages},
     QmpCommand{"x-query-processors", {}, query_processors},
+    QmpCommand{"x-query-screen-text", {}, query_screen_text},
     QmpCommand{"x-query-balloon-statistics", {}, query_balloon_statistics},
     QmpCommand{"x-query-engine", {}, query_engine},
     QmpCommand{"x-set-engine", {{{"engine", true}}}, set_engine},

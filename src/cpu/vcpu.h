@@ -6,6 +6,7 @@
 #include <string>
 
 #include "cpu/cpu_state.h"
+#include "cpu/event_trail.h"
 
 namespace mynah {
 
@@ -62,6 +63,9 @@ class Vcpu {
     virtual VcpuExit run(uint64_t instruction_limit = ~uint64_t{0}) = 0;
 
     virtual VcpuStatistics statistics() const = 0;
+    // What it did last, as far as the engine sees that; null: it does not. Only while run() is not
+    // executing.
+    virtual const EventTrail* trail() const { return nullptr; }
 };
 
 }  // namespace mynah

@@ -16,6 +16,7 @@
 #include "machine/boards/pc_board.h"
 #include "machine/boards/pc_layout.h"
 #include "machine/disks.h"
+#include "machine/event_story.h"
 #include "machine/followed.h"
 #include "machine/networks.h"
 #include "machine/placement.h"
@@ -34,6 +35,7 @@ namespace {
 
 // APIC id 255 is everybody, and an I/O APIC cannot address more.
 constexpr uint32_t kLargestApicId = 254;
+constexpr std::chrono::seconds kScreenRecordPeriod{2};
 
 Result<void> check_config(const MachineConfig& config) {
     const uint64_t memory = config.memory_bytes;
@@ -240,6 +242,11 @@ Result<void> Machine::screenshot(const std::string& path) {
     return write_png(screen->capture(), path);
 }
 
+std::string Machine::screen_text() const {
+    Screen* const screen = board_->screen();
+    return screen == nullptr ? std::string() : screen->text();
+}
+
 std::string Machine::graphics_places() const {
     return vnc_ ? mynah::graphics_places(config_.graphics, *vnc_) : std::string();
 }
@@ -348,20 +355,26 @@ Result<void> Machine::start() {
 }
 
 Result<StopReason> Machine::wait() {
+    using Clock = std::chrono::steady_clock;
     RunControl::Deadline deadline;
-    if (config_.time_limit_ns) {
-        deadline =
-            std::chrono::steady_clock::now() + std::chrono::nanoseconds(*config_.time_limit_ns);
-    }
+    if (config_.time_limit_ns)
+        deadline = Clock::now() + std::chrono::nanoseconds(*config_.time_limit_ns);
     Result<void> booted;
     bool running = true;
+    // A process that is killed cannot write down any more what is on the screen.
+    const bool records_screen = record_ != nullptr && board_->screen() != nullptr;
     while (running) {
-        switch (control_.wait(static_cast<unsigned>(processors_.size()), deadline)) {
+        RunControl::Deadline next = deadline;
+        if (const auto look = Clock::now() + kScreenRecordPeriod;
+            records_screen && (!deadline || look < *deadline))
+            next = look;
+        switch (control_.wait(static_cast<unsigned>(processors_.size()), next)) {
             case RunControl::Event::kStop:
                 running = false;
                 break;
             case RunControl::Event::kDeadline:
-                stop(StopReason::kTimeLimit);
+                if (records_screen) record_->screen(screen_text());
+                if (deadline && Clock::now() >= *deadline) stop(StopReason::kTimeLimit);
                 break;
             case RunControl::Event::kReset:
                 ++reboots_;
@@ -468,6 +481,17 @@ std::string Machine::register_dump() const {
     std::string out;
     for (uint32_t i = 0; i < processors_.size(); ++i) {
         out += format_registers(i, processors_[i]->vcpu().state());
+    }
+    return out;
+}
+
+std::string Machine::last_events() const {
+    std::string out;
+    Mmu mmu(*memory_, cpuid_->physical_bits());
+    for (uint32_t i = 0; i < processors_.size(); ++i) {
+        Vcpu& vcpu = processors_[i]->vcpu();
+        if (const EventTrail* const trail = vcpu.trail())
+            out += format_trail(i, vcpu.state(), *trail, *memory_, mmu);
     }
     return out;
 }

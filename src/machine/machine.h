@@ -78,6 +78,8 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
     }
     // The screen as it is now, as a PNG. Error: there is none, or the file and why.
     Result<void> screenshot(const std::string& path);
+    // What is written on it, lines; empty: there is no screen.
+    std::string screen_text() const;
 
     // The terminal on standard input has another size now.
     void terminal_resized() { virtio_->terminal_resized(); }
@@ -123,6 +125,8 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
     std::string register_dump() const;
     // What each processor would run next, and the bytes there.
     std::string next_instructions() const;
+    // What each did last, as far as its engine saw.
+    std::string last_events() const;
 
   private:
     Machine(const MachineConfig& config, RunRecord* record);

@@ -23,6 +23,31 @@ std::string hex(std::span<const std::byte> bytes) {
 
 }  // namespace
 
+FetchedInstruction fetch_instruction(const CpuState& state, const GuestMemory& memory, Mmu& mmu,
+                                     uint64_t linear, CodeSize size) {
+    std::array<std::byte, kMaxInstructionLength> bytes;
+    size_t got = 0;
+    for (; got < bytes.size(); ++got) {
+        const uint64_t at = linear + got;
+        const auto page = mmu.translate(state, at, AccessKind::kExecute, AccessMode::kSupervisor);
+        const auto* const found = std::get_if<Translation>(&page);
+        if (found == nullptr ||
+            !memory.read(found->page + (at & (kPageSize - 1)), std::span(&bytes[got], 1)))
+            break;
+    }
+    FetchedInstruction fetched;
+    const auto code = std::span(bytes).first(got);
+    fetched.decoded = decode(code, size, fetched.instruction) == DecodeStatus::kOk;
+    if (!fetched.decoded) {
+        fetched.line = fmt::format("  {:016x}  {}no instruction\n", linear, hex(code));
+        return fetched;
+    }
+    fetched.line = fmt::format("  {:016x}  {:<46}{}\n", linear,
+                               hex(code.first(fetched.instruction.length())),
+                               disassemble(fetched.instruction, linear));
+    return fetched;
+}
+
 std::string format_instructions(unsigned vcpu, const CpuState& state, const GuestMemory& memory,
                                 Mmu& mmu) {
     constexpr unsigned kMost = 6;
@@ -32,24 +57,10 @@ std::string format_instructions(unsigned vcpu, const CpuState& state, const Gues
     std::string out = fmt::format("vcpu {} would run\n", vcpu);
     uint64_t linear = state.code64() ? state.rip : (state.cs().base + state.rip) & 0xffffffff;
     for (unsigned i = 0; i < kMost; ++i) {
-        std::array<std::byte, kMaxInstructionLength> bytes;
-        size_t got = 0;
-        for (; got < bytes.size(); ++got) {
-            const uint64_t at = linear + got;
-            const auto page = mmu.translate(state, at, AccessKind::kExecute, AccessMode::kSupervisor);
-            const auto* const found = std::get_if<Translation>(&page);
-            if (found == nullptr ||
-                !memory.read(found->page + (at & (kPageSize - 1)), std::span(&bytes[got], 1)))
-                break;
-        }
-        Instruction instruction;
-        const auto code = std::span(bytes).first(got);
-        if (decode(code, size, instruction) != DecodeStatus::kOk)
-            return out + fmt::format("  {:016x}  {}no instruction\n", linear, hex(code));
-        out += fmt::format("  {:016x}  {:<46}{}\n", linear,
-                           hex(code.first(instruction.length())),
-                           disassemble(instruction, linear));
-        linear += instruction.length();
+        const auto fetched = fetch_instruction(state, memory, mmu, linear, size);
+        out += fetched.line;
+        if (!fetched.decoded) break;
+        linear += fetched.instruction.length();
     }
     return out;
 }

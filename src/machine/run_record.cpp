@@ -223,12 +223,19 @@ void RunRecord::watch_process() {
 std::optional<RunRecord::Contents> RunRecord::read(const std::string& path) {
     const Fd file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
     if (!file.valid()) return std::nullopt;
-    const auto copy = std::make_unique<Layout>();
     // A copy: the file may change meanwhile, and be shorter than it should.
-    if (pread(file.get(), static_cast<void*>(copy.get()), sizeof(Layout), 0) !=
-            static_cast<ssize_t>(sizeof(Layout)) ||
-        copy->magic != kMagic)
-        return std::nullopt;
+    std::vector<std::byte> bytes(sizeof(Layout));
+    const ssize_t size = pread(file.get(), bytes.data(), bytes.size(), 0);
+    return size < 0 ? std::nullopt : parse(std::span(bytes).first(static_cast<size_t>(size)));
+}
+
+size_t RunRecord::bytes() { return sizeof(Layout); }
+
+std::optional<RunRecord::Contents> RunRecord::parse(std::span<const std::byte> bytes) {
+    if (bytes.size() != sizeof(Layout)) return std::nullopt;
+    const auto copy = std::make_unique<Layout>();
+    std::memcpy(static_cast<void*>(copy.get()), bytes.data(), bytes.size());
+    if (copy->magic != kMagic) return std::nullopt;
     Contents contents{.process = copy->process,
                       .signal = copy->signal,
                       .has_run = copy->has_run != 0,

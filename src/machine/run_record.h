@@ -67,6 +67,8 @@ class RunRecord {
     };
     // Nothing: there is no record, or it is not one.
     static std::optional<Contents> read(const std::string& path);
+    static std::optional<Contents> parse(std::span<const std::byte> bytes);
+    static size_t bytes();  // of a record
 
   private:
     struct Layout;

@@ -66,7 +66,8 @@ def triple_fault(context):
     name = fresh_name()
     guest = context.start(tiny(context, pvh.TRIPLE_FAULT, "--name", name))
     check_equal(guest.wait(60), 2, "status")
-    expect(causes(context, name), "triple-fault", "ud2", "idtr", "rip")
+    expect(causes(context, name), "triple-fault", "ud2", "idtr", "rip", "lidt",
+           "#UD at rip 0000000000100007 -> #GP(0x33) -> #DF(0x0) -> shutdown")
     forget(name)
 
 

@@ -46,7 +46,7 @@ class RawFile::Waiting final : public IoRing::Transfer {
                           result == -ECANCELED || result == -EOPNOTSUPP;
         const BlockStatus status = done_ == request_.size ? BlockStatus::kOk
                                    : here                 ? finish_here()
-                                   : result == 0          ? BlockStatus::kIoError
+                                   : result == 0          ? disk_.file_->cut_short(request_.offset + done_)
                                                           : disk_.file_->failed(-result, request_.offset);
         RawFile& disk = disk_;
         BlockRequest& request = request_;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "backend/display/surface.h"
@@ -14,6 +15,9 @@ class DisplaySource {
     // touched by nobody else; when the picture's size differs it is resized and all of it changed.
     // One call at a time, from any thread.
     virtual void refresh(Surface& surface, std::vector<Rect>& changed) = 0;
+    // What is written on the screen, lines, if it shows characters; else what it shows instead. Any
+    // thread.
+    virtual std::string text() { return "graphics\n"; }
     // False: it has no picture of its own, so another may be shown instead. Any thread.
     virtual bool shows() const { return true; }
     // A viewer would like another size; the guest is told, and draws such a picture when it wants

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "backend/display/display_source.h"
@@ -22,6 +23,8 @@ class Screen {
     void refresh() EXCLUDES(mutex_);
     // The picture as it is now.
     Surface capture() EXCLUDES(mutex_);
+    // See DisplaySource.
+    std::string text() { return source_.text(); }
     // Asks the guest for another size, see DisplaySource.
     bool request_size(uint32_t width, uint32_t height) {
         return source_.request_size(width, height);

@@ -1,6 +1,8 @@
 #include <fmt/core.h>
 
 #include <array>
+#include <charconv>
+#include <optional>
 #include <sstream>
 
 #include "control/doctor/host_examinations.h"
@@ -46,25 +48,54 @@ std::string cgroup_folder(const HostFiles& files) {
     return "";
 }
 
-void examine_cgroup(const HostView& host, std::vector<HostFinding>& findings) {
-    const std::string folder = cgroup_folder(host.files);
-    // In a namespace of its own the process's folder is the root's.
-    std::string memory, processors;
-    for (const std::string& place : {folder, std::string("/sys/fs/cgroup")}) {
-        if (memory.empty()) memory = host.files.read(place + "/memory.max").value_or("");
-        if (processors.empty()) processors = host.files.read(place + "/cpu.max").value_or("");
+// One file of the process's cgroup; in a namespace of its own the process's folder is the root's.
+struct CgroupFile {
+    std::string path, text;
+};
+CgroupFile cgroup_file(const HostFiles& files, const std::string& name) {
+    for (const std::string& place : {cgroup_folder(files), std::string("/sys/fs/cgroup")}) {
+        const std::string path = place + "/" + name;
+        if (const auto text = files.read(path); text && !text->empty()) return {path, *text};
     }
-    const auto plain = [](const std::string& limit) {
-        return limit.empty() || limit.starts_with("max");
-    };
-    if (plain(memory) && plain(processors)) {
+    return {"", ""};
+}
+
+// Unlimited, or a number that is too long.
+std::optional<uint64_t> number_of(const std::string& text) {
+    uint64_t value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    return error == std::errc() && end != text.data() ? std::optional(value) : std::nullopt;
+}
+
+// [Linux Documentation/admin-guide/cgroup-v2.rst: memory.max, memory.current, cpu.max]
+void examine_cgroup(const HostView& host, std::vector<HostFinding>& findings) {
+    constexpr uint64_t kLeastBytes = 64 << 20;  // the smallest machine and this program
+    const CgroupFile memory = cgroup_file(host.files, "memory.max");
+    const CgroupFile used = cgroup_file(host.files, "memory.current");
+    const CgroupFile processors = cgroup_file(host.files, "cpu.max");
+    const auto most = number_of(memory.text), quota = number_of(processors.text);
+    if (!most && !quota) {
         findings.push_back({"cgroup limits", State::kWorks, "none on memory and processors", ""});
         return;
     }
-    findings.push_back({"cgroup limits", State::kWorks,
-                        fmt::format("memory.max {}, cpu.max {}", memory.empty() ? "max" : memory,
-                                    processors.empty() ? "max" : processors),
-                        ""});
+    HostFinding finding{"cgroup limits", State::kWorks,
+                        fmt::format("memory.max {}, cpu.max {}", most ? memory.text : "max",
+                                    processors.text.empty() ? "max" : processors.text),
+                        ""};
+    const auto mend = [&finding](const char* why, const std::string& path) {
+        finding.state = State::kMissing;
+        finding.text += why;
+        if (finding.command.empty())
+            finding.command = fmt::format("echo max | sudo tee {}", path);
+    };
+    const uint64_t now = number_of(used.text).value_or(0);
+    if (most && *most < now + kLeastBytes) mend("; too little memory is left for a machine", memory.path);
+    // The period stands behind the quota; one processor has all of it.
+    const size_t space = processors.text.find(' ');
+    const auto period = space == std::string::npos ? std::nullopt
+                                                   : number_of(processors.text.substr(space + 1));
+    if (quota && period && *quota < *period) mend("; less than one processor", processors.path);
+    findings.push_back(finding);
 }
 
 }  // namespace

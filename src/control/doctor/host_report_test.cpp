@@ -109,6 +109,15 @@ TEST_F(HostReport, CgroupLimits) {
     root_.write("/sys/fs/cgroup/mine/memory.max", "1073741824\n");
     root_.write("/sys/fs/cgroup/mine/cpu.max", "max 100000\n");
     EXPECT_EQ(find("cgroup limits").text, "memory.max 1073741824, cpu.max max 100000");
+    EXPECT_EQ(find("cgroup limits").state, State::kWorks);
+    root_.write("/sys/fs/cgroup/mine/memory.current", "1060000000\n");
+    EXPECT_EQ(find("cgroup limits").state, State::kMissing);
+    EXPECT_EQ(find("cgroup limits").command,
+              "echo max | sudo tee /sys/fs/cgroup/mine/memory.max");
+    root_.write("/sys/fs/cgroup/mine/memory.current", "0\n");
+    root_.write("/sys/fs/cgroup/mine/cpu.max", "50000 100000\n");
+    EXPECT_THAT(find("cgroup limits").text, HasSubstr("less than one processor"));
+    EXPECT_EQ(find("cgroup limits").command, "echo max | sudo tee /sys/fs/cgroup/mine/cpu.max");
 }
 
 TEST_F(HostReport, IsForPeopleAndForPrograms) {

@@ -14,7 +14,7 @@
 namespace mynah {
 namespace {
 
-constexpr size_t kLogLines = 8, kSerialLines = 12;
+constexpr size_t kLogLines = 8, kSerialLines = 12, kScreenLines = 60;
 
 std::string last_words(const RunRecord::Contents& record) {
     std::string text;
@@ -68,7 +68,12 @@ std::vector<Diagnosis> diagnose_record(const RunRecord::Contents& record, bool r
     if (!running && record.how.empty()) found.push_back(process_died(record));
     if (auto ending = from_ending(record)) found.push_back(std::move(*ending));
     for (Diagnosis& each : signs_in_log(record.log)) found.push_back(std::move(each));
-    for (Diagnosis& each : signs_on_serial(record.serial)) found.push_back(std::move(each));
+    for (const std::string& output : {record.serial, record.screen}) {
+        for (Diagnosis& each : signs_on_serial(output)) {
+            const auto same = [&](const Diagnosis& other) { return other.cause == each.cause; };
+            if (std::ranges::none_of(found, same)) found.push_back(std::move(each));
+        }
+    }
     // The engine said what failed.
     const auto of_kvm = [](const Diagnosis& each) {
         return each.cause == "vm-entry-failed" || each.cause == "kvm-internal-error";
@@ -113,23 +118,34 @@ std::vector<Diagnosis> diagnose_processors(const ProcessorSamples& samples) {
 }
 
 std::string machine_report(std::string_view name, bool running,
-                           const std::vector<Diagnosis>& diagnoses) {
+                           const std::vector<Diagnosis>& diagnoses, std::string_view screen) {
     std::string text = fmt::format("{}: {}\n", name, running ? "running" : "not running");
-    if (diagnoses.empty()) text += "nothing wrong is seen\n";
+    if (diagnoses.empty()) return text + "nothing wrong is seen\n";
+    const auto indented = [&text](const std::string& block) {
+        std::istringstream lines(block);
+        for (std::string line; std::getline(lines, line);) text += "    " + line + "\n";
+    };
     for (const Diagnosis& each : diagnoses) {
         text += fmt::format("{}: {}\n", each.cause, each.text);
-        std::istringstream lines(each.evidence);
-        for (std::string line; std::getline(lines, line);) text += "    " + line + "\n";
+        indented(each.evidence);
+    }
+    if (const std::string shown = last_lines(screen, kScreenLines); !shown.empty()) {
+        text += "its screen:\n";
+        indented(shown);
     }
     return text;
 }
 
 nlohmann::json machine_report_json(std::string_view name, bool running,
-                                   const std::vector<Diagnosis>& diagnoses) {
+                                   const std::vector<Diagnosis>& diagnoses,
+                                   std::string_view screen) {
     nlohmann::json list = nlohmann::json::array();
     for (const Diagnosis& each : diagnoses)
         list.push_back({{"cause", each.cause}, {"text", each.text}, {"evidence", each.evidence}});
-    return {{"name", std::string(name)}, {"running", running}, {"diagnoses", list}};
+    return {{"name", std::string(name)},
+            {"running", running},
+            {"diagnoses", list},
+            {"screen", last_lines(screen, kScreenLines)}};
 }
 
 }  // namespace mynah

@@ -34,9 +34,11 @@ std::vector<Diagnosis> diagnose_processors(const ProcessorSamples& samples);
 // How far the guest had come when it wrote what is at the end of `serial`.
 std::string boot_stage(std::string_view serial);
 
+// `screen`: what is written on it, lines; empty: it has none.
 std::string machine_report(std::string_view name, bool running,
-                           const std::vector<Diagnosis>& diagnoses);
+                           const std::vector<Diagnosis>& diagnoses, std::string_view screen = "");
 nlohmann::json machine_report_json(std::string_view name, bool running,
-                                   const std::vector<Diagnosis>& diagnoses);
+                                   const std::vector<Diagnosis>& diagnoses,
+                                   std::string_view screen = "");
 
 }  // namespace mynah

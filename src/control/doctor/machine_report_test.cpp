@@ -156,6 +156,19 @@ TEST(MachineReport, ForPeopleAndForPrograms) {
     EXPECT_EQ(machine_report_json("x", false, found)["diagnoses"][0]["cause"], "guest-panic");
 }
 
+TEST(MachineReport, WhatIsOnTheScreen) {
+    RunRecord::Contents record;
+    record.has_run = true;
+    record.how = kEndCrashed;
+    record.screen = "\n\nKernel panic - not syncing: VFS\n";
+    const auto found = diagnose_record(record, false);
+    EXPECT_EQ(causes(found), (std::vector<std::string>{"triple-fault", "guest-panic"}));
+    EXPECT_THAT(machine_report("x", false, found, record.screen),
+                HasSubstr("its screen:\n    Kernel panic - not syncing: VFS\n"));
+    EXPECT_EQ(machine_report_json("x", false, found, record.screen)["screen"],
+              "Kernel panic - not syncing: VFS\n");
+}
+
 class Recorded : public ::testing::Test {
   protected:
     std::string path() const { return root_.path() + "/record"; }
@@ -184,6 +197,42 @@ TEST_F(Recorded, IsReadBack) {
     read = RunRecord::read(path());
     EXPECT_EQ(read->how, "triple-fault");
     EXPECT_LT(read->evidence.size(), 100'000u);
+}
+
+TEST_F(Recorded, DevicesAndNetworks) {
+    auto record = RunRecord::create(path()).take_value();
+    VirtioHistory* const card = record->add_virtio(1, "slot 1");
+    VirtioHistory* const disk = record->add_virtio(2, "slot 2");
+    NetworkCounts* const counts = record->add_network("network 0 (user)");
+    ASSERT_TRUE(card != nullptr && disk != nullptr && counts != nullptr);
+    card->status = 3;
+    card->legacy = 1;
+    counts->discovers = 7;
+    record->screen("hello\n");
+    auto read = RunRecord::read(path());
+    ASSERT_EQ(read->virtio.size(), 2u);
+    EXPECT_EQ(read->virtio[0].place, "slot 1");
+    EXPECT_EQ(read->virtio[0].values.status, 3u);
+    EXPECT_TRUE(read->virtio[0].values.legacy);
+    EXPECT_EQ(read->virtio[1].values.device_id, 2u);
+    ASSERT_EQ(read->networks.size(), 1u);
+    EXPECT_EQ(read->networks[0].values.discovers, 7u);
+    EXPECT_EQ(read->screen, "hello\n");
+    record->remove_virtio(card);
+    EXPECT_EQ(RunRecord::read(path())->virtio.size(), 1u);
+    EXPECT_EQ(record->add_virtio(1, "again"), card);
+    EXPECT_EQ(card->values().status, 0u) << "what was there before";
+    // There is an end to them.
+    unsigned count = 2;
+    while (record->add_virtio(1, "x") != nullptr) ++count;
+    EXPECT_EQ(count, 64u);
+    // What was there when the machine ended stays.
+    record->ended(kEndCrashed, "");
+    record->remove_virtio(disk);
+    record->remove_network(counts);
+    read = RunRecord::read(path());
+    EXPECT_EQ(read->virtio.size(), 64u);
+    EXPECT_EQ(read->networks.size(), 1u);
 }
 
 TEST_F(Recorded, KeepsTheLastOfMuch) {

@@ -146,6 +146,17 @@ void VgaAdapter::Registers::write(uint64_t offset, unsigned size, uint64_t value
     }
 }
 
+std::string VgaAdapter::text() {
+    VgaRegisters registers;
+    std::optional<Dispi> dispi;
+    {
+        MutexLock lock(mutex_);
+        registers = chip_.registers();
+        dispi = chip_.dispi();
+    }
+    return screen_text(registers, *dispi, std::span(video_memory_.host, video_memory_.size));
+}
+
 void VgaAdapter::refresh(Surface& surface, std::vector<Rect>& changed) {
     const uint64_t now = clock_.now_ns();
     // Marks are taken before memory is read: what is written meanwhile is drawn the next time.

@@ -33,6 +33,7 @@ class VgaAdapter final : public DisplaySource {
 
     void reset() EXCLUDES(mutex_);
     void refresh(Surface& surface, std::vector<Rect>& changed) override EXCLUDES(mutex_);
+    std::string text() override EXCLUDES(mutex_);
 
   private:
     // The memory window: wide accesses under one lock.

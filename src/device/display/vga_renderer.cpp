@@ -1,5 +1,7 @@
 #include "device/display/vga_renderer.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -167,6 +169,22 @@ void VgaRenderer::render_planes(const Dispi& dispi, std::span<const std::byte> m
         scan.planar_line((mode.y_offset + y) * dispi.pitch() + mode.x_offset / 8u, line_);
         put_line(y, surface, changed);
     }
+}
+
+std::string screen_text(const VgaRegisters& registers, const Dispi& dispi,
+                        std::span<const std::byte> memory) {
+    if (is_blank(registers, dispi.enabled())) return "the screen is off\n";
+    const DispiRegisters& mode = dispi.registers();
+    if (dispi.enabled())
+        return fmt::format("graphics, {} x {} with {} bits a pixel\n", mode.x_res, mode.y_res,
+                           mode.bpp);
+    const auto dac = dac_colours(registers, false);
+    VgaScan scan(registers, memory, dac, {});
+    if (!VgaScan::is_text(registers))
+        return fmt::format("graphics, {} x {}\n", scan.width(), scan.height());
+    std::string text = scan.text();
+    const size_t last = text.find_last_not_of('\n');
+    return last == text.npos ? "the screen is empty\n" : text.substr(0, last + 1) + "\n";
 }
 
 void VgaRenderer::render(const VgaRegisters& registers, const Dispi& dispi,

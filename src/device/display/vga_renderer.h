@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "backend/display/surface.h"
@@ -48,5 +49,10 @@ class VgaRenderer {
     bool drawn_ = false;          // look_ and the surface are of an earlier call
     std::vector<uint32_t> line_;  // the one being drawn
 };
+
+// What is on such a screen in words: the characters it shows, a line for each row, without empty ones
+// at the end; else its mode, "graphics, 1024 x 768".
+std::string screen_text(const VgaRegisters& registers, const Dispi& dispi,
+                        std::span<const std::byte> memory);
 
 }  // namespace mynah

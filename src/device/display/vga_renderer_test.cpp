@@ -417,5 +417,25 @@ TEST_F(VgaTest, SwitchingOnClearsUnlessToldOtherwise) {
     EXPECT_EQ(memory[100], std::byte{0x55});
 }
 
+TEST_F(VgaTest, WhatIsWrittenOnTheScreen) {
+    const auto text = [this] { return screen_text(chip.registers(), chip.dispi(), memory); };
+    EXPECT_EQ(text(), "the screen is off\n");
+    set_mode(kMode3);
+    EXPECT_EQ(text(), "the screen is empty\n");
+    const std::string hello = "Kernel panic";
+    for (unsigned i = 0; i < hello.size(); ++i)
+        cell(2 + i, 1, static_cast<uint8_t>(hello[i]), 7);
+    cell(0, 24, 0xb0, 7);
+    cell(79, 24, 'x', 7);
+    EXPECT_EQ(text(), "\n  Kernel panic\n" + std::string(22, '\n') + "." + std::string(78, ' ') +
+                          "x\n");
+    crtc(0x0d, 80);  // scrolled by a row
+    EXPECT_TRUE(text().starts_with("  Kernel panic\n"));
+    set_mode(kMode12);
+    EXPECT_EQ(text(), "graphics, 640 x 480\n");
+    dispi_mode(640, 400, 32);
+    EXPECT_EQ(text(), "graphics, 640 x 400 with 32 bits a pixel\n");
+}
+
 }  // namespace
 }  // namespace mynah

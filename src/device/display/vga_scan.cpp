@@ -189,6 +189,25 @@ void VgaScan::advance() {
     }
 }
 
+std::string VgaScan::text() {
+    constexpr unsigned kMostRows = 128;
+    std::string text;
+    unsigned rows = 0;
+    for (uint32_t y = 0; y < height_ && rows < kMostRows; ++y, advance()) {
+        if (row_scan_ != 0 || repeat_) continue;
+        std::string row;
+        for (unsigned i = 0; i < characters_; ++i) {
+            const auto character = static_cast<char>(load(memory_address(counter_ + i)) & 0xff);
+            const bool blank = character == '\0' || character == ' ' || character == '\xff';
+            row += blank ? ' ' : character > ' ' && character <= '~' ? character : '.';
+        }
+        row.erase(row.find_last_not_of(' ') + 1);
+        text += row + "\n";
+        ++rows;
+    }
+    return text;
+}
+
 void VgaScan::planar_line(uint32_t address, std::span<uint32_t> out) const {
     const uint32_t mask = static_cast<uint32_t>(planes_.size() / 4 - 1);
     for (size_t x = 0; x + 8 <= out.size(); x += 8) {

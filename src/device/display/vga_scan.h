@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 
 #include "device/display/vga_state.h"
 
@@ -29,6 +30,10 @@ class VgaScan {
     // The two cases of graphics whose addresses the Bochs interface gives: one line of 8 * count
     // dots whose planes begin at `address`.
     void planar_line(uint32_t address, std::span<uint32_t> out) const;
+
+    // Takes the place of the lines: what the characters say, a line for each row. What is no ASCII
+    // is a dot.
+    std::string text();
 
     static bool is_text(const VgaRegisters& registers);
 

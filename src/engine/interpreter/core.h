@@ -57,6 +57,7 @@ class Core final : public Vcpu {
     void state_changed() override;
     VcpuExit run(uint64_t instruction_limit) override;
     VcpuStatistics statistics() const override;
+    const EventTrail* trail() const override { return &events; }
 
     // --- for handlers -------------------------------------------------------------------------
 
@@ -68,6 +69,7 @@ class Core final : public Vcpu {
     CodeMode mode;    // of the code being run; kept by refresh_mode()
     Exception fault;  // valid after Outcome::kFault
     VcpuStatistics stats;
+    EventTrail events;  // what happened last
 
     // The address of the instruction `op` of the block being run, and of the one behind it.
     uint64_t rip_of(const Op& op) const {
@@ -253,6 +255,9 @@ class Core final : public Vcpu {
     // Recomputes mode, privileges, the TLB set and the signal mask from `s`.
     void refresh_mode();
     SoftTlb& tlb() { return tlb_; }
+    uint64_t linear_rip() const {
+        return segment_base_[static_cast<unsigned>(x86::Segment::kCs)] + s.rip;
+    }
     // Guest TSC.
     uint64_t read_tsc() const;
     // Something wants this vCPU's attention: long instructions give way (Outcome::kRepeat).
@@ -301,6 +306,13 @@ class Core final : public Vcpu {
     bool raise_pending_fault();
     bool is_code_page(uintptr_t host) const;
     bool deliver_interrupt(uint8_t vector);
+    // The code at RIP is entered. `linked`: it goes on elsewhere without a word.
+    void note_piece(bool linked) {
+        const uint8_t bits = mode.code_size == CodeSize::k64   ? 64
+                             : mode.code_size == CodeSize::k32 ? 32
+                                                               : 16;
+        events.pieces.next() = {linear_rip(), bits, linked};
+    }
     Block* find_block();
     Block* find_uncached_block(uint64_t linear);
     bool step();

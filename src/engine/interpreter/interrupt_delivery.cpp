@@ -183,10 +183,12 @@ bool deliver_exception(Core& core, const Exception& exception, EventSource sourc
     Exception current = exception;
     for (;;) {
         note_cause(core.s, current);
+        core.events.note(current, core.s.rip, core.linear_rip());
         if (deliver_event(core, static_cast<uint8_t>(current.vector), source,
                           current.has_error_code, current.error_code)) {
             // The handler of a debug exception may touch the debug registers [SDM 3B 17.2.4].
             if (current.vector == Vector::kDb) core.s.dr7 &= ~x86::dr7::kGd;
+            core.events.events.newest().delivered = true;
             return true;
         }
         const Exception next = core.fault;

@@ -83,6 +83,7 @@ VcpuExit Core::run(uint64_t instruction_limit) {
 // Runs a block, or its first ops only. False: triple fault.
 bool Core::execute(Block& block, unsigned most_ops) {
     s.gpr[CpuState::kRipBaseSlot] = s.rip;
+    note_piece(false);
     running_ = &block;
     running_discarded_ = false;
     const Op* op = block.ops;
@@ -162,6 +163,7 @@ bool Core::step() {
         return alive;
     }
     s.gpr[CpuState::kRipBaseSlot] = s.rip;
+    note_piece(false);
     running_ = block;
     running_discarded_ = false;
     // RF holds for one instruction; those that load it (IRET, task switches) set it again.
@@ -242,7 +244,15 @@ void Core::take_map_change() {
 
 // False: triple fault.
 bool Core::deliver_interrupt(uint8_t vector) {
-    if (deliver_event(*this, vector, EventSource::kExternal, false, 0)) return true;
+    events.events.next() = {.rip = s.rip,
+                            .linear = linear_rip(),
+                            .piece = events.pieces.count,
+                            .vector = vector,
+                            .external = true};
+    if (deliver_event(*this, vector, EventSource::kExternal, false, 0)) {
+        events.events.newest().delivered = true;
+        return true;
+    }
     return deliver_exception(*this, fault, EventSource::kException);
 }
 

@@ -268,6 +268,7 @@ bool Processor::run_translated(uint32_t id) {
 // Returns the number of the exit site.
 uint32_t Processor::enter_block(uint32_t id) {
     ++entries_;
+    core_.note_piece(!counting_);
     follow_tables();
     using Enter = uint32_t (*)(HostFrame*, const std::byte*);
     const auto enter = reinterpret_cast<Enter>(reinterpret_cast<uintptr_t>(thunks_.enter));
@@ -319,6 +320,7 @@ const std::byte* Processor::go_on_after_handler() {
     if (const TranslationMode mode = translation_mode(); mode != mode_) change_mode(mode);
     const uint32_t id = find_code(false);
     if (id == 0 || !ready_to_enter()) return nullptr;
+    core_.note_piece(!counting_);
     return blocks_[id].from_memory_flags;
 }
 

@@ -59,6 +59,7 @@ class Processor final : public Vcpu, private WriteWatch::Listener {
     void state_changed() override;
     VcpuExit run(uint64_t instruction_limit) override;
     VcpuStatistics statistics() const override;
+    const EventTrail* trail() const override { return core_.trail(); }
 
     // --- called by emitted code, through thunks ---
     // The host address, or 0: s.rip is at the instruction, which the interpreter must run.

@@ -19,6 +19,7 @@ class VgaWithGpu final : public DisplaySource {
         last_ = &now;
         now.refresh(surface, changed);
     }
+    std::string text() override { return gpu_.shows() ? gpu_.text() : vga_.text(); }
     bool request_size(uint32_t width, uint32_t height) override {
         return gpu_.request_size(width, height);
     }

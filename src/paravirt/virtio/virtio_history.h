@@ -25,12 +25,12 @@ struct VirtioHistory {
     };
 
     std::atomic<uint32_t> device_id{0}, status{0}, before{0}, refusals{0}, resets{0}, bad_queue{0};
-    std::atomic<bool> legacy{false};
+    std::atomic<uint8_t> legacy{0};  // no bool: who reads it may find any byte
     std::atomic<uint64_t> offered{0}, chosen{0}, needed{0}, withheld{0};
 
     Values values() const {
         return {device_id, status,  before, refusals, resets, bad_queue,
-                legacy,    offered, chosen, needed,   withheld};
+                legacy != 0, offered, chosen, needed,   withheld};
     }
 };
 

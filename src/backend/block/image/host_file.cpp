@@ -132,8 +132,8 @@ BlockStatus HostFile::read_cached(uint64_t offset, std::span<const Slice> to, ui
             no_wait_refused_.store(true, std::memory_order_relaxed);
             return BlockStatus::kOk;
         }
-        if (moved < 0) return status_of(errno);
-        if (moved == 0) return BlockStatus::kIoError;  // behind the end
+        if (moved < 0) return failed(errno, offset + done);
+        if (moved == 0) return cut_short(offset + done);
         done += static_cast<uint64_t>(moved);
         cursor.advance(static_cast<uint64_t>(moved));
     }
@@ -158,6 +158,14 @@ BlockStatus HostFile::failed(int error, uint64_t offset) {
     return status;
 }
 
+BlockStatus HostFile::cut_short(uint64_t offset) {
+    if (failures_.allow())
+        log(LogLevel::kError,
+            "{}: I/O error at byte {}: the file ends before; it was cut short since it was opened",
+            name_, offset);
+    return BlockStatus::kIoError;
+}
+
 BlockStatus HostFile::move(uint64_t offset, std::span<const Slice> slices, Access access) {
     const uint64_t wanted = total(slices);
     VectorCursor cursor(slices);
@@ -170,7 +178,7 @@ BlockStatus HostFile::move(uint64_t offset, std::span<const Slice> slices, Acces
         // Behind the end; a direct read ends at the end itself, where no other can begin.
         const bool cut = direct_alignment_ != 0 && done % direct_alignment_ != 0;
         if (done == wanted || (moved > 0 && !cut)) continue;
-        if (access == Access::kReadDisk) return BlockStatus::kIoError;
+        if (access == Access::kReadDisk) return cut_short(offset + done);
         if (access != Access::kRead) return BlockStatus::kNoSpace;
         SliceCursor rest(slices);
         rest.take(done);

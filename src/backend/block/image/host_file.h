@@ -53,6 +53,8 @@ class HostFile final : public ImageFile {
     const std::string& name() const override { return name_; }
     // What a transfer that failed is answered with; says so in the log. Any thread.
     BlockStatus failed(int error, uint64_t offset);
+    // Of a read behind the file's end: says so in the log.
+    BlockStatus cut_short(uint64_t offset);
     bool read_only() const override { return read_only_; }
     uint64_t size() const override;
     BlockStatus read(uint64_t offset, std::span<const Slice> to) override;
