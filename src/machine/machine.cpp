@@ -120,8 +120,7 @@ Result<void> Machine::build() {
     // takes more than 40 bits for the truth.
     const auto ranges = ram_ranges();
     device_memory_ = TRY(DeviceMemory::open(config_, ranges.back().end(), slow_work_));
-    if (is_pc() && device_memory_->beyond().end.value <= pc::kMemoryOf40Bits)
-        cpuid_->limit_physical_bits(40);
+    limit_physical_bits();
     const uint32_t vcpus = config_.topology.vcpus();
     if (cpuid_->apic_id(vcpus - 1) > kLargestApicId) {
         return Error("--vcpus: so many sockets, cores and threads need APIC ids above 254");
@@ -140,7 +139,7 @@ Result<void> Machine::build() {
     accelerator_ = what_auto_means(config_.accelerator);
     TRY(check_hypervisor(accelerator_));
     build_hypervisor(tsc_hz);
-    engine_ = TRY(make_engine(accelerator_));
+    TRY(build_engine(tsc_hz));
     TRY(check_demands(*engine_));
     bells_.use(engine_.get());
     apic_bus_.use(engine_->apics());
@@ -149,6 +148,11 @@ Result<void> Machine::build() {
         for (auto& processor : processors_) processor->signals().raise(CpuSignals::kKick);
     });
     return build_board();
+}
+
+void Machine::limit_physical_bits() {
+    if (is_pc() && device_memory_->beyond().end.value <= pc::kMemoryOf40Bits)
+        cpuid_->limit_physical_bits(40);
 }
 
 std::vector<GuestMemory::Range> Machine::ram_ranges() const {

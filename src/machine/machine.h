@@ -147,6 +147,8 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
     bool is_pc() const { return config_.board == MachineConfig::BoardKind::kPc; }
     TranslatorOptions translator_options() const;
     Result<std::unique_ptr<Engine>> make_engine(MachineConfig::Accelerator accelerator);
+    void limit_physical_bits();
+    Result<void> build_engine(uint64_t tsc_hz);
     Result<void> exchange_engine(MachineConfig::Accelerator accelerator);
     Result<void> check_demands(const Engine& engine) const;
     Result<void> check_move(MachineConfig::Accelerator accelerator, const Engine& engine) const;

@@ -19,6 +19,24 @@ Result<std::unique_ptr<Engine>> Machine::make_engine(MachineConfig::Accelerator 
     return make_translator(*memory_, *cpuid_, translator_options());
 }
 
+// What the engine's processors lack no processor of this machine has, on whatever engine it goes on.
+Result<void> Machine::build_engine(uint64_t tsc_hz) {
+    engine_ = TRY(make_engine(accelerator_));
+    const std::vector<std::string> missing = engine_->missing_features();
+    if (missing.empty()) return {};
+    std::string model = config_.cpu + ",";
+    for (const std::string& feature : missing) {
+        if (model.find(",+" + feature + ",") != std::string::npos)
+            return Error(fmt::format("--cpu +{}: this host's KVM does not offer it", feature));
+    }
+    model = fmt::format("{},-{}", config_.cpu, fmt::join(missing, ",-"));
+    engine_.reset();
+    cpuid_ = TRY(CpuidPolicy::create(model, config_.topology, tsc_hz));
+    limit_physical_bits();
+    engine_ = TRY(make_engine(accelerator_));
+    return {};
+}
+
 TranslatorOptions Machine::translator_options() const {
     TranslatorOptions options = config_.translator;
     options.code_cache = config_.code_cache.value_or(is_pc() ? kLargeCodeCache : kSmallCodeCache);

@@ -70,6 +70,7 @@ void Processor::enter_engine(Engine& engine) {
     vcpu_ = engine.create_vcpu(ports_, signals_, index_);
     vcpu_->state() = between_engines_;
     vcpu_->state_changed();
+    vcpu_->apic_changed();
     // What was raised while there was no gate is to be looked at.
     signals_.alarm();
     thread_.exchange(*vcpu_, earlier_.instructions);

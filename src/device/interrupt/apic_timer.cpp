@@ -82,7 +82,8 @@ void ApicTimer::set_initial_count(uint32_t count, uint64_t now_ns) {
 void ApicTimer::resume(uint32_t initial, uint32_t current, uint64_t now_ns) {
     if (mode_ == Mode::kTscDeadline) return;
     initial_count_ = initial;
-    start(initial == 0 ? 0 : current, now_ns);
+    const uint32_t left = mode_ == Mode::kPeriodic && current == 0 ? initial : current;
+    start(initial == 0 ? 0 : left, now_ns);
 }
 
 void ApicTimer::set_deadline(uint64_t tsc, uint64_t deadline_ns) {

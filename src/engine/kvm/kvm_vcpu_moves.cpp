@@ -11,7 +11,20 @@
 namespace mynah::kvm {
 namespace {
 
-constexpr unsigned kTpr = 0x08;  // of ApicImage::registers
+// Of ApicImage::registers [SDM 3A table 10-6].
+constexpr unsigned kTpr = 0x08, kIrr = 0x20, kLvtTimer = 0x32, kInitialCount = 0x38,
+                   kCurrentCount = 0x39;
+
+// KVM keeps a tick that has come and that no entry has put into IRR yet, and does not say so. In
+// one-shot mode nothing would ever make up for it; one too many does no harm.
+void keep_tick(ApicImage& image) {
+    const uint32_t entry = image.registers[kLvtTimer];
+    const uint32_t vector = entry & 0xff;
+    constexpr uint32_t kMaskedOrNotOneShot = 7u << 16;
+    if ((entry & kMaskedOrNotOneShot) != 0 || vector < 16) return;
+    if (image.registers[kInitialCount] == 0 || image.registers[kCurrentCount] != 0) return;
+    image.registers[kIrr + vector / 32] |= 1u << vector % 32;
+}
 
 }  // namespace
 
@@ -60,6 +73,7 @@ std::optional<ApicImage> KvmVcpu::pull_apic() {
     }
     for (unsigned i = 0; i < image.registers.size(); ++i)
         image.registers[i] = load_unaligned<uint32_t>(page.regs + 16 * i);
+    keep_tick(image);
     image.base = registers_.special.apic_base;
     (void)get_msr(vcpu_, x86::msr::kTscDeadline, image.tsc_deadline);
     return image;
