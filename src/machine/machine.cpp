@@ -140,7 +140,6 @@ Result<void> Machine::build() {
     TRY(check_hypervisor(accelerator_));
     build_hypervisor(tsc_hz);
     TRY(build_engine(tsc_hz));
-    TRY(check_demands(*engine_));
     bells_.use(engine_.get());
     apic_bus_.use(engine_->apics());
     build_processors(tsc_hz);

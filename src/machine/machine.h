@@ -150,7 +150,6 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
     void limit_physical_bits();
     Result<void> build_engine(uint64_t tsc_hz);
     Result<void> exchange_engine(MachineConfig::Accelerator accelerator);
-    Result<void> check_demands(const Engine& engine) const;
     Result<void> check_move(MachineConfig::Accelerator accelerator, const Engine& engine) const;
     void build_processors(uint64_t tsc_hz);
     Result<void> check_hypervisor(MachineConfig::Accelerator accelerator) const;
@@ -200,6 +199,7 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
     std::vector<std::unique_ptr<Seen>> seen_;
     EntryPoint entry_;
     std::optional<CpuidPolicy> cpuid_;
+    std::string kvm_lacks_;  // of a model that was asked for by name
     mutable Mutex engine_mutex_;  // over exchanging it, and over who looks at it meanwhile
     std::unique_ptr<Engine> engine_;
     bool manages_ = false;  // the board raises SMIs

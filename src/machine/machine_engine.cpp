@@ -24,12 +24,15 @@ Result<void> Machine::build_engine(uint64_t tsc_hz) {
     engine_ = TRY(make_engine(accelerator_));
     const std::vector<std::string> missing = engine_->missing_features();
     if (missing.empty()) return {};
-    std::string model = config_.cpu + ",";
-    for (const std::string& feature : missing) {
-        if (model.find(",+" + feature + ",") != std::string::npos)
-            return Error(fmt::format("--cpu +{}: this host's KVM does not offer it", feature));
+    // What was asked for by name must be there; who takes what can be had misses nothing.
+    for (const std::string& name : missing) {
+        if (contains(cpuid_->choice().demanded, name)) {
+            return Error(fmt::format(
+                "--cpu: feature '{}' cannot be had: this host's KVM does not offer it", name));
+        }
     }
-    model = fmt::format("{},-{}", config_.cpu, fmt::join(missing, ",-"));
+    if (cpuid_->choice().by_name) kvm_lacks_ = fmt::format("{}", fmt::join(missing, ", "));
+    const std::string model = fmt::format("{},-{}", config_.cpu, fmt::join(missing, ",-"));
     engine_.reset();
     cpuid_ = TRY(CpuidPolicy::create(model, config_.topology, tsc_hz));
     limit_physical_bits();
@@ -79,24 +82,11 @@ Result<void> Machine::exchange_engine(MachineConfig::Accelerator accelerator) {
     return {};
 }
 
-// What was asked for by name must be there.
-Result<void> Machine::check_demands(const Engine& engine) const {
-    for (const std::string& name : engine.missing_features()) {
-        if (!contains(cpuid_->choice().demanded, name)) continue;
-        return Error(fmt::format(
-            "--cpu: feature '{}' cannot be had: this host's KVM does not offer it", name));
-    }
-    return {};
-}
-
-// Who takes what can be had misses nothing.
 std::string Machine::cpu_report() const {
-    if (!cpuid_->choice().by_name) return "";
     std::string lacks = who_lacks(cpuid_->choice().lacking);
-    MutexLock lock(engine_mutex_);
-    if (const auto missing = engine_->missing_features(); !missing.empty()) {
+    if (!kvm_lacks_.empty()) {
         lacks += fmt::format("{}{} (this host's KVM does not offer them)", lacks.empty() ? "" : "; ",
-                             fmt::join(missing, ", "));
+                             kvm_lacks_);
     }
     if (lacks.empty()) return "";
     return fmt::format("mynah: --cpu {}: without {}\n", config_.cpu, lacks);
