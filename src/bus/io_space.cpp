@@ -30,12 +30,20 @@ struct IoSpace::Table {
         const Range& range = *std::prev(after);
         return address <= range.last ? &range : nullptr;
     }
+    // One that has something of these; null: none.
+    const Range* first_in(uint64_t start, uint64_t last) const {
+        const auto found = std::find_if(ranges.begin(), ranges.end(), [&](const Range& r) {
+            return r.start <= last && start <= r.last;
+        });
+        return found == ranges.end() ? nullptr : &*found;
+    }
 };
 
 IoSpace::IoSpace() : table_(std::make_unique<Table>()) {}
 IoSpace::~IoSpace() = default;
 
-Result<void> IoSpace::add(std::string name, uint64_t start, uint64_t size, IoHandler& handler) {
+Result<void> IoSpace::add(std::string name, uint64_t start, uint64_t size, IoHandler& handler,
+                          std::span<const Bell> bells) {
     CHECK(size > 0 && start + (size - 1) >= start);
     const uint64_t last = start + (size - 1);
     std::vector<Range>& ranges = table_->ranges;
@@ -49,32 +57,53 @@ Result<void> IoSpace::add(std::string name, uint64_t start, uint64_t size, IoHan
                                  clash->name, clash->start, clash->last));
     }
     ranges.insert(after, Range{start, last, &handler, std::move(name)});
+    if (listener_ != nullptr && !bells.empty())
+        listener_->bells_placed(kind_, start, handler, bells);
     return {};
 }
 
-void IoSpace::place(uint64_t start, uint64_t size, IoHandler& handler) {
+void IoSpace::place(uint64_t start, uint64_t size, IoHandler& handler,
+                    std::span<const Bell> bells) {
     CHECK(size > 0 && start + (size - 1) >= start);
-    MutexLock lock(mutex_);
-    auto& calls = calls_[&handler];
-    if (calls == nullptr) calls = std::make_unique<std::atomic<uint32_t>>(0);
-    const Placed placed{start, start + (size - 1), &handler, calls.get()};
-    const auto is_it = [&](const Placed& other) { return other.handler == &handler; };
-    const auto found = std::find_if(placed_.begin(), placed_.end(), is_it);
-    if (found != placed_.end()) {
-        *found = placed;
-    } else {
-        placed_.push_back(placed);
+    const bool heard = listener_ != nullptr && !bells.empty();
+    if (heard) listener_->bells_withdrawn(handler);
+    bool alone = true;
+    {
+        MutexLock lock(mutex_);
+        auto& calls = calls_[&handler];
+        if (calls == nullptr) calls = std::make_unique<std::atomic<uint32_t>>(0);
+        const Placed placed{start, start + (size - 1), &handler, calls.get()};
+        const auto is_it = [&](const Placed& other) { return other.handler == &handler; };
+        const auto found = std::find_if(placed_.begin(), placed_.end(), is_it);
+        if (found != placed_.end()) {
+            *found = placed;
+        } else {
+            placed_.push_back(placed);
+        }
+        any_placed_.store(true, std::memory_order_release);
+        // Where another one answers, its bells would be answered for it.
+        alone = std::none_of(placed_.begin(), placed_.end(), [&](const Placed& other) {
+            return other.handler != &handler && other.start <= placed.last &&
+                   placed.start <= other.last;
+        });
     }
-    any_placed_.store(true, std::memory_order_release);
+    if (heard && alone && table_->first_in(start, start + (size - 1)) == nullptr)
+        listener_->bells_placed(kind_, start, handler, bells);
 }
 
-void IoSpace::withdraw(IoHandler& handler) {
+void IoSpace::remove(IoHandler& handler) {
     MutexLock lock(mutex_);
     std::erase_if(placed_, [&](const Placed& placed) { return placed.handler == &handler; });
 }
 
+void IoSpace::withdraw(IoHandler& handler) {
+    remove(handler);
+    if (listener_ != nullptr) listener_->bells_withdrawn(handler);
+}
+
 void IoSpace::forget(IoHandler& handler) {
-    withdraw(handler);
+    remove(handler);
+    if (listener_ != nullptr) listener_->bells_forgotten(handler);
     for (;;) {
         {
             MutexLock lock(mutex_);

@@ -3,12 +3,14 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
 #include "base/mutex.h"
 #include "base/result.h"
+#include "bus/bell.h"
 #include "bus/io_handler.h"
 
 namespace mynah {
@@ -23,8 +25,15 @@ class IoSpace {
     IoSpace(const IoSpace&) = delete;
     IoSpace& operator=(const IoSpace&) = delete;
 
+    // Who is told of bells from here on: set once, before there are any; outlives the space's users.
+    void tell_bells(BellListener& listener, BellListener::Space space) {
+        listener_ = &listener;
+        kind_ = space;
+    }
+
     // The handler must outlive this space. Error: the range overlaps one that is there.
-    Result<void> add(std::string name, uint64_t start, uint64_t size, IoHandler& handler);
+    Result<void> add(std::string name, uint64_t start, uint64_t size, IoHandler& handler,
+                     std::span<const Bell> bells = {});
 
     // Ranges that come, move and go while the machine runs (PCI BARs). Where one overlaps a range
     // of add(), that one answers; among movable ones, the one that was placed first. place() moves
@@ -33,7 +42,8 @@ class IoSpace {
     //
     // forget(): the handler is about to go. Withdraws it and waits for calls that are under way; so
     // not from within one.
-    void place(uint64_t start, uint64_t size, IoHandler& handler) EXCLUDES(mutex_);
+    void place(uint64_t start, uint64_t size, IoHandler& handler,
+               std::span<const Bell> bells = {}) EXCLUDES(mutex_);
     void withdraw(IoHandler& handler) EXCLUDES(mutex_);
     void forget(IoHandler& handler) EXCLUDES(mutex_);
 
@@ -49,7 +59,10 @@ class IoSpace {
         std::atomic<uint32_t>* calls = nullptr;  // of a movable one: counted already
     };
     Found find(uint64_t address) EXCLUDES(mutex_);
+    void remove(IoHandler& handler) EXCLUDES(mutex_);
 
+    BellListener* listener_ = nullptr;
+    BellListener::Space kind_{};
     std::unique_ptr<Table> table_;
     Mutex mutex_;
     struct Placed {

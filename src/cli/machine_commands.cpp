@@ -159,14 +159,19 @@ Result<void> tell(std::span<const std::string_view> words, std::string_view comm
 Result<void> engine(std::span<const std::string_view> words) {
     if (words.empty() || words.size() > 2)
         return Error("expected the name of a running machine, and what it is to run on: "
-                     "NAME [jit|interpreter]");
+                     "NAME [kvm|jit|interpreter|--verbose]");
     QmpClient machine = TRY(connect_to(words[0]));
-    if (words.size() == 2) {
+    const bool verbose = words.size() == 2 && words[1] == "--verbose";
+    if (words.size() == 2 && !verbose) {
         TRY(machine.execute("x-set-engine", {{"engine", std::string(words[1])}}));
         return {};
     }
     const json answer = TRY(machine.execute("x-query-engine", json::object()));
     fmt::print("{}\n", answer.value("engine", "unknown"));
+    if (!verbose) return {};
+    const json uses = answer.value("uses", json::object());
+    for (const auto& [name, count] : uses.items())
+        fmt::print("{}: {}\n", name, count.dump());
     return {};
 }
 

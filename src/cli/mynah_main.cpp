@@ -44,7 +44,7 @@ constexpr std::array kCommands{
     Command{"detach", mynah::detach_command, "NAME ID", "take it out again"},
     Command{"insert", mynah::insert_command, "NAME FILE [DRIVE]", "put a CD into its drive"},
     Command{"eject", mynah::eject_command, "NAME [DRIVE]", "take the CD out (--force: ask nobody)"},
-    Command{"engine", mynah::engine_command, "NAME [jit|interpreter]",
+    Command{"engine", mynah::engine_command, "NAME [kvm|jit|interpreter|--verbose]",
             "what a running machine runs on; or exchange it"},
     Command{"stop", mynah::stop_command, "NAME", "press its power button"},
     Command{"reset", mynah::reset_command, "NAME", "press its reset button"},

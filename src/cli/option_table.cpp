@@ -11,6 +11,7 @@
 #include "cli/disk_option.h"
 #include "cli/graphics_option.h"
 #include "cli/memdev_option.h"
+#include "cli/memory_option.h"
 #include "cli/network_option.h"
 #include "cli/option_value.h"
 #include "cli/serial_option.h"
@@ -30,14 +31,6 @@ Result<void> set_path(std::string& place, Value value, std::string_view what) {
 }
 
 // An option with a few words as values, of which this version has `here`.
-Result<void> expect_word(Value value, std::string_view here, std::string_view planned) {
-    if (value == here) return {};
-    if ((fmt::format("|{}|", planned)).find(fmt::format("|{}|", value)) != std::string::npos) {
-        return Error(fmt::format("this version does not have it; expected {}", here));
-    }
-    return Error(fmt::format("expected {}", here));
-}
-
 Result<void> apply_name(RunOptions& options, Value value) {
     constexpr size_t kLongest = 64;
     if (value.empty() || value.size() > kLongest || value.find('/') != Value::npos ||
@@ -46,17 +39,6 @@ Result<void> apply_name(RunOptions& options, Value value) {
     }
     options.machine.name = value;
     options.named = true;
-    return {};
-}
-
-Result<void> apply_memory(RunOptions& options, Value value) {
-    const auto bytes = parse_memory_size(value);
-    if (!bytes) return bytes.error();
-    if (bytes.value() < MachineConfig::kMinMemory || bytes.value() > MachineConfig::kMaxMemory ||
-        bytes.value() % kMebibyte != 0) {
-        return Error("expected whole MiB from 16M to 1T");
-    }
-    options.machine.memory_bytes = bytes.value();
     return {};
 }
 
@@ -94,14 +76,33 @@ Result<void> apply_kernel_cache(RunOptions& options, Value value) {
     return {};
 }
 
+// `rest`: ",slow=on,apic=machine", or some of it.
+Result<void> apply_kvm(MachineConfig& machine, std::string_view rest) {
+    while (!rest.empty()) {
+        const std::string_view word = rest.substr(1, rest.find(',', 1) - 1);
+        rest.remove_prefix(1 + word.size());
+        if (word == "slow=on") {
+            machine.slow_kvm = true;
+        } else if (word == "apic=machine" || word == "apic=kernel") {
+            machine.kvm_without_apics = word == "apic=machine";
+        } else {
+            return Error(fmt::format(
+                "'{}': expected auto, kvm, kvm,slow=on, kvm,apic=kernel|machine, jit or interpreter",
+                word));
+        }
+    }
+    return {};
+}
+
 Result<void> apply_accel(RunOptions& options, Value value) {
     using Accelerator = MachineConfig::Accelerator;
     options.accelerator_given = true;
     if (value == "auto") {
         options.machine.accelerator = Accelerator::kAuto;
-    } else if (value == "kvm" || value == "kvm,slow=on") {
+    } else if (value == "kvm" || value.starts_with("kvm,")) {
         options.machine.accelerator = Accelerator::kKvm;
-        options.machine.slow_kvm = value != "kvm";
+        options.machine.slow_kvm = options.machine.kvm_without_apics = false;
+        return apply_kvm(options.machine, value.substr(3));
     } else if (value == "jit") {
         options.machine.accelerator = Accelerator::kTranslator;
     } else if (value == "interpreter") {
@@ -138,8 +139,13 @@ Result<void> apply_cpu(RunOptions& options, Value value) {
     options.machine.cpu = value;
     return {};
 }
-Result<void> apply_hypervisor(RunOptions&, Value value) {
-    return expect_word(value, "none", "kvm|hyperv|xen");
+Result<void> apply_hypervisor(RunOptions& options, Value value) {
+    using Hypervisor = MachineConfig::Hypervisor;
+    options.machine.hypervisor = value == "kvm" ? Hypervisor::kKvm : Hypervisor::kNone;
+    if (value == "kvm" || value == "none") return {};
+    const bool planned = value == "hyperv" || value == "xen";
+    return Error(planned ? "this version does not have it; expected none or kvm"
+                         : "expected none or kvm");
 }
 
 Result<void> apply_instruction_limit(RunOptions& options, Value value) {
@@ -183,15 +189,23 @@ constexpr std::array kOptions{
     Option{"--name", "", "NAME",
            "what the machine is called, and reached by: mynah screenshot NAME FILE", false,
            apply_name},
-    Option{"--memory", "--ram", "SIZE", "guest memory in MiB, or with suffix K, M, G, T (512M)",
-           false, apply_memory},
+    Option{"--memory", "--ram", "SIZE[,KEY=VALUE]...",
+           "guest memory in MiB, or with suffix K, M, G, T (512M).\n"
+           "        hugepages=on, 2M or 1G: made of the host's huge pages, which must be free;\n"
+           "        prealloc=on: all allocated before the machine starts; host-nodes=0-1+3: from\n"
+           "        these of the host's memory nodes, policy=bind, interleave or preferred",
+           false, apply_memory_option},
     Option{"--vcpus", "", "N[,sockets=N,cores=N,threads=N][,pin=CPUS]",
            "processors, each on a host thread (1); pin: on which of the host's processors they\n"
            "        run: 0-3 or 0-1+4; or for each vCPU, with colons: 0:2-3", false, apply_vcpus_option},
-    Option{"--cpu", "", "MODEL[,+F,-F]", "processor model and features (max)", false, apply_cpu},
-    Option{"--accel", "", "auto|kvm[,slow=on]|jit|interpreter",
+    Option{"--cpu", "", "MODEL[,+F,-F][,F=on|off][,enforce]",
+           "processor model and features (max); what a model has and cannot be had here is\n"
+           "        named, and refused with enforce",
+           false, apply_cpu},
+    Option{"--accel", "", "auto|kvm[,slow=on][,apic=kernel|machine]|jit|interpreter",
            "how guest code is run; auto: KVM where it is measured to be fast, else jit, the\n"
-           "        translator. slow=on: KVM even where the host emulates it",
+           "        translator. slow=on: KVM even where the host emulates it;\n"
+           "        apic: who has the local APICs on KVM (kernel, if it can)",
            false, apply_accel},
     Option{"--code-cache", "", "SIZE",
            "host memory for translated code, in MiB or with suffix (micro: 20M, pc: 64M)", false,
@@ -305,8 +319,10 @@ constexpr std::array kOptions{
            "a vDPA device: /dev/vhost-vdpa-N, or the socket of `mynah serve vdpa`; a disk, or a\n"
            "        network card. Repeatable",
            true, apply_vdpa_option},
-    Option{"--hypervisor", "", "none", "paravirtual identity the guest sees", false,
-           apply_hypervisor},
+    Option{"--hypervisor", "", "none|kvm",
+           "whose paravirtual interfaces the guest finds: none, or KVM's clock, steal time,\n"
+           "        spinlocks, IPIs and ends of interrupts, without KVM (none)",
+           false, apply_hypervisor},
     Option{"--no-reboot", "--noreboot", "", "a guest's reset ends the machine", false,
            apply_no_reboot},
     Option{"--instruction-limit", "", "N",

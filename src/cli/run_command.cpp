@@ -126,6 +126,7 @@ void record_end(RunRecord& record, MachinePlace& place, const Machine& machine,
 Result<std::unique_ptr<Machine>> make_machine(const MachineConfig& config, RunRecord* record) {
     if (record != nullptr) record->log_line("starting");
     TRY(check_host_memory(HostFiles(), config.memory_bytes));
+    TRY(check_memory_backing(HostFiles(), config.memory_bytes, config.memory_backing));
     auto machine = TRY(Machine::create(config, record));
     if (record != nullptr) record->watch_process();
     return machine;
@@ -150,6 +151,7 @@ Result<Ending> run_machine(const RunOptions& options, SignalStop& signals) {
     MachineHandle handle(*machine, attach_by_option);
     std::unique_ptr<ControlServer> control;
     if (place) control = TRY(ControlServer::start(place->control_path(), "--name", handle));
+    std::fputs(machine->cpu_report().c_str(), stderr);
     std::fputs(machine->graphics_places().c_str(), stderr);
     signals.attach(machine.get());
     const auto run = [&]() -> Result<StopReason> {

@@ -101,6 +101,26 @@ TEST(RunOptions, AbsurdMemorySizesAreNamed) {
     }
 }
 
+TEST(RunOptions, WhatMemoryIsMadeOf) {
+    const auto backing = [](const char* text) { return machine({"--memory", text}).memory_backing; };
+    EXPECT_EQ(backing("1G").huge_page, 0u);
+    EXPECT_EQ(backing("1G,hugepages=2M").huge_page, 2 * kMebibyte);
+    EXPECT_EQ(backing("2G,hugepages=1G").huge_page, 1024 * kMebibyte);
+    EXPECT_EQ(backing("1G,hugepages=off").huge_page, 0u);
+    EXPECT_TRUE(backing("size=1G,prealloc=on").preallocate);
+    const MemoryBacking nodes = backing("1G,host-nodes=0-1+3,policy=interleave");
+    EXPECT_THAT(nodes.nodes, testing::ElementsAre(0, 1, 3));
+    EXPECT_EQ(nodes.policy, MemoryBacking::Policy::kInterleave);
+    const auto said = [](const char* text) { return failure({"--memory", text}); };
+    EXPECT_THAT(said("1G,hugepages=3M"), HasSubstr("expected on, off, 2M or 1G"));
+    EXPECT_THAT(said("1537M,hugepages=2M"), HasSubstr("1537 MiB are not whole huge pages of 2"));
+    EXPECT_THAT(said("1G,host-nodes=0,1"), HasSubstr("unknown part '1'"));
+    EXPECT_THAT(said("1G,host-nodes=x"), HasSubstr("expected numbers of memory nodes"));
+    EXPECT_THAT(said("1G,policy=bind"), HasSubstr("host-nodes= are used, which is missing"));
+    EXPECT_THAT(said("1G,host-nodes=0,policy=x"), HasSubstr("expected bind, interleave or"));
+    EXPECT_THAT(said("1G,prealoc=on"), HasSubstr("did you mean prealloc"));
+}
+
 TEST(RunOptions, Topology) {
     const auto topology = [](const char* text) { return machine({"--vcpus", text}).topology; };
     EXPECT_EQ(topology("4").cores, 4u);
@@ -232,6 +252,11 @@ TEST(RunOptions, Engines) {
     EXPECT_FALSE(machine({"--accel", "kvm"}).slow_kvm);
     EXPECT_TRUE(machine({"--accel", "kvm,slow=on"}).slow_kvm);
     EXPECT_THAT(failure({"--accel", "jit,slow=on"}), HasSubstr("expected auto, kvm"));
+    EXPECT_FALSE(machine({"--accel", "kvm,slow=on"}).kvm_without_apics);
+    EXPECT_TRUE(machine({"--accel", "kvm,apic=machine,slow=on"}).kvm_without_apics);
+    EXPECT_TRUE(machine({"--accel", "kvm,apic=machine,slow=on"}).slow_kvm);
+    EXPECT_THAT(failure({"--accel", "kvm,apic=mine"}), HasSubstr("'apic=mine': expected auto, kvm"));
+    EXPECT_THAT(failure({"--accel", "kvm,"}), HasSubstr("'': expected auto, kvm"));
 }
 
 TEST(RunOptions, TheBoardFollowsFromWhatIsBooted) {

@@ -29,6 +29,7 @@ class ControlledMachine {
     // What its processors run on, by the names of --accel. Error: names what is wrong, and they go
     // on as before.
     virtual std::string engine() = 0;
+    virtual std::map<std::string, uint64_t> engine_uses() = 0;
     virtual Result<void> set_engine(const std::string& name) = 0;
     // The memory balloon. Error: there is none.
     virtual Result<void> set_balloon(uint64_t bytes) = 0;

@@ -13,10 +13,12 @@ Error no_balloon() {
 
 std::string MachineHandle::engine() { return std::string(name_of(machine_.engine())); }
 
+std::map<std::string, uint64_t> MachineHandle::engine_uses() { return machine_.engine_uses(); }
+
 Result<void> MachineHandle::set_engine(const std::string& name) {
     const auto accelerator = accelerator_named(name);
     if (!accelerator)
-        return Error("engine '" + name + "': expected jit, interpreter or auto");
+        return Error("engine '" + name + "': expected jit, interpreter, kvm or auto");
     return machine_.switch_engine(*accelerator);
 }
 

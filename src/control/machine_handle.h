@@ -29,6 +29,7 @@ class MachineHandle final : public ControlledMachine {
     void press_power_button() override { machine_.press_power_button(); }
     void reset() override { machine_.request_reset(); }
     std::string engine() override;
+    std::map<std::string, uint64_t> engine_uses() override;
     Result<void> set_engine(const std::string& name) override;
     Result<void> set_balloon(uint64_t bytes) override;
     Result<uint64_t> balloon_actual() override;

@@ -169,7 +169,7 @@ Result<json> system_reset(ControlledMachine& machine, const json&) {
 }
 
 Result<json> query_engine(ControlledMachine& machine, const json&) {
-    return json{{"engine", machine.engine()}};
+    return json{{"engine", machine.engine()}, {"uses", machine.engine_uses()}};
 }
 
 Result<json> set_engine(ControlledMachine& machine, const json& arguments) {

@@ -41,6 +41,7 @@ class RecordingMachine final : public ControlledMachine {
     void press_power_button() override { note("power button"); }
     void reset() override { note("reset"); }
     std::string engine() override { return "jit"; }
+    std::map<std::string, uint64_t> engine_uses() override { return {{"ioeventfds", 2}}; }
     Result<void> set_engine(const std::string& name) override {
         note("engine " + name);
         if (name == "refused") return Error("refused: no engine");

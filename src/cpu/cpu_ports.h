@@ -4,8 +4,11 @@
 #include <optional>
 
 #include "cpu/address.h"
+#include "cpu/apic_image.h"
 
 namespace mynah {
+
+struct CpuState;
 
 // What one processor reaches outside itself, in the middle of an instruction. The machine
 // implements it; called only on the vCPU's own thread.
@@ -35,6 +38,24 @@ class CpuPorts {
     // Nothing / false: #GP.
     virtual std::optional<uint64_t> read_msr(uint32_t index) = 0;
     virtual bool write_msr(uint32_t index, uint64_t value) = 0;
+    // The guest moved its TSC, by either of the MSRs that do: what it is ahead of the host's by.
+    virtual void tsc_moved(uint64_t /*offset*/) {}
+
+    // VMCALL or VMMCALL: arguments and answer are in the registers, RIP is still the instruction's.
+    // False: there is no hypervisor that takes it (#UD).
+    virtual bool hypercall(CpuState& /*state*/) { return false; }
+
+    // A vector that was acknowledged and cannot be delivered by this engine any more: the next that
+    // is acknowledged, whatever the priority.
+    virtual void give_back(uint8_t) {}
+
+    // --- of engines that have the local APIC inside (EngineApics) ---
+    // The local APIC goes to the engine; what is left for acknowledge_interrupt() are external
+    // interrupts. It comes back by return_apic(). Also while the vCPU does not run.
+    virtual ApicImage take_apic() { return {}; }
+    virtual void return_apic(const ApicImage&) {}
+    // The processor is done with a level-triggered interrupt.
+    virtual void end_of_interrupt(uint8_t) {}
 };
 
 }  // namespace mynah

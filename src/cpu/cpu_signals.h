@@ -19,6 +19,7 @@ class CpuSignals {
         kKick = 8,      // somebody wants run() to return VcpuExit::kKicked
         kSmi = 16,
         kMemoryMap = 32,  // guest memory's overlays changed: cached translations are void
+        kUnhalt = 64,  // a halt ends without an interrupt; running code takes no notice
     };
 
     void raise(uint32_t signals) {

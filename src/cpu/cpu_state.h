@@ -140,6 +140,7 @@ struct CpuState {
     bool debug_shadow = false;
     bool nmi_blocked = false;
     bool halted = false;
+    bool waiting_for_startup = false;  // after INIT [SDM 3A 8.4.3]
 
     // System management mode [AMD APM2 10]: where its memory lies, and what RSM restores besides
     // what is there.

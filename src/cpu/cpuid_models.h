@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -14,10 +15,13 @@ struct CpuModel {
     uint32_t signature;         // leaf 1 EAX
     std::string_view parent;    // model whose features it has too; empty: none
     std::string_view features;  // separated by blanks; "*": all that can be offered
+    // Later steppings of it, as other monitors name them: -noTSX.
+    std::string_view removed = {};
 };
 
 std::span<const CpuModel> known_models();
-const CpuModel* find_model(std::string_view name);  // null if unknown; case does not matter
+// Nothing if unknown; case does not matter. The endings -noTSX and -IBRS are understood.
+std::optional<CpuModel> find_model(std::string_view name);
 
 // The model's features with its parents', before the host has its say.
 FeatureSet features_of(const CpuModel& model);

@@ -4,17 +4,14 @@
 
 #include <algorithm>
 #include <bit>
-#include <cctype>
-#include <numeric>
 #include <utility>
 
 #include "base/bits.h"
 #include "base/check.h"
-#include "cpu/cpuid_models.h"
 #include "spec/x86/control_registers.h"
 
 // Contents of the leaves as in [SDM 2A CPUID]; which features there are is said in
-// cpuid_features.cpp and cpuid_models.cpp.
+// cpuid_features.cpp, cpuid_models.cpp and cpu_choice.cpp.
 
 namespace mynah {
 namespace {
@@ -22,7 +19,7 @@ namespace {
 constexpr uint32_t kMaxBasicLeaf = 0x1f;
 constexpr uint32_t kMaxExtendedLeaf = 0x80000008;
 constexpr uint32_t kHypervisorFirst = 0x40000000, kHypervisorLast = 0x40000010;
-constexpr uint64_t kCrystalHz = 25'000'000;
+constexpr uint64_t kCrystalHz = 1'000'000'000;
 
 uint32_t four_chars(std::string_view text, size_t at) {
     uint32_t value = 0;
@@ -32,89 +29,6 @@ uint32_t four_chars(std::string_view text, size_t at) {
     return value;
 }
 
-// Operations that turn one name into the other, to suggest what was meant.
-size_t edit_distance(std::string_view a, std::string_view b) {
-    std::vector<size_t> row(b.size() + 1);
-    std::iota(row.begin(), row.end(), size_t{0});
-    for (size_t i = 1; i <= a.size(); ++i) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= b.size(); ++j) {
-            const bool same = std::tolower(static_cast<unsigned char>(a[i - 1])) ==
-                              std::tolower(static_cast<unsigned char>(b[j - 1]));
-            const size_t replaced = diagonal + (same ? 0 : 1);
-            diagonal = row[j];
-            row[j] = std::min({row[j] + 1, row[j - 1] + 1, replaced});
-        }
-    }
-    return row[b.size()];
-}
-
-template <typename Named>
-std::string_view nearest(std::string_view name, std::span<const Named> candidates) {
-    return std::ranges::min_element(
-               candidates, {},
-               [name](const Named& candidate) { return edit_distance(name, candidate.name); })
-        ->name;
-}
-
-struct Change {
-    const Feature* feature;
-    bool add;
-};
-
-Result<Change> parse_change(std::string_view text) {
-    if (text.size() < 2 || (text[0] != '+' && text[0] != '-')) {
-        return Error(fmt::format("--cpu: '{}' is not +feature or -feature", text));
-    }
-    const Feature* feature = find_feature(text.substr(1));
-    if (feature == nullptr) {
-        return Error(fmt::format("--cpu: unknown feature '{}'; did you mean '{}'?", text.substr(1),
-                                 nearest(text.substr(1), known_features())));
-    }
-    if (text[0] == '+' && !can_be_had(*feature)) {
-        return Error(fmt::format("--cpu: feature '{}' cannot be had: {}", feature->name,
-                                 feature->needs == FeatureNeeds::kHost
-                                     ? "this host's processor does not have it"
-                                     : "the engine does not implement it"));
-    }
-    return Change{.feature = feature, .add = text[0] == '+'};
-}
-
-// What can be had of a model: the rest is taken away silently, as a model is only a name for a
-// wish; a + is a demand and is checked.
-void keep_what_can_be_had(FeatureSet& set) {
-    for (const Feature& feature : known_features()) {
-        if (!can_be_had(feature)) remove(set, feature);
-    }
-    remove_unfounded(set);
-}
-
-Result<FeatureSet> changed(FeatureSet set, std::string_view changes) {
-    std::vector<const Feature*> demanded;
-    while (!changes.empty()) {
-        const size_t comma = std::min(changes.find(','), changes.size());
-        const Change change = TRY(parse_change(changes.substr(0, comma)));
-        std::erase(demanded, change.feature);
-        if (change.add) {
-            insert(set, *change.feature);
-            demanded.push_back(change.feature);
-        } else {
-            remove(set, *change.feature);
-        }
-        changes.remove_prefix(std::min(comma + 1, changes.size()));
-    }
-    remove_unfounded(set);
-    for (const Feature* feature : demanded) {
-        if (!contains(set, *feature)) {
-            return Error(
-                fmt::format("--cpu: feature '{}' needs another one that this processor model lacks",
-                            feature->name));
-        }
-    }
-    return set;
-}
-
 unsigned width_of(uint32_t count) { return static_cast<unsigned>(std::bit_width(count - 1)); }
 
 }  // namespace
@@ -122,20 +36,11 @@ unsigned width_of(uint32_t count) { return static_cast<unsigned>(std::bit_width(
 Result<CpuidPolicy> CpuidPolicy::create(std::string_view text, CpuTopology topology,
                                         uint64_t tsc_hz) {
     CHECK(topology.sockets > 0 && topology.cores > 0 && topology.threads > 0 && tsc_hz > 0);
-    const size_t comma = std::min(text.find(','), text.size());
-    const std::string_view name = text.substr(0, comma);
-    const CpuModel* model = find_model(name);
-    if (model == nullptr) {
-        return Error(fmt::format("--cpu: unknown model '{}'; did you mean '{}'?", name,
-                                 nearest(name, known_models())));
-    }
-    FeatureSet features = features_of(*model);
-    keep_what_can_be_had(features);
-
+    CpuChoice choice = TRY(choose_cpu(text));
     CpuidPolicy policy;
-    policy.features_ = TRY(changed(features, text.substr(std::min(comma + 1, text.size()))));
+    policy.features_ = choice.features;
     policy.topology_ = topology;
-    policy.signature_ = model->signature;
+    policy.signature_ = choice.signature;
     policy.thread_bits_ = width_of(topology.threads);
     policy.core_bits_ = width_of(topology.cores);
     policy.fill_valid_bits();
@@ -144,7 +49,8 @@ Result<CpuidPolicy> CpuidPolicy::create(std::string_view text, CpuTopology topol
     policy.fill_state_leaves();
     policy.fill_frequency_leaves(tsc_hz);
     policy.fill_hypervisor_leaves(tsc_hz);
-    policy.fill_extended_leaves(model->name);
+    policy.fill_extended_leaves(choice.brand);
+    policy.choice_ = std::move(choice);
     return policy;
 }
 
@@ -275,10 +181,22 @@ void CpuidPolicy::fill_hypervisor_leaves(uint64_t tsc_hz) {
         {.eax = static_cast<uint32_t>(tsc_hz / 1000), .ebx = kCrystalHz / 1000});
 }
 
-void CpuidPolicy::fill_extended_leaves(std::string_view model) {
+void CpuidPolicy::present_hypervisor(std::string_view signature,
+                                     std::initializer_list<HypervisorLeaf> leaves) {
+    const auto first = std::ranges::find(entries_, kHypervisorFirst, &Entry::leaf);
+    CHECK(first != entries_.end() && signature.size() == 12);
+    first->value.ebx = four_chars(signature, 0);
+    first->value.ecx = four_chars(signature, 4);
+    first->value.edx = four_chars(signature, 8);
+    for (const HypervisorLeaf& leaf : leaves) {
+        CHECK(leaf.leaf > kHypervisorFirst && leaf.leaf < kHypervisorLast);
+        put(leaf.leaf, 0, leaf.value);
+    }
+}
+
+void CpuidPolicy::fill_extended_leaves(std::string_view brand) {
     put(0x80000000, 0, {.eax = kMaxExtendedLeaf});
     put(0x80000001, 0, {.ecx = word(FeatureWord::kExt1Ecx), .edx = word(FeatureWord::kExt1Edx)});
-    const std::string brand = fmt::format("Mynah Virtual CPU ({})", model);
     for (uint32_t i = 0; i < 3; ++i) {
         const size_t at = i * 16;
         put(0x80000002 + i, 0,

@@ -2,11 +2,13 @@
 
 #include <array>
 #include <cstdint>
+#include <initializer_list>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/result.h"
+#include "cpu/cpu_choice.h"
 #include "cpu/cpuid_features.h"
 
 namespace mynah {
@@ -24,8 +26,7 @@ struct CpuTopology {
 // cannot do or the engine does not implement is taken away from it.
 class CpuidPolicy {
   public:
-    // `text` is the value of --cpu: MODEL[,+feature,-feature...]. Error: unknown model or feature
-    // (with the nearest known name), or a feature asked for by + that cannot be had.
+    // `text` is the value of --cpu; see choose_cpu().
     // tsc_hz: frequency of the guest's TSC, told by leaf 15h.
     static Result<CpuidPolicy> create(std::string_view text, CpuTopology topology, uint64_t tsc_hz);
 
@@ -44,6 +45,9 @@ class CpuidPolicy {
     // Whether the guest sees a feature, by the name --cpu uses ("avx2", "fsgsbase").
     bool has(std::string_view feature) const;
 
+    // What was asked for, where that is more than what can be had.
+    const CpuChoice& choice() const { return choice_; }
+
     unsigned physical_bits() const { return physical_bits_; }
     // Fewer physical address bits than there could be; before anybody asks.
     void limit_physical_bits(unsigned bits);
@@ -53,6 +57,15 @@ class CpuidPolicy {
     uint32_t valid_mxcsr() const { return 0xffff; }
     uint32_t signature() const { return signature_; }  // leaf 1 EAX; also RDX after reset
     CpuTopology topology() const { return topology_; }
+
+    // The guest finds this hypervisor (12 characters) at leaf 40000000h, with leaves of its own. Once,
+    // before anybody asks; CHECKs that the guest sees "hypervisor".
+    struct HypervisorLeaf {
+        uint32_t leaf;
+        CpuidLeaf value;
+    };
+    void present_hypervisor(std::string_view signature,
+                            std::initializer_list<HypervisorLeaf> leaves);
 
     // Frequency of the crystal that leaf 15h tells, in Hz. Guests take it for the frequency that
     // drives the local APIC's timer, so that timer must run with it.
@@ -82,11 +95,12 @@ class CpuidPolicy {
     void fill_state_leaves();
     void fill_frequency_leaves(uint64_t tsc_hz);
     void fill_hypervisor_leaves(uint64_t tsc_hz);
-    void fill_extended_leaves(std::string_view model);
+    void fill_extended_leaves(std::string_view brand);
     CpuidLeaf topology_leaf(uint32_t subleaf, uint32_t apic_id) const;
     static TscRatio ratio_for(uint64_t tsc_hz);
 
     std::vector<Entry> entries_;
+    CpuChoice choice_;
     FeatureSet features_{};
     CpuTopology topology_;
     uint32_t signature_ = 0;

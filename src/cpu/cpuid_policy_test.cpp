@@ -1,8 +1,10 @@
 #include "cpu/cpuid_policy.h"
 
+#include <cpuid.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "cpu/cpu_choice.h"
 #include "cpu/cpuid_models.h"
 #include "spec/x86/control_registers.h"
 
@@ -59,9 +61,45 @@ TEST(CpuidPolicy, UnknownNamesGetTheNearestOne) {
     EXPECT_THAT(refusal("Hasvell"), testing::HasSubstr("'Haswell'"));
     EXPECT_THAT(refusal("max,+avx3"), testing::HasSubstr("'avx"));
     EXPECT_THAT(refusal("max,avx2"), testing::HasSubstr("+feature"));
+    EXPECT_THAT(refusal("max,avx2=maybe"), testing::HasSubstr("feature=on"));
+    EXPECT_THAT(refusal("max,avx9=off"), testing::HasSubstr("unknown feature 'avx9'"));
     EXPECT_THAT(refusal("max,+avx512f"), testing::HasSubstr("engine does not implement"));
     EXPECT_THAT(refusal(""), testing::HasSubstr("unknown model"));
     EXPECT_THAT(refusal("max,+"), testing::HasSubstr("+feature"));
+}
+
+TEST(CpuidPolicy, WhatAModelLacksHereIsNamed) {
+    const std::string lacks = who_lacks(make("Skylake-Server").choice().lacking);
+    EXPECT_THAT(lacks, testing::HasSubstr("avx512f, "));
+    EXPECT_THAT(lacks, testing::HasSubstr("rtm"));
+    EXPECT_THAT(lacks, testing::HasSubstr("the engine does not implement them"));
+    EXPECT_THAT(refusal("Skylake-Server,enforce"), testing::HasSubstr("Skylake-Server lacks "));
+    EXPECT_THAT(who_lacks(make("Skylake-Server-noTSX-IBRS").choice().lacking),
+                testing::Not(testing::HasSubstr("rtm")));
+    // What is not asked for is not missed, nor what builds on it.
+    EXPECT_THAT(who_lacks(make("Skylake-Server,avx512f=off").choice().lacking),
+                testing::Not(testing::HasSubstr("avx512")));
+    EXPECT_EQ(who_lacks(make("max").choice().lacking), "");
+    EXPECT_EQ(who_lacks(make("Nehalem,-pni").choice().lacking), "");
+    if (contains(host_features(), "sse4.2")) {
+        EXPECT_EQ(who_lacks(make("x86-64-v2,enforce").choice().lacking), "");
+    }
+}
+
+TEST(CpuidPolicy, SwitchesAreReadInEveryUsualWay) {
+    EXPECT_FALSE(make("max,smap=off").has("smap"));
+    EXPECT_TRUE(make("max,-smap,smap=on,check").has("smap"));
+    EXPECT_FALSE(make("haswell-NOTSX,-smep").has("smep"));
+    EXPECT_THAT(refusal("noTSX"), testing::HasSubstr("unknown model"));
+}
+
+TEST(CpuidPolicy, HostIsWhatItSaysOnIntelsProcessors) {
+    uint32_t a = 0, b = 0, c = 0, d = 0;
+    ASSERT_NE(__get_cpuid(0, &a, &b, &c, &d), 0);
+    const bool intel = b == signature_INTEL_ebx;
+    ASSERT_NE(__get_cpuid(1, &a, &b, &c, &d), 0);
+    EXPECT_EQ(make("host").signature() == a, intel || make("max").signature() == a);
+    EXPECT_EQ(make("host").has("avx2"), make("max").has("avx2"));
 }
 
 TEST(CpuidPolicy, TakingAFeatureAwayTakesItsDependants) {
@@ -180,6 +218,19 @@ TEST(CpuidPolicy, PhysicalBitsCanBeLimited) {
     EXPECT_EQ(policy.query(0x80000008, 0, dynamic).eax, (before & ~0xffu) | 40);
     policy.limit_physical_bits(46);
     EXPECT_EQ(policy.physical_bits(), 40u);
+}
+
+TEST(CpuidPolicy, ShowsAHypervisorWithItsOwnLeaves) {
+    auto policy = CpuidPolicy::create("max", {}, 2'000'000'000).take_value();
+    policy.present_hypervisor("abcdefghijkl", {{0x40000001, {.eax = 5, .edx = 7}}});
+    const CpuidPolicy::Dynamic dynamic{};
+    const CpuidLeaf first = policy.query(0x40000000, 0, dynamic);
+    EXPECT_EQ(first.ebx, 0x64636261u);
+    EXPECT_EQ(first.ecx, 0x68676665u);
+    EXPECT_EQ(first.edx, 0x6c6b6a69u);
+    EXPECT_EQ(policy.query(0x40000001, 0, dynamic).eax, 5u);
+    EXPECT_EQ(policy.query(0x40000001, 0, dynamic).edx, 7u);
+    EXPECT_EQ(policy.query(0x40000010, 0, dynamic).eax, 2'000'000u) << "frequencies stay";
 }
 
 }  // namespace

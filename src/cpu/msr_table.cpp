@@ -75,11 +75,13 @@ bool write_tsc(const MsrContext& c, uint32_t, uint64_t value) {
     const uint64_t moved = value - c.tsc;
     c.state.tsc_offset += moved;
     c.state.tsc_adjust += moved;
+    c.ports.tsc_moved(c.state.tsc_offset);
     return true;
 }
 bool write_tsc_adjust(const MsrContext& c, uint32_t, uint64_t value) {
     c.state.tsc_offset += value - c.state.tsc_adjust;
     c.state.tsc_adjust = value;
+    c.ports.tsc_moved(c.state.tsc_offset);
     return true;
 }
 

@@ -50,6 +50,15 @@ class Vcpu {
     // After the state was changed from outside: forget everything derived from it.
     virtual void state_changed() = 0;
 
+    // After the local APIC was changed from outside, by a reset: nothing that was on its way to the
+    // processor is there any more.
+    virtual void apic_changed() {}
+    // Whether it has the local APIC inside: halts, INIT and start-up IPIs are its own business then.
+    virtual bool has_apic() const { return false; }
+    // Before the vCPU goes and another one takes over, while it does not run: the state, and what the
+    // machine's ports and signals are to have back. run() is not called again.
+    virtual void leave() {}
+
     // Runs guest code on the calling thread, at most about `instruction_limit` instructions.
     virtual VcpuExit run(uint64_t instruction_limit = ~uint64_t{0}) = 0;
 

@@ -1,8 +1,11 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "cpu/cpu_ports.h"
 #include "cpu/cpu_signals.h"
@@ -21,6 +24,22 @@ class Engine {
     // Vcpu::run may then be called from a thread of its own, one per vCPU.
     virtual std::unique_ptr<Vcpu> create_vcpu(CpuPorts& ports, CpuSignals& signals,
                                               VcpuIndex index) = 0;
+    // A write at this place signals the eventfd and does nothing else, without leaving the guest.
+    // False: this engine, or the host, cannot do that (there). Any thread.
+    struct BellPlace {
+        bool port = false;
+        uint64_t address = 0;
+        unsigned size = 0;              // of the write in bytes; 0: any
+        std::optional<uint32_t> value;  // the only one that counts; only with a size
+    };
+    virtual bool add_bell(const BellPlace&, int) { return false; }
+    virtual void remove_bell(const BellPlace&, int) {}
+    // What of the kernel's it uses, and how much, by name, for the operator. Any thread.
+    virtual std::map<std::string, uint64_t> uses() const { return {}; }
+    // The local APICs, if it has them inside; null: they are the machine's.
+    virtual EngineApics* apics() { return nullptr; }
+    // What of the policy's features its processors lack, by name.
+    virtual std::vector<std::string> missing_features() const { return {}; }
     // Whether its processors have system management mode.
     virtual bool has_management_mode() const { return true; }
 };
@@ -58,9 +77,16 @@ bool translator_usable();
 Result<std::unique_ptr<Engine>> make_translator(GuestMemory& memory, const CpuidPolicy& cpuid,
                                                 const TranslatorOptions& options = {});
 
+struct KvmOptions {
+    // The local APICs may be the kernel's, if it has them apart from other controllers: the ports
+    // give theirs away then (CpuPorts::take_apic).
+    bool kernel_apics = false;
+};
+
 // The host's KVM, for as many processors as `cpuid` says, through these system calls. Error: what the
 // host lacks.
 Result<std::unique_ptr<Engine>> make_kvm(GuestMemory& memory, const CpuidPolicy& cpuid,
+                                         const KvmOptions& options = {},
                                          SystemCalls& calls = host_system_calls());
 
 }  // namespace mynah

@@ -6,10 +6,11 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <cstring>
 #include <memory>
-#include <optional>
+#include <utility>
+
+#include "base/number_list.h"
 
 namespace mynah {
 namespace {
@@ -22,47 +23,13 @@ struct FreeSet {
 };
 using Set = std::unique_ptr<cpu_set_t, FreeSet>;
 
-std::optional<uint32_t> parse_cpu(std::string_view text) {
-    uint32_t cpu = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), cpu);
-    if (error != std::errc() || end != text.data() + text.size() || cpu >= kMostCpus)
-        return std::nullopt;
-    return cpu;
-}
-
 }  // namespace
 
 Result<HostCpus> parse_host_cpus(std::string_view text) {
-    HostCpus cpus;
-    for (size_t at = 0; at <= text.size();) {
-        const size_t end = std::min(text.find('+', at), text.size());
-        const std::string_view range = text.substr(at, end - at);
-        const size_t dash = range.find('-');
-        const auto first = parse_cpu(range.substr(0, dash));
-        const auto last = dash == range.npos ? first : parse_cpu(range.substr(dash + 1));
-        if (!first || !last || *last < *first) {
-            return Error(fmt::format("'{}': expected numbers of host processors, such as 2, 0-3 "
-                                     "or 0-1+4",
-                                     range));
-        }
-        for (uint32_t cpu = *first; cpu <= *last; ++cpu) cpus.push_back(cpu);
-        at = end + 1;
-    }
-    std::ranges::sort(cpus);
-    cpus.erase(std::unique(cpus.begin(), cpus.end()), cpus.end());
-    return cpus;
-}
-
-std::string format_host_cpus(const HostCpus& cpus) {
-    std::string text;
-    for (size_t i = 0; i < cpus.size();) {
-        size_t last = i;
-        while (last + 1 < cpus.size() && cpus[last + 1] == cpus[last] + 1) ++last;
-        if (!text.empty()) text += ',';
-        text += last == i ? fmt::format("{}", cpus[i]) : fmt::format("{}-{}", cpus[i], cpus[last]);
-        i = last + 1;
-    }
-    return text;
+    std::string_view wrong;
+    if (auto cpus = parse_number_list(text, '+', kMostCpus, &wrong)) return std::move(*cpus);
+    return Error(fmt::format("'{}': expected numbers of host processors, such as 2, 0-3 or 0-1+4",
+                             wrong));
 }
 
 Result<HostCpus> allowed_host_cpus() {
@@ -87,11 +54,11 @@ Result<void> check_host_cpus(const HostCpus& wanted, const HostCpus& allowed, ui
         if (std::ranges::binary_search(allowed, cpu)) continue;
         if (cpu >= count) {
             return Error(fmt::format("host processor {}: this host has {}; expected numbers of {}",
-                                     cpu, count, format_host_cpus(allowed)));
+                                     cpu, count, format_number_list(allowed)));
         }
         return Error(fmt::format("host processor {}: it is offline, or the cpuset or taskset of "
                                  "this process leaves it out; expected numbers of {}",
-                                 cpu, format_host_cpus(allowed)));
+                                 cpu, format_number_list(allowed)));
     }
     return {};
 }
@@ -102,7 +69,7 @@ Result<void> pin_thread(pthread_t thread, const HostCpus& cpus) {
     CPU_ZERO_S(size, set.get());
     for (const uint32_t cpu : cpus) CPU_SET_S(cpu, size, set.get());
     if (const int error = pthread_setaffinity_np(thread, size, set.get()); error != 0) {
-        return Error(fmt::format("host processors {}: {}", format_host_cpus(cpus),
+        return Error(fmt::format("host processors {}: {}", format_number_list(cpus),
                                  std::strerror(error)));
     }
     return {};

@@ -3,7 +3,6 @@
 #include <pthread.h>
 
 #include <cstdint>
-#include <string>
 #include <string_view>
 #include <vector>
 
@@ -16,8 +15,6 @@ using HostCpus = std::vector<uint32_t>;
 
 // "0-3", "1", "0-1+4": ranges joined by '+'. Error: what was expected.
 Result<HostCpus> parse_host_cpus(std::string_view text);
-// Ranges as Linux writes them: "0-3,5".
-std::string format_host_cpus(const HostCpus& cpus);
 
 // Where this process may run: what is online, less what a cpuset or taskset took away.
 Result<HostCpus> allowed_host_cpus();

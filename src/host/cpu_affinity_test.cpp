@@ -21,11 +21,6 @@ TEST(HostCpusTest, ListsAreRead) {
         EXPECT_FALSE(parse_host_cpus(bad).ok()) << bad;
 }
 
-TEST(HostCpusTest, ListsAreWritten) {
-    EXPECT_EQ(format_host_cpus({0, 1, 2, 5, 7, 8}), "0-2,5,7-8");
-    EXPECT_EQ(format_host_cpus({}), "");
-}
-
 TEST(HostCpusTest, WhatCannotBeHadIsNamed) {
     EXPECT_TRUE(check_host_cpus({0, 3}, {0, 1, 3}, 4).ok());
     const auto beyond = check_host_cpus({1, 4}, {0, 1, 3}, 4);

@@ -89,11 +89,15 @@ Result<std::unique_ptr<Machine>> Machine::create(const MachineConfig& config, Ru
 }
 
 Machine::Machine(const MachineConfig& config, RunRecord* record)
-    : config_(config), record_(record), apic_bus_(static_cast<StartupSink&>(*this)), pics_(apic_bus_.lint0()) {}
+    : config_(config), record_(record), apic_bus_(static_cast<StartupSink&>(*this)), pics_(apic_bus_.lint0()) {
+    ports_.tell_bells(bells_, BellListener::Space::kPorts);
+    memory_space_.tell_bells(bells_, BellListener::Space::kMemory);
+}
 
 Machine::~Machine() {
     control_.request_stop(StopReason::kQuit);
     for (auto& processor : processors_) processor->thread().join();
+    bells_.stop();
 }
 
 Result<void> Machine::build() {
@@ -134,7 +138,12 @@ Result<void> Machine::build() {
     TRY(build_memory());
     TRY(load_kernel());
     accelerator_ = what_auto_means(config_.accelerator);
+    TRY(check_hypervisor(accelerator_));
+    build_hypervisor(tsc_hz);
     engine_ = TRY(make_engine(accelerator_));
+    TRY(check_demands(*engine_));
+    bells_.use(engine_.get());
+    apic_bus_.use(engine_->apics());
     build_processors(tsc_hz);
     control_.set_kick([this] {
         for (auto& processor : processors_) processor->signals().raise(CpuSignals::kKick);
@@ -154,7 +163,7 @@ Result<void> Machine::build_memory() {
                                  "processors can address",
                                  beyond.end.value, most));
     const uint64_t blocks = (is_pc() ? pc::kBlockBytes : 0) + device_memory_->block_bytes();
-    memory_ = TRY(GuestMemory::create(ram_ranges(), blocks, beyond));
+    memory_ = TRY(GuestMemory::create(ram_ranges(), blocks, beyond, config_.memory_backing));
     return device_memory_->place(*memory_);
 }
 
@@ -169,6 +178,7 @@ void Machine::build_processors(uint64_t tsc_hz) {
                                    .control = control_,
                                    .events = *this,
                                    .idle = idle_,
+                                   .kvm = kvm_.get(),
                                    .tsc_hz = tsc_hz,
                                    .instruction_limit = config_.instruction_limit};
     for (uint32_t i = 0; i < config_.topology.vcpus(); ++i) {
@@ -279,6 +289,7 @@ Result<std::unique_ptr<Board>> Machine::make_pc_board(const BoardContext& contex
     std::function<void()> smi;
     if (engine_->has_management_mode()) {
         smi = [this] { raise_smi(); };
+        manages_ = true;
     } else if (config_.boot.secure) {
         return Error("--boot secure=on: needs system management mode, which this host's KVM does "
                      "not have; expected --accel jit");
@@ -324,6 +335,7 @@ Result<void> Machine::boot() {
     CpuState state = reset_state();
     state.gpr[kRdx] = cpuid_->signature();
     state.tsc_offset = 0 - read_host_tsc();  // one for all: their TSCs count as one
+    if (kvm_) kvm_->reset(state.tsc_offset);
     for (uint32_t i = 1; i < processors_.size(); ++i) {
         processors_[i]->reset(state, VcpuThread::Begin::kWaitForStartup);
     }
@@ -375,6 +387,7 @@ Result<StopReason> Machine::wait() {
                 break;
             case RunControl::Event::kPaused:
                 paused_work_.perform();
+                if (kvm_) kvm_->clock().stopped();
                 control_.resume(RunControl::Event::kPaused);
         }
     }
@@ -397,14 +410,16 @@ void Machine::startup(VcpuIndex vcpu, uint8_t vector) {
 }
 
 void Machine::vcpu_init(VcpuIndex vcpu) {
-    processors_[vcpu.value]->apic().init();
+    processors_[vcpu.value]->init();
     // The bootstrap processor would go on in firmware, which resets the machine [SDM 3A 8.4.2]; on
     // the micro board there is none.
     if (vcpu.value == 0) reset();
 }
 
+void Machine::vcpu_resumes(VcpuIndex vcpu) { processors_[vcpu.value]->resumes(); }
+
 void Machine::vcpu_paused(VcpuIndex vcpu) {
-    processors_[vcpu.value]->note_tsc();
+    processors_[vcpu.value]->paused();
     const CpuState& state = processors_[vcpu.value]->vcpu().state();
     Seen& seen = *seen_[vcpu.value];
     seen.rip.store(state.rip, std::memory_order_relaxed);
@@ -451,6 +466,14 @@ MachineSummary Machine::summary() const {
     summary.interrupts = all.interrupts;
     summary.undefined = std::move(all.undefined);
     summary.counters = std::move(all.counters);
+    if (kvm_) {
+        for (uint32_t i = 0; i < processors_.size(); ++i) {
+            const ParavirtKvmVcpu& vcpu = kvm_->vcpu(VcpuIndex(i));
+            summary.counters["hypercalls"] += vcpu.hypercalls();
+            summary.counters["interrupts ended by a flag"] += vcpu.silent_ends();
+        }
+    }
+    for (const auto& [name, count] : engine_uses()) summary.counters[name] = count;
     return summary;
 }
 

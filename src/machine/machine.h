@@ -18,11 +18,13 @@
 #include "device/interrupt/apic_bus.h"
 #include "device/interrupt/pic_pair.h"
 #include "engine/engine.h"
+#include "machine/bell_ringer.h"
 #include "machine/boards/board.h"
 #include "machine/boards/pc_firmware.h"
 #include "machine/device_memory.h"
 #include "machine/graphics.h"
 #include "machine/kernel_files.h"
+#include "machine/kvm_guest_host.h"
 #include "machine/machine_config.h"
 #include "machine/machine_summary.h"
 #include "machine/paused_work.h"
@@ -64,6 +66,8 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
     // it is done. Not from their threads, nor from the one in wait(). Error: why they go on as before.
     Result<void> switch_engine(MachineConfig::Accelerator accelerator);
     MachineConfig::Accelerator engine() const { return accelerator_; }
+    // What it uses of the host's kernel, by name.
+    std::map<std::string, uint64_t> engine_uses() const;
     // The CD drives, and what is put into them; see RemovableMedia.
     std::vector<RemovableDrive> removable_drives() const { 
         return media_->drives([this](size_t disk) -> MediumTrays& { return trays(disk); });
@@ -96,7 +100,8 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
     Result<void> request_memory(uint64_t bytes);
 
     // A virtio or SCSI disk or a card put into the running machine, under a name of the operator's.
-    // detach(): asks the guest, which lets it go when it likes; a SCSI disk goes soon in any case. Error: names what is wrong.
+    // detach(): asks the guest, which lets it go when it likes; a SCSI disk goes soon in any case. Error:
+    // names what is wrong.
     Result<void> attach_disk(const std::string& id, const DiskConfig& config);
     Result<void> attach_network(const std::string& id, const NetworkConfig& config);
     Result<void> detach(const std::string& id);
@@ -104,6 +109,8 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
 
     // Where the screen is served, lines for the operator; empty: nowhere.
     std::string graphics_places() const;
+    // What the processors lack of the model that was asked for, for people; empty: nothing.
+    std::string cpu_report() const;
 
     // Where each processor is; asks them all to come to an instruction boundary for the next look.
     // Any thread.
@@ -141,7 +148,11 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
     TranslatorOptions translator_options() const;
     Result<std::unique_ptr<Engine>> make_engine(MachineConfig::Accelerator accelerator);
     Result<void> exchange_engine(MachineConfig::Accelerator accelerator);
+    Result<void> check_demands(const Engine& engine) const;
+    Result<void> check_move(MachineConfig::Accelerator accelerator, const Engine& engine) const;
     void build_processors(uint64_t tsc_hz);
+    Result<void> check_hypervisor(MachineConfig::Accelerator accelerator) const;
+    void build_hypervisor(uint64_t tsc_hz);
     Result<void> pin_processors();
     void raise_smi();
     bool in_management_mode() const;
@@ -155,6 +166,7 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
     void startup(VcpuIndex vcpu, uint8_t vector) override;
     // VcpuEvents
     void vcpu_init(VcpuIndex vcpu) override;
+    void vcpu_resumes(VcpuIndex vcpu) override;
     void vcpu_paused(VcpuIndex vcpu) override;
     void vcpu_shut_down(VcpuIndex vcpu) override;
 
@@ -186,13 +198,19 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
     std::vector<std::unique_ptr<Seen>> seen_;
     EntryPoint entry_;
     std::optional<CpuidPolicy> cpuid_;
+    mutable Mutex engine_mutex_;  // over exchanging it, and over who looks at it meanwhile
     std::unique_ptr<Engine> engine_;
+    bool manages_ = false;  // the board raises SMIs
     // Which one it is: never kAuto once the machine is made.
     std::atomic<MachineConfig::Accelerator> accelerator_{MachineConfig::Accelerator::kAuto};
+    BellRinger bells_;
     IoSpace ports_, memory_space_;
     HostClock clock_;
     ApicBus apic_bus_;
     PicPair pics_;
+    // What a guest sees that is told of KVM; both or neither.
+    std::unique_ptr<KvmGuestHost> kvm_host_;
+    std::unique_ptr<ParavirtKvm> kvm_;
     std::vector<std::unique_ptr<Processor>> processors_;
     std::vector<std::unique_ptr<CharacterBackend>> serial_backends_;
     std::unique_ptr<ScsiHosts> scsi_;        // disks of SCSI hosts that the board owns

@@ -97,18 +97,22 @@ struct MachineConfig {
 
     enum class BoardKind { kMicro, kPc };
     enum class Accelerator { kAuto, kKvm, kTranslator, kInterpreter };
+    enum class Hypervisor { kNone, kKvm };
 
     std::string name = "mynah";
     // What the addresses of its cards go with: other machines on a network must have others, and
     // this one the same again when it is started anew.
     std::string identity = "mynah";
     uint64_t memory_bytes = 512 * kMebibyte;  // a multiple of 1 MiB
+    MemoryBacking memory_backing;             // of the memory the guest finds at its start
     CpuTopology topology;
     // On which of the host's processors they run, by vCPU; one entry: all of them; none: anywhere.
     std::vector<HostCpus> pin;
     std::string cpu = "max";  // MODEL[,+feature,-feature]
     Accelerator accelerator = Accelerator::kAuto;
+    Hypervisor hypervisor = Hypervisor::kNone;  // which one's interfaces the guest finds
     bool slow_kvm = false;  // with kKvm: even if the host emulates it
+    bool kvm_without_apics = false;  // on KVM: the local APICs are ours though the kernel has some
     TranslatorOptions translator;
     std::optional<uint64_t> code_cache;  // bytes; else as the board's guests need
 

@@ -1,5 +1,7 @@
 // What a machine's processors run on, and how they move from one engine to another.
 
+#include <fmt/ranges.h>
+
 #include "machine/accelerator.h"
 #include "machine/machine.h"
 
@@ -10,7 +12,7 @@ Result<std::unique_ptr<Engine>> Machine::make_engine(MachineConfig::Accelerator 
     accelerator = what_auto_means(accelerator);
     if (accelerator == Accelerator::kInterpreter) return make_interpreter(*memory_, *cpuid_);
     if (accelerator == Accelerator::kKvm) {
-        auto engine = make_kvm(*memory_, *cpuid_);
+        auto engine = make_kvm(*memory_, *cpuid_, {.kernel_apics = !config_.kvm_without_apics});
         if (!engine) return Error("--accel kvm: " + engine.error().message());
         return engine;
     }
@@ -28,21 +30,75 @@ Result<void> Machine::switch_engine(MachineConfig::Accelerator accelerator) {
                             [this] { control_.request_pause(); });
 }
 
+std::map<std::string, uint64_t> Machine::engine_uses() const {
+    MutexLock lock(engine_mutex_);
+    std::map<std::string, uint64_t> uses = engine_->uses();
+    if (uses.contains("ioeventfds")) uses["ioeventfds: rings"] = bells_.rings();
+    return uses;
+}
+
 // All processors are parked. What belongs to the machine stays: their signals, local APICs, and what
 // they wait for; of what an engine knows there is only what CpuState does not say already, and that is
-// made anew.
+// made anew. Local APICs that an engine has inside come back when the processors leave it; what is
+// sent to them meanwhile waits.
 Result<void> Machine::exchange_engine(MachineConfig::Accelerator accelerator) {
     accelerator = what_auto_means(accelerator);
     if (accelerator == accelerator_) return {};
-    constexpr auto kKvm = MachineConfig::Accelerator::kKvm;
-    if (accelerator == kKvm || accelerator_ == kKvm)
-        return Error("machines do not move to KVM or from it yet; expected jit or interpreter");
+    TRY(check_hypervisor(accelerator));
     auto engine = TRY(make_engine(accelerator));  // if it cannot be had, nothing has changed
+    TRY(check_move(accelerator, *engine));
+    bells_.use(nullptr);
+    apic_bus_.hold();
     for (auto& processor : processors_) processor->leave_engine();
-    engine_ = std::move(engine);
+    {
+        MutexLock lock(engine_mutex_);
+        engine_ = std::move(engine);
+    }
     for (auto& processor : processors_) processor->enter_engine(*engine_);
+    apic_bus_.use(engine_->apics());
+    bells_.use(engine_.get());
     accelerator_ = accelerator;
     return {};
+}
+
+// What was asked for by name must be there.
+Result<void> Machine::check_demands(const Engine& engine) const {
+    for (const std::string& name : engine.missing_features()) {
+        if (!contains(cpuid_->choice().demanded, name)) continue;
+        return Error(fmt::format(
+            "--cpu: feature '{}' cannot be had: this host's KVM does not offer it", name));
+    }
+    return {};
+}
+
+// Who takes what can be had misses nothing.
+std::string Machine::cpu_report() const {
+    if (!cpuid_->choice().by_name) return "";
+    std::string lacks = who_lacks(cpuid_->choice().lacking);
+    MutexLock lock(engine_mutex_);
+    if (const auto missing = engine_->missing_features(); !missing.empty()) {
+        lacks += fmt::format("{}{} (this host's KVM does not offer them)", lacks.empty() ? "" : "; ",
+                             fmt::join(missing, ", "));
+    }
+    if (lacks.empty()) return "";
+    return fmt::format("mynah: --cpu {}: without {}\n", config_.cpu, lacks);
+}
+
+// What the guest has found at its start is there on the other engine, too.
+Result<void> Machine::check_move(MachineConfig::Accelerator accelerator, const Engine& engine) const {
+    if (manages_ && !engine.has_management_mode()) {
+        return Error("the machine uses system management mode, which this host's KVM does not "
+                     "have; expected jit or interpreter");
+    }
+    if (accelerator != MachineConfig::Accelerator::kKvm) return {};
+    if (config_.instruction_limit)
+        return Error("--instruction-limit: KVM does not count instructions; expected jit or "
+                     "interpreter");
+    const std::vector<std::string> missing = engine.missing_features();
+    if (missing.empty()) return {};
+    return Error(fmt::format("the guest's processors have {}, which this host's KVM does not offer; "
+                             "expected jit or interpreter, or a machine started with --cpu ...,-{}",
+                             fmt::join(missing, ", "), fmt::join(missing, ",-")));
 }
 
 }  // namespace mynah

@@ -8,6 +8,10 @@
 namespace mynah {
 
 Result<void> check_placement(const MachineConfig& config) {
+    if (config.memory_backing.huge_page != 0 && config.devices.pluggable_memory) {
+        return Error("--memory hugepages=: memory of virtio-mem is given back in pieces smaller than "
+                     "huge pages; expected only one of the two");
+    }
     if (config.pin.empty()) return {};
     const uint32_t vcpus = config.topology.vcpus();
     if (config.pin.size() != 1 && config.pin.size() != vcpus) {

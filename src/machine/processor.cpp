@@ -22,12 +22,16 @@ uint64_t clock_ns_at(uint64_t guest_tsc, uint64_t tsc_offset, uint64_t tsc_hz,
 
 Processor::Processor(const ProcessorContext& context, VcpuIndex index)
     : index_(index),
-      ports_(context.ports, context.memory_space),
+      kvm_(context.kvm == nullptr ? nullptr : &context.kvm->vcpu(index)),
+      ports_(context.ports, context.memory_space, context.apic_bus),
       vcpu_(context.engine.create_vcpu(ports_, signals_, index)),
       apic_(apic_config(context, index), signals_, context.apic_bus, context.clock),
       thread_(index, *vcpu_, signals_, context.control, context.events, context.idle,
               context.instruction_limit) {
     ports_.connect(apic_);
+    if (kvm_ == nullptr) return;
+    ports_.connect(*kvm_);
+    apic_.connect(kvm_->silent_eoi());
 }
 
 LocalApic::Config Processor::apic_config(const ProcessorContext& context, VcpuIndex index) {
@@ -52,9 +56,11 @@ void Processor::reset(const CpuState& state, VcpuThread::Begin begin) {
     tsc_offset_seen_ = state.tsc_offset;
     thread_.prepare(state, begin);
     if (begin == VcpuThread::Begin::kRunning) apic_.enter_virtual_wire_mode();
+    vcpu_->apic_changed();
 }
 
 void Processor::leave_engine() {
+    vcpu_->leave();
     between_engines_ = vcpu_->state();
     earlier_ += vcpu_->statistics();
     vcpu_.reset();
@@ -75,6 +81,23 @@ VcpuStatistics Processor::statistics() const {
     return all;
 }
 
+void Processor::resumes() {
+    if (kvm_ != nullptr) kvm_->enter();
+}
+
+void Processor::paused() {
+    apic_.settle();
+    if (kvm_ != nullptr) kvm_->leave();
+    note_tsc();
+}
+
+void Processor::init() {
+    apic_.init();
+    vcpu_->apic_changed();
+    if (kvm_ != nullptr) kvm_->init();
+}
+
+// The guest may have written its TSC: the APIC's deadline moves along.
 void Processor::note_tsc() {
     const uint64_t offset = vcpu_->state().tsc_offset;
     if (offset == tsc_offset_seen_) return;

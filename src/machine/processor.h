@@ -22,6 +22,7 @@ struct ProcessorContext {
     RunControl& control;
     VcpuEvents& events;
     IdleLook& idle;
+    ParavirtKvm* kvm;  // null: the guest does not see it
     uint64_t tsc_hz;
     std::optional<uint64_t> instruction_limit;
 };
@@ -45,13 +46,18 @@ class Processor {
     void enter_engine(Engine& engine);
     // Of all engines so far.
     VcpuStatistics statistics() const;
-    // The guest may have written its TSC: the APIC's deadline moves along. Own thread.
-    void note_tsc();
+    // Own thread, before it runs guest code and after it did.
+    void resumes();
+    void paused();
+    // INIT: what is the processor's beside its state. Own thread.
+    void init();
 
   private:
+    void note_tsc();
     LocalApic::Config apic_config(const ProcessorContext& context, VcpuIndex index);
 
     const VcpuIndex index_;
+    ParavirtKvmVcpu* const kvm_;  // null: none
     uint64_t tsc_offset_seen_ = 0;
     CpuState between_engines_;
     VcpuStatistics earlier_;  // of vCPUs that were exchanged

@@ -23,19 +23,35 @@ void VcpuPorts::mmio_write(GuestPhys address, unsigned size, uint64_t value) {
     }
 }
 
-std::optional<uint8_t> VcpuPorts::acknowledge_interrupt() { return apic_->acknowledge_interrupt(); }
+std::optional<uint8_t> VcpuPorts::acknowledge_interrupt() {
+    if (kvm_ != nullptr) kvm_->refresh();
+    return apic_->acknowledge_interrupt();
+}
 
 uint8_t VcpuPorts::read_cr8() { return apic_->read_cr8(); }
 
 void VcpuPorts::write_cr8(uint8_t value) { apic_->write_cr8(value); }
 
 std::optional<uint64_t> VcpuPorts::read_msr(uint32_t index) {
-    if (!LocalApic::owns_msr(index)) return std::nullopt;
-    return apic_->read_msr(index);
+    if (LocalApic::owns_msr(index)) return apic_->read_msr(index);
+    return kvm_ != nullptr ? kvm_->read_msr(index) : std::nullopt;
 }
 
 bool VcpuPorts::write_msr(uint32_t index, uint64_t value) {
-    return LocalApic::owns_msr(index) && apic_->write_msr(index, value);
+    if (LocalApic::owns_msr(index)) return apic_->write_msr(index, value);
+    if (kvm_ == nullptr) return false;
+    apic_->settle();  // by the flag that is perhaps about to move
+    return kvm_->write_msr(index, value);
+}
+
+void VcpuPorts::tsc_moved(uint64_t offset) {
+    if (kvm_ != nullptr) kvm_->tsc_moved(offset);
+}
+
+bool VcpuPorts::hypercall(CpuState& state) {
+    if (kvm_ == nullptr) return false;
+    kvm_->hypercall(state);
+    return true;
 }
 
 }  // namespace mynah

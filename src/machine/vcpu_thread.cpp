@@ -38,16 +38,18 @@ VcpuThread::~VcpuThread() { join(); }
 
 void VcpuThread::prepare(const CpuState& state, Begin begin) {
     vcpu_->state() = state;
+    vcpu_->state().waiting_for_startup = begin == Begin::kWaitForStartup;
     vcpu_->state_changed();
     signals_.lower(~uint32_t{0});
-    waiting_for_startup_ = begin == Begin::kWaitForStartup;
     startup_vector_ = kNoStartup;
-    answered_inits_ = signals_.inits() - (waiting_for_startup_ ? 1 : 0);
+    answered_inits_ = signals_.inits() - (waiting() ? 1 : 0);
 }
 
 void VcpuThread::exchange(Vcpu& vcpu, uint64_t instructions) {
     vcpu_ = &vcpu;
     earlier_instructions_ = instructions;
+    // An engine with local APICs of its own did not say what it answered.
+    if (waiting()) answered_inits_ = signals_.inits() - 1;
 }
 
 void VcpuThread::start() {
@@ -62,8 +64,10 @@ void VcpuThread::join() {
 void VcpuThread::run() {
     current_vcpu = index_;
     while (control_.proceed()) {
-        if (waiting_for_startup_ && !take_startup()) continue;
-        if (vcpu_->state().halted && !end_halt()) continue;
+        if (!vcpu_->has_apic()) {
+            if (waiting() && !take_startup()) continue;
+            if (vcpu_->state().halted && !end_halt()) continue;
+        }
         if (!step()) {
             events_.vcpu_shut_down(index_);
             // Nothing runs after a shutdown but what INIT or reset would begin.
@@ -82,6 +86,7 @@ bool VcpuThread::step() {
             return true;
         }
     }
+    events_.vcpu_resumes(index_);
     const VcpuExit exit = vcpu_->run(limit);
     events_.vcpu_paused(index_);
     switch (exit) {
@@ -102,7 +107,8 @@ bool VcpuThread::step() {
 // What a halted processor wakes up for [SDM 2A HLT]; a masked interrupt stays pending and must not
 // keep the thread busy.
 uint32_t VcpuThread::signals_that_end_halt() const {
-    uint32_t signals = CpuSignals::kInit | CpuSignals::kKick | CpuSignals::kSmi;
+    uint32_t signals =
+        CpuSignals::kInit | CpuSignals::kKick | CpuSignals::kSmi | CpuSignals::kUnhalt;
     const CpuState& state = vcpu_->state();
     if (state.flags.has(x86::rflags::kIf)) signals |= CpuSignals::kInterrupt;
     if (!state.nmi_blocked) signals |= CpuSignals::kNmi;
@@ -119,6 +125,7 @@ bool VcpuThread::end_halt() {
         events_.vcpu_paused(index_);  // whoever kicked may want to see where it is
         return false;
     }
+    signals_.lower(CpuSignals::kUnhalt);
     vcpu_->state().halted = false;
     return true;
 }
@@ -126,8 +133,8 @@ bool VcpuThread::end_halt() {
 void VcpuThread::take_init() {
     events_.vcpu_init(index_);
     reset_by_init(vcpu_->state());
+    vcpu_->state().waiting_for_startup = true;
     vcpu_->state_changed();
-    waiting_for_startup_ = true;
 }
 
 // Waits for a start-up IPI or for whatever RunControl wants. True: the processor starts.
@@ -148,8 +155,8 @@ bool VcpuThread::take_startup() {
     cs.selector = static_cast<uint16_t>(vector << kSelectorShift);
     cs.base = uint64_t{vector} << kBaseShift;
     state.rip = 0;
+    state.waiting_for_startup = false;
     vcpu_->state_changed();
-    waiting_for_startup_ = false;
     return true;
 }
 
@@ -162,7 +169,7 @@ void VcpuThread::startup(uint8_t vector) {
 
 bool VcpuThread::must_wake(uint32_t wake_signals) const {
     return (signals_.pending() & wake_signals) != 0 ||
-           (waiting_for_startup_ && startup_vector_.load() != kNoStartup);
+           (startup_vector_.load() != kNoStartup && waiting());
 }
 
 // Before sleeping. Gives the host's processor to whoever wants it between two looks.

@@ -24,6 +24,8 @@ class VcpuEvents {
     virtual ~VcpuEvents() = default;
     // INIT arrived: the processor's local APIC is to be put back [SDM 3A 10.4.7.3].
     virtual void vcpu_init(VcpuIndex vcpu) = 0;
+    // The processor is about to run guest code.
+    virtual void vcpu_resumes(VcpuIndex vcpu) = 0;
     // The processor is about to sleep, or came from running: for clocks that hang on its TSC.
     virtual void vcpu_paused(VcpuIndex vcpu) = 0;
     virtual void vcpu_shut_down(VcpuIndex vcpu) = 0;
@@ -68,6 +70,7 @@ class VcpuThread {
     bool look_about(uint32_t wake_signals, uint64_t began_ns);
     void wake() EXCLUDES(mutex_);
     uint32_t signals_that_end_halt() const;
+    bool waiting() const { return vcpu_->state().waiting_for_startup; }
 
     static constexpr uint32_t kNoStartup = ~uint32_t{0};
 
@@ -80,7 +83,6 @@ class VcpuThread {
     IdleLook& idle_;
     const std::optional<uint64_t> instruction_limit_;
 
-    bool waiting_for_startup_ = false;  // own thread
     HaltPoll halt_poll_;                // own thread
     // How many INITs had been sent when a start-up IPI last counted: the first one after an INIT
     // does, wherever the processor is with that INIT, as senders may follow it up at once.

@@ -74,9 +74,10 @@ class RecordingEvents final : public VcpuEvents {
   public:
     explicit RecordingEvents(RunControl& control) : control_(control) {}
     void vcpu_init(VcpuIndex) override { ++inits; }
-    void vcpu_paused(VcpuIndex) override {}
+    void vcpu_resumes(VcpuIndex) override { ++resumes; }
+    void vcpu_paused(VcpuIndex) override { ++pauses; }
     void vcpu_shut_down(VcpuIndex) override { control_.request_stop(StopReason::kCrashed); }
-    std::atomic<int> inits{0};
+    std::atomic<int> inits{0}, resumes{0}, pauses{0};
 
   private:
     RunControl& control_;
@@ -125,6 +126,38 @@ TEST_F(VcpuThreadTest, StopEndsARunningProcessor) {
     ASSERT_TRUE(soon([&] { return vcpu_.runs == 1; }));
     end();
     EXPECT_EQ(control_.stop_reason(), StopReason::kQuit);
+}
+
+TEST_F(VcpuThreadTest, AnUnhaltEndsAHaltWithoutInterrupts) {
+    thread_->prepare(reset_state(), VcpuThread::Begin::kRunning);
+    vcpu_.say(VcpuExit::kHalted);
+    thread_->start();
+    ASSERT_TRUE(soon([&] { return vcpu_.runs == 1; }));
+    EXPECT_TRUE(stays_at(1));
+    vcpu_.signals().raise(CpuSignals::kUnhalt);
+    EXPECT_TRUE(soon([&] { return vcpu_.runs == 2; }));
+    EXPECT_EQ(vcpu_.signals().pending() & CpuSignals::kUnhalt, 0u);
+}
+
+// It came before the halt: that one ends at once, and the next one does not.
+TEST_F(VcpuThreadTest, AnUnhaltIsKeptForTheNextHalt) {
+    thread_->prepare(reset_state(), VcpuThread::Begin::kRunning);
+    vcpu_.say(VcpuExit::kHalted);
+    vcpu_.say(VcpuExit::kHalted);
+    vcpu_.signals().raise(CpuSignals::kUnhalt);
+    thread_->start();
+    ASSERT_TRUE(soon([&] { return vcpu_.runs == 2; }));
+    EXPECT_TRUE(stays_at(2));
+}
+
+TEST_F(VcpuThreadTest, EachRunIsAnnouncedAndItsEndTold) {
+    thread_->prepare(reset_state(), VcpuThread::Begin::kRunning);
+    vcpu_.say(VcpuExit::kHalted);
+    thread_->start();
+    ASSERT_TRUE(soon([&] { return vcpu_.runs == 1 && events_.pauses == 1; }));
+    EXPECT_EQ(events_.resumes, 1);
+    vcpu_.signals().raise(CpuSignals::kUnhalt);
+    EXPECT_TRUE(soon([&] { return events_.resumes == 2; }));
 }
 
 TEST_F(VcpuThreadTest, HaltedProcessorSleepsUntilAnInterrupt) {

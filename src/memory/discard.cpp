@@ -22,6 +22,8 @@ bool discard_memory(GuestMemory& memory, std::span<std::byte> pages) {
     if (offset % kPageSize != 0 || pages.size() % kPageSize != 0) return false;
     // RAM, which lies first in the file, and no block behind it.
     if (offset >= memory.ram_bytes() || pages.size() > memory.ram_bytes() - offset) return false;
+    // Of huge pages the kernel would take whole ones away and leave what is in the others.
+    if (memory.page_size() != kPageSize) return false;
     // The hole is in the file, so that it is one for all mappings of the page.
     if (fallocate(memory.fd(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
                   static_cast<off_t>(offset), static_cast<off_t>(pages.size())) != 0) {

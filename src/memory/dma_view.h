@@ -76,6 +76,16 @@ class DmaView {
         return true;
     }
 
+    // Replaces it in one step; what was there.
+    template <typename T>
+    [[nodiscard]] std::optional<T> exchange(GuestPhys at, T value) const {
+        T* place = naturally_aligned<T>(at, DmaUse::kAny);
+        if (place == nullptr) return std::nullopt;
+        const T before = __atomic_exchange_n(place, value, __ATOMIC_ACQ_REL);
+        memory_->watch().wrote(place, sizeof(T));
+        return before;
+    }
+
   private:
     template <typename T>
     T* naturally_aligned(GuestPhys address, DmaUse use) const {

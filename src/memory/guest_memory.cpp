@@ -1,6 +1,6 @@
 #include "memory/guest_memory.h"
 
-#include <fcntl.h>
+#include <fmt/core.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -33,8 +33,8 @@ void tell_thread_sanitizer([[maybe_unused]] std::byte* base, [[maybe_unused]] ui
 }  // namespace
 
 Result<std::unique_ptr<GuestMemory>> GuestMemory::create(std::span<const Range> ranges,
-                                                         uint64_t block_bytes,
-                                                         const Beyond& beyond) {
+                                                         uint64_t block_bytes, const Beyond& beyond,
+                                                         const MemoryBacking& backing) {
     uint64_t size = 0;
     std::vector<MemoryMap::Ram> ram;
     GuestPhys previous_end{0};
@@ -48,39 +48,77 @@ Result<std::unique_ptr<GuestMemory>> GuestMemory::create(std::span<const Range> 
         size += range.size;
     }
     CHECK(size > 0 && block_bytes % kPageSize == 0);
-    const uint64_t file_size = size + block_bytes;
+    auto mapping = map(size, block_bytes, backing);
+    if (!mapping) {
+        return Error(fmt::format("cannot reserve {} MiB of guest memory: {}", size >> 20,
+                                 mapping.error().message()));
+    }
+    std::unique_ptr<GuestMemory> memory(new GuestMemory(
+        std::vector<Range>(ranges.begin(), ranges.end()), ram, beyond, mapping.value()));
+    const auto settled = [&]() -> Result<void> {
+        TRY(choose_memory_nodes(backing, memory->base_, memory->ram_bytes_));
+        if (backing.preallocate) TRY(allocate_memory(backing, memory->base_, memory->size_));
+        return {};
+    }();
+    if (!settled) {
+        return Error(fmt::format("{} MiB of guest memory: {}", memory->size_ >> 20,
+                                 settled.error().message()));
+    }
+    return memory;
+}
 
-    const auto failed = [size](const char* call) {
-        return Error("cannot reserve " + std::to_string(size >> 20) +
-                     " MiB of guest memory: " + call + ": " + std::strerror(errno));
+Result<GuestMemory::Mapping> GuestMemory::map(uint64_t ram_bytes, uint64_t block_bytes,
+                                              const MemoryBacking& backing) {
+    const uint64_t page = std::max(backing.huge_page, kPageSize);
+    const uint64_t ram_end = (ram_bytes + page - 1) / page * page;
+    Mapping mapping{nullptr, ram_end, ram_end + block_bytes, -1, -1, page};
+    const bool two = page != kPageSize;
+    auto fd = create_memory_file(backing, two ? ram_end : mapping.size);
+    if (!fd) return fd.error();
+    mapping.fd = mapping.block_fd = fd.value();
+    const auto mapped = [&]() -> Result<void> {
+        // Blocks are in the second file where they were in the first.
+        if (two) mapping.block_fd = TRY(create_memory_file({}, mapping.size));
+        return map_files(mapping);
+    }();
+    if (mapped) return mapping;
+    if (mapping.block_fd != mapping.fd) close(mapping.block_fd);
+    close(mapping.fd);
+    return mapped.error();
+}
+
+// Where it begins is a multiple of the page's size, as KVM wants it for large pages of its own.
+Result<void> GuestMemory::map_files(Mapping& mapping) {
+    const auto failed = [] { return Error(std::string("mmap: ") + std::strerror(errno)); };
+    const uint64_t room = mapping.size + mapping.page_size;
+    void* const free =
+        mmap(nullptr, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (free == MAP_FAILED) return failed();
+    const uintptr_t start = reinterpret_cast<uintptr_t>(free);
+    const uint64_t before = -start % mapping.page_size;
+    std::byte* const base = static_cast<std::byte*>(free) + before;
+    if (before != 0) munmap(free, before);
+    if (const uint64_t behind = mapping.page_size - before; behind != 0)
+        munmap(base + mapping.size, behind);
+    const auto put = [base](uint64_t from, uint64_t to, int fd, int flags) {
+        return from == to ||
+               mmap(base + from, to - from, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | flags,
+                    fd, static_cast<off_t>(from)) != MAP_FAILED;
     };
-    const int fd = memfd_create("guest-memory", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (fd < 0) return failed("memfd_create");
-    if (ftruncate(fd, static_cast<off_t>(file_size)) != 0) {
-        Error error = failed("ftruncate");
-        close(fd);
+    // Of huge pages the kernel sets aside what is mapped: better refused now than missing later.
+    const bool two = mapping.fd != mapping.block_fd;
+    const uint64_t first = two ? mapping.ram_end : mapping.size;
+    if (!put(0, first, mapping.fd, two ? 0 : MAP_NORESERVE) ||
+        !put(first, mapping.size, mapping.block_fd, MAP_NORESERVE)) {
+        Error error = failed();
+        munmap(base, mapping.size);
         return error;
     }
-    // A back end in another process that is given the descriptor cannot take memory away under a
-    // running processor. Holes can still be punched.
-    if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
-        Error error = failed("F_ADD_SEALS");
-        close(fd);
-        return error;
-    }
-    void* base =
-        mmap(nullptr, file_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
-    if (base == MAP_FAILED) {
-        Error error = failed("mmap");
-        close(fd);
-        return error;
-    }
+    mapping.base = base;
     // Guest RAM in a core file helps nobody and can be huge.
-    madvise(base, file_size, MADV_DONTDUMP);
-    tell_thread_sanitizer(static_cast<std::byte*>(base), file_size);
-    return std::unique_ptr<GuestMemory>(
-        new GuestMemory(std::vector<Range>(ranges.begin(), ranges.end()), ram, beyond, file_size,
-                        fd, static_cast<std::byte*>(base)));
+    madvise(base, mapping.size, MADV_DONTDUMP);
+    tell_thread_sanitizer(base, mapping.size);
+    return {};
 }
 
 namespace {
@@ -123,12 +161,12 @@ Result<std::unique_ptr<GuestMemory>> GuestMemory::adopt(std::vector<Foreign> reg
         return Error(std::string("cannot map the guest's memory: ") + std::strerror(errno));
     };
     if (size == 0) return Error("no memory");
-    void* const base = mmap(nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-                            -1, 0);
+    void* const base =
+        mmap(nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (base == MAP_FAILED) return failed();
     auto* const bytes = static_cast<std::byte*>(base);
     std::unique_ptr<GuestMemory> memory(
-        new GuestMemory(std::move(ranges), ram, {}, size, -1, bytes));
+        new GuestMemory(std::move(ranges), ram, {}, {bytes, size, size, -1, -1, kPageSize}));
     for (size_t i = 0; i < regions.size(); ++i) {
         if (mmap(bytes + ram[i].offset, regions[i].size, PROT_READ | PROT_WRITE,
                  MAP_SHARED | MAP_NORESERVE | MAP_FIXED, regions[i].fd,
@@ -160,17 +198,20 @@ GuestMemory::Beyond with_end(GuestMemory::Beyond beyond,
 }  // namespace
 
 GuestMemory::GuestMemory(std::vector<Range> ranges, std::span<const MemoryMap::Ram> ram,
-                         const Beyond& beyond, uint64_t file_size, int fd, std::byte* base)
+                         const Beyond& beyond, const Mapping& mapping)
     : ranges_(std::move(ranges)),
       beyond_(with_end(beyond, ranges_)),
       size_(total(ranges_)),
       ram_bytes_(size_ + (beyond.pluggable ? beyond.pluggable->size : 0)),
-      file_size_(file_size),
-      blocks_taken_(ram_bytes_),
-      fd_(fd),
-      base_(base),
+      file_size_(mapping.size),
+      blocks_taken_(mapping.ram_end),
+      blocks_start_(mapping.ram_end),
+      fd_(mapping.fd),
+      block_fd_(mapping.block_fd),
+      page_size_(mapping.page_size),
+      base_(mapping.base),
       map_(ram),
-      watch_(std::make_unique<WriteWatch>(base, file_size)) {}
+      watch_(std::make_unique<WriteWatch>(base_, file_size_)) {}
 
 GuestMemory::~GuestMemory() {
     if (fd_ < 0) unguard_mapping(base_);
@@ -180,6 +221,7 @@ GuestMemory::~GuestMemory() {
     }
     munmap(base_, file_size_);
     if (fd_ >= 0) close(fd_);
+    if (block_fd_ != fd_) close(block_fd_);
 }
 
 GuestMemory::Block GuestMemory::take_block(uint64_t size) {
@@ -209,7 +251,11 @@ std::vector<GuestMemory::Piece> GuestMemory::pieces() const {
     std::vector<Piece> pieces;
     uint64_t done = 0;
     const auto own = [&](uint64_t end) {
-        if (done < end) pieces.push_back({done, end - done, fd_, done});
+        if (fd_ != block_fd_ && done < blocks_start_) {
+            pieces.push_back({done, blocks_start_ - done, fd_, done});
+            done = blocks_start_;
+        }
+        if (done < end) pieces.push_back({done, end - done, block_fd_, done});
     };
     for (const Piece& piece : backed_) {
         own(piece.offset);
@@ -225,7 +271,7 @@ GuestMemory::FilePlace GuestMemory::file_place(const std::byte* host) const {
     for (const Piece& piece : backed_)
         if (offset >= piece.offset && offset - piece.offset < piece.size)
             return {piece.fd, offset - piece.offset};
-    return {fd_, offset};
+    return {offset < blocks_start_ ? fd_ : block_fd_, offset};
 }
 
 void GuestMemory::set_overlay(unsigned slot, const MemoryOverlay& overlay) {

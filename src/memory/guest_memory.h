@@ -10,14 +10,16 @@
 
 #include "base/result.h"
 #include "memory/address.h"
+#include "memory/memory_backing.h"
 #include "memory/memory_map.h"
 #include "memory/write_watch.h"
 
 namespace mynah {
 
 // The guest's memory: RAM at some ranges of guest-physical addresses, and blocks that are not RAM
-// (ROM, flash, video memory), all in one anonymous file (memfd) that is mapped once. Pages the
-// guest never touched use no host memory. Overlays say where blocks appear, and where RAM is hidden
+// (ROM, flash, video memory), all in one anonymous file (memfd) that is mapped once; where RAM is
+// made of huge pages, which only whole ones of can be mapped, blocks are in a second one. Pages the
+// guest never touched use no host memory, unless they are to be allocated beforehand. Overlays say where blocks appear, and where RAM is hidden
 // or cannot be written; they change while the machine runs, the ranges never do. Every function
 // may be called from any thread. Contents are shared with running vCPUs: copy in once, validate,
 // then use.
@@ -39,9 +41,10 @@ class GuestMemory {
     };
 
     // Ranges must be page-aligned, ascending and disjoint (CHECKed). block_bytes: room for
-    // take_block(). Error: the host refuses the mapping.
+    // take_block(). Error: the host refuses the mapping, or does not have what it is to be made of.
     static Result<std::unique_ptr<GuestMemory>> create(std::span<const Range> ranges,
-                                                       uint64_t block_bytes, const Beyond& beyond);
+                                                       uint64_t block_bytes, const Beyond& beyond,
+                                                       const MemoryBacking& backing = {});
     static Result<std::unique_ptr<GuestMemory>> create(std::span<const Range> ranges,
                                                        uint64_t block_bytes = 0) {
         return create(ranges, block_bytes, {});
@@ -127,9 +130,11 @@ class GuestMemory {
     std::byte* host(GuestPhys address, uint64_t size,
                     MemoryView view = MemoryView::kNormal) const;
 
-    // The backing file, and where in it a byte of guest memory lies; blocks that another file backs
-    // have a place in it, too.
+    // The backing file of RAM, and where in it a byte of guest memory lies; blocks that another file
+    // backs have a place in it, too.
     int fd() const { return fd_; }
+    // The pieces of it that can be mapped, or given back to the host.
+    uint64_t page_size() const { return page_size_; }
     uint64_t file_size() const { return file_size_; }  // bytes of RAM and blocks in all
     uint64_t ram_bytes() const { return ram_bytes_; }  // of RAM, pluggable or not: it comes first
     // What must be mapped to see all of it: pieces of files, ascending and side by side.
@@ -154,8 +159,19 @@ class GuestMemory {
     WriteWatch& watch() const { return *watch_; }
 
   private:
+    // A mapping of files: RAM in the first, to `ram_end`, and blocks behind it in the second, at the
+    // same offsets; it may be the same.
+    struct Mapping {
+        std::byte* base;
+        uint64_t ram_end, size;  // bytes
+        int fd, block_fd;
+        uint64_t page_size;
+    };
     GuestMemory(std::vector<Range> ranges, std::span<const MemoryMap::Ram> ram,
-                const Beyond& beyond, uint64_t file_size, int fd, std::byte* base);
+                const Beyond& beyond, const Mapping& mapping);
+    static Result<Mapping> map(uint64_t ram_bytes, uint64_t block_bytes,
+                               const MemoryBacking& backing);
+    static Result<void> map_files(Mapping& mapping);
 
     std::byte* writable(GuestPhys address, uint64_t size) const;
 
@@ -164,7 +180,9 @@ class GuestMemory {
     const uint64_t size_, ram_bytes_, file_size_;
     uint64_t blocks_taken_;         // where in the file the next block begins
     std::vector<Piece> backed_;     // blocks with files of their own, ascending
-    const int fd_;
+    const uint64_t blocks_start_;
+    const int fd_, block_fd_;
+    const uint64_t page_size_;
     std::byte* const base_;
     MemoryMap map_;
     std::function<void()> map_changed_;

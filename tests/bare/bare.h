@@ -9,6 +9,7 @@
 #define ALARM_PORT 0xfa      /* a byte: another thread raises this interrupt a little later */
 
 #define SMI_PORT 0xfb        /* any byte: a system management interrupt */
+#define HYPERVISOR_PORT 0xfc /* any byte: from here on there is KVM's interface, before there is none */
 
 /* Read-only memory whose byte n is n; a write there switches it to a device that reads as 80h, and a
    write of FFh back. And RAM that only management mode sees. */

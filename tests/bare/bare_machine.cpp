@@ -12,7 +12,8 @@ namespace mynah::bare {
 namespace {
 
 constexpr uint16_t kExitPort = 0xf4, kInterruptPort = 0xf5, kNmiPort = 0xf6,
-                   kDmaAddressPort = 0xf7, kDmaPort = 0xf8, kLateDmaPort = 0xf9, kAlarmPort = 0xfa, kSmiPort = 0xfb;
+                   kDmaAddressPort = 0xf7, kDmaPort = 0xf8, kLateDmaPort = 0xf9, kAlarmPort = 0xfa, kSmiPort = 0xfb,
+                   kHypervisorPort = 0xfc;
 constexpr uint64_t kMmioCells = 0xfe000000, kMmioCode = 0xfd000000, kFlash = 0xfc000000,
                    kManagementPage = 0x3000000;
 constexpr uint8_t kReadArray = 0xff, kFlashStatus = 0x80;
@@ -41,7 +42,9 @@ BareMachine::BareMachine(const EngineFactory& engine, const EngineFactory& other
       vcpu_(engine_->create_vcpu(*this, signals_, VcpuIndex(0))),
       dma_(*memory_),
       flash_(memory_->take_block(kPageSize)),
-      flash_slot_(memory_->take_overlay()) {
+      flash_slot_(memory_->take_overlay()),
+      kvm_(*memory_, kvm_host_, 2'000'000'000, 1) {
+    kvm_.reset(0);
     for (unsigned i = 0; i < flash_.size; ++i) flash_.host[i] = static_cast<std::byte>(i);
     memory_->on_map_change([this] { signals_.raise(CpuSignals::kMemoryMap); });
     show_flash(true);
@@ -121,6 +124,9 @@ void BareMachine::io_write(IoPort port, unsigned, uint32_t value) {
         case kSmiPort:
             signals_.raise(CpuSignals::kSmi);
             break;
+        case kHypervisorPort:
+            hypervisor_ = true;
+            break;
         case kDmaAddressPort:
             dma_address_ = value;
             break;
@@ -170,7 +176,30 @@ std::optional<uint8_t> BareMachine::acknowledge_interrupt() {
 std::optional<uint64_t> BareMachine::read_msr(uint32_t index) {
     if (index == x86::msr::kApicBase)
         return 0xfee00000 | x86::msr::kApicBaseEnable | x86::msr::kApicBaseBsp;
-    return std::nullopt;
+    return kvm() != nullptr ? kvm()->read_msr(index) : std::nullopt;
+}
+
+bool BareMachine::write_msr(uint32_t index, uint64_t value) {
+    return kvm() != nullptr && kvm()->write_msr(index, value);
+}
+
+void BareMachine::tsc_moved(uint64_t offset) {
+    if (kvm() != nullptr) kvm()->tsc_moved(offset);
+}
+
+bool BareMachine::hypercall(CpuState& state) {
+    if (kvm() == nullptr) return false;
+    kvm()->hypercall(state);
+    return true;
+}
+
+ParavirtKvmVcpu* BareMachine::kvm() { return hypervisor_ ? &kvm_.vcpu(VcpuIndex(0)) : nullptr; }
+
+bool BareMachine::KvmHost::send_interrupt(uint32_t apic_id, uint8_t vector) {
+    if (apic_id != 0) return false;
+    machine_.interrupt_vector_ = vector;
+    machine_.signals_.raise(CpuSignals::kInterrupt);
+    return true;
 }
 
 }  // namespace mynah::bare

@@ -16,6 +16,8 @@
 #include "engine/engine.h"
 #include "memory/dma_view.h"
 #include "memory/guest_memory.h"
+#include "paravirt/kvm/paravirt_kvm.h"
+#include "paravirt/kvm/recording_host_test.h"
 
 namespace mynah::bare {
 
@@ -54,9 +56,22 @@ class BareMachine final : public CpuPorts {
     uint8_t read_cr8() override { return cr8_; }
     void write_cr8(uint8_t value) override { cr8_ = value; }
     std::optional<uint64_t> read_msr(uint32_t index) override;
-    bool write_msr(uint32_t, uint64_t) override { return false; }
+    bool write_msr(uint32_t index, uint64_t value) override;
+    void tsc_moved(uint64_t offset) override;
+    bool hypercall(CpuState& state) override;
 
   private:
+    // Processor 0 is this one, and the only one.
+    class KvmHost final : public testing::RecordingKvmHost {
+      public:
+        explicit KvmHost(BareMachine& machine) : machine_(machine) { processors = 1; }
+        bool send_interrupt(uint32_t apic_id, uint8_t vector) override;
+
+      private:
+        BareMachine& machine_;
+    };
+
+    ParavirtKvmVcpu* kvm();
     VcpuExit run_on_both();
     void exchange_engine();
 
@@ -78,6 +93,9 @@ class BareMachine final : public CpuPorts {
     DmaView dma_;
     GuestMemory::Block flash_;
     unsigned flash_slot_;
+    bool hypervisor_ = false;
+    KvmHost kvm_host_{*this};
+    ParavirtKvm kvm_;
     DelayedWork delayed_;
 };
 

@@ -86,7 +86,8 @@ def nested(context):
         host.command("dd if=/dev/urandom of=/dev/vda bs=4k seek=3 count=100 conv=fsync 2>/dev/null")
         written = host.command("sha256sum </dev/vda", quiet=300).split()[0]
         host.send("poweroff\n")
-        host.expect("exits: hlt: [1-9]", quiet=300)
+        host.expect("ioeventfds: [1-9]", quiet=300)
+        host.expect("ioeventfds: rings: [1-9]", quiet=60)
         host.expect("@@ended 0", quiet=60)
         check_equal(host.command("sha256sum </tmp/disk").split()[0], written,
                     "sha256 of what the guest wrote")

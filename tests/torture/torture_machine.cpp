@@ -64,6 +64,7 @@ Result<void> TortureMachine::build(const EngineFactory& engine, std::span<const 
                                    .control = control_,
                                    .events = *this,
                                    .idle = idle_,
+                                   .kvm = nullptr,
                                    .tsc_hz = tsc_hz,
                                    .instruction_limit = std::nullopt};
     for (uint32_t i = 0; i < options_.processors; ++i)
@@ -182,8 +183,9 @@ std::string TortureMachine::where_processors_are() {
 void TortureMachine::startup(VcpuIndex vcpu, uint8_t vector) {
     processors_[vcpu.value]->thread().startup(vector);
 }
-void TortureMachine::vcpu_init(VcpuIndex vcpu) { processors_[vcpu.value]->apic().init(); }
-void TortureMachine::vcpu_paused(VcpuIndex vcpu) { processors_[vcpu.value]->note_tsc(); }
+void TortureMachine::vcpu_init(VcpuIndex vcpu) { processors_[vcpu.value]->init(); }
+void TortureMachine::vcpu_resumes(VcpuIndex vcpu) { processors_[vcpu.value]->resumes(); }
+void TortureMachine::vcpu_paused(VcpuIndex vcpu) { processors_[vcpu.value]->paused(); }
 void TortureMachine::vcpu_shut_down(VcpuIndex) {
     shut_down_ = true;
     control_.request_stop(StopReason::kCrashed);

@@ -70,6 +70,7 @@ class TortureMachine final : private StartupSink, private VcpuEvents, private Io
 
     void startup(VcpuIndex vcpu, uint8_t vector) override;
     void vcpu_init(VcpuIndex vcpu) override;
+    void vcpu_resumes(VcpuIndex vcpu) override;
     void vcpu_paused(VcpuIndex vcpu) override;
     void vcpu_shut_down(VcpuIndex vcpu) override;
     uint64_t read(uint64_t offset, unsigned size) override;

@@ -1,6 +1,7 @@
 #include "backend/network/user_network.h"
 
 #include <fmt/core.h>
+#include <malloc.h>
 #include <poll.h>
 #include <slirp/libslirp.h>
 #include <sys/eventfd.h>
@@ -26,6 +27,15 @@ namespace {
 constexpr uint64_t kNever = ~uint64_t{0};
 // How many frames a thread that is not ours hands over before it leaves the rest to ours.
 constexpr size_t kGuestThreadLimit = 128;
+
+// For each connection libslirp takes two buffers of 128 KiB and soon makes both a little larger. As
+// mappings of their own they are moved without being copied, and cost no memory before there is data
+// in them: a thousand connections are 256 MiB otherwise. Left to itself glibc would give up such
+// mappings after the first that is freed [mallopt(3), M_MMAP_THRESHOLD].
+void keep_large_buffers_mapped() {
+    constexpr int kConnectionBuffer = 128 * 1024;
+    mallopt(M_MMAP_THRESHOLD, kConnectionBuffer);
+}
 
 in_addr ipv4(uint32_t address) { return {htonl(address)}; }
 
@@ -166,6 +176,7 @@ Result<void> UserNetwork::Stack::open(const UserNetworkOptions& options) {
     wake_ = Fd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     if (!wake_.valid()) return Error(std::strerror(errno));
     buffer_.resize(ethernet::kMaxSuperFrame);
+    keep_large_buffers_mapped();
     const SlirpConfig config = make_config(options);
     slirp_ = slirp_new(&config, &callbacks(), this);
     if (slirp_ == nullptr) return Error("libslirp refused its configuration");

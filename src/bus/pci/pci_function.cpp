@@ -47,7 +47,9 @@ PciFunction::PciFunction(const PciAttachment& attachment, const PciIdentity& ide
     config.define(pci::bridge::kControl, 2, 0, pci::bridge::kControlWritable);
 }
 
-PciFunction::~PciFunction() {
+PciFunction::~PciFunction() { unplug(); }
+
+void PciFunction::unplug() {
     for (const auto& bar : bars_) {
         move_bar(*bar, kNowhere);
         // A processor may be in the middle of an access to a card that is pulled.

@@ -65,6 +65,8 @@ class PciFunction {
     // 64-bit BARs take `index` and the next. The handler is called with offsets in the BAR, from
     // any vCPU thread, and never while the BAR is disabled by the command register.
     void add_bar(unsigned index, Bar kind, uint64_t size, IoHandler& handler);
+    // Doorbells in a BAR that is there.
+    void add_bells(unsigned index, std::vector<Bell> bells);
     // The guest's accesses go straight to the memory; never where RAM is.
     void add_memory_bar(unsigned index, Bar kind, const GuestMemory::Block& block);
     // The expansion ROM: its bytes, rounded up to a power of two.
@@ -115,6 +117,8 @@ class PciFunction {
     void config_write(unsigned offset, unsigned size, uint32_t value) EXCLUDES(mutex_);
     // Back to the state after power-on: BARs unplaced, command clear.
     void reset() EXCLUDES(mutex_);
+    // The device is about to go: nothing calls its handlers any more when this returns.
+    void unplug() EXCLUDES(mutex_);
     // As firmware would see it: the current value without the guest's side effects.
     uint16_t command() const EXCLUDES(mutex_);
     // Registers as they stand; on_config_read is not asked.

@@ -54,6 +54,12 @@ void PciFunction::add_bar(unsigned index, Bar kind, uint64_t size, IoHandler& ha
     new_bar(index, kind, size).window = std::make_unique<Window>(*this, handler);
 }
 
+void PciFunction::add_bells(unsigned index, std::vector<Bell> bells) {
+    for (const auto& bar : bars_) {
+        if (bar->number == index) bar->bells = std::move(bells);
+    }
+}
+
 void PciFunction::add_memory_bar(unsigned index, Bar kind, const GuestMemory::Block& block) {
     CHECK(index < pci::kBars && kind != Bar::kIo && block.size >= kPageSize);
     BarSlot& bar = new_bar(index, kind, block.size);
@@ -111,7 +117,7 @@ void PciFunction::move_bar(BarSlot& bar, uint64_t to) {
     if (to == kNowhere) {
         space.withdraw(*bar.window);
     } else {
-        space.place(to, bar.size, *bar.window);
+        space.place(to, bar.size, *bar.window, bar.bells);
     }
 }
 

@@ -22,6 +22,7 @@ struct PciFunction::BarSlot {
     uint64_t size;
     unsigned config_offset;
     std::unique_ptr<Window> window;  // registers, or ...
+    std::vector<Bell> bells;
     GuestMemory::Block block;        // ... memory
     unsigned overlay = 0;
     uint64_t placed = kNowhere;

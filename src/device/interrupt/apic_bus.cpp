@@ -1,5 +1,9 @@
 #include "device/interrupt/apic_bus.h"
 
+#include <algorithm>
+#include <thread>
+#include <utility>
+
 #include "base/check.h"
 #include "device/interrupt/local_apic.h"
 
@@ -27,12 +31,76 @@ void ApicBus::attach(LocalApic& apic) {
     apics_.push_back(&apic);
 }
 
+// --- Local APICs of an engine.
+
+EngineApics* ApicBus::begin_use() {
+    if (!has_engine()) return nullptr;
+    users_.fetch_add(1, std::memory_order_seq_cst);
+    EngineApics* const engine = engine_.load(std::memory_order_seq_cst);
+    if (engine == nullptr) end_use();
+    return engine;
+}
+
+void ApicBus::change_engine(EngineApics* engine) {
+    engine_.store(engine, std::memory_order_seq_cst);
+    // Pairs with begin_use(): either it sees the new one, or we see that it is at it.
+    while (users_.load(std::memory_order_seq_cst) != 0) std::this_thread::yield();
+}
+
+void ApicBus::hold() { change_engine(&held_); }
+
+void ApicBus::use(EngineApics* engine) {
+    change_engine(engine);
+    for (EoiSink* sink : eoi_sinks_) sink->tell_routes();
+    for (const MsiMessage& message : held_.take()) send(message);
+}
+
+// Equal ones count once, as in a local APIC, so that there are not many.
+bool ApicBus::Held::send(uint64_t address, uint32_t data) {
+    constexpr size_t kMost = 4096;
+    MutexLock lock(mutex_);
+    const auto is_it = [&](const MsiMessage& message) {
+        return message.address == address && message.data == data;
+    };
+    if (std::none_of(messages_.begin(), messages_.end(), is_it) && messages_.size() < kMost)
+        messages_.push_back({address, data});
+    return true;
+}
+
+std::vector<MsiMessage> ApicBus::Held::take() {
+    MutexLock lock(mutex_);
+    return std::exchange(messages_, {});
+}
+
+MsiMessage to_msi(const ApicMessage& message) {
+    const uint32_t destination =
+        message.destination == ApicMessage::kBroadcast ? 0xff : message.destination & 0xff;
+    return {ApicBus::kMsiBase | uint64_t{destination} << kMsiDestinationShift |
+                (message.logical ? kMsiLogical : 0) |
+                (message.mode == DeliveryMode::kLowestPriority ? kMsiRedirectionHint : 0),
+            uint32_t{message.vector} | static_cast<uint32_t>(message.mode) << kMsiDeliveryShift |
+                (message.level_triggered ? kMsiLevel | kMsiAssert : 0)};
+}
+
+void ApicBus::set_route(unsigned pin, const ApicMessage& message) {
+    EngineApics* const engine = begin_use();
+    if (engine == nullptr) return;
+    const MsiMessage msi = to_msi(message);
+    engine->set_route(pin, msi.address, msi.data);
+    end_use();
+}
+
 void ApicBus::Lint::set(bool level) {
     for (LocalApic* apic : bus_.apics_) apic->set_lint(pin_, level);
 }
 
 void ApicBus::send(MsiMessage message) {
     if (message.address - kMsiBase >= kMsiSize) return;
+    if (EngineApics* const engine = begin_use()) {
+        engine->send(message.address, message.data);
+        end_use();
+        return;
+    }
     ApicMessage out;
     out.destination = static_cast<uint32_t>(message.address >> kMsiDestinationShift) & 0xff;
     if (out.destination == 0xff) out.destination = ApicMessage::kBroadcast;
@@ -57,6 +125,12 @@ bool ApicBus::accept(LocalApic& apic, const ApicMessage& message) {
 }
 
 bool ApicBus::deliver(const ApicMessage& message) {
+    if (EngineApics* const engine = begin_use()) {
+        const MsiMessage msi = to_msi(message);
+        const bool taken = engine->send(msi.address, msi.data);
+        end_use();
+        return taken;
+    }
     if (message.mode == DeliveryMode::kLowestPriority) return deliver_lowest_priority(message);
     if (!message.logical && message.destination != ApicMessage::kBroadcast) {
         if (message.destination >= by_id_.size()) return false;

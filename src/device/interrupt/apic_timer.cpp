@@ -79,6 +79,12 @@ void ApicTimer::set_initial_count(uint32_t count, uint64_t now_ns) {
     start(count, now_ns);
 }
 
+void ApicTimer::resume(uint32_t initial, uint32_t current, uint64_t now_ns) {
+    if (mode_ == Mode::kTscDeadline) return;
+    initial_count_ = initial;
+    start(initial == 0 ? 0 : current, now_ns);
+}
+
 void ApicTimer::set_deadline(uint64_t tsc, uint64_t deadline_ns) {
     if (mode_ != Mode::kTscDeadline) return;
     deadline_tsc_ = tsc;

@@ -22,6 +22,8 @@ class ApicTimer {
     void set_mode(Mode mode, uint64_t now_ns);
     void set_divide(uint32_t configuration, uint64_t now_ns);
     void set_initial_count(uint32_t count, uint64_t now_ns);
+    // As set_initial_count() had it some time ago.
+    void resume(uint32_t initial, uint32_t current, uint64_t now_ns);
     uint32_t initial_count() const { return initial_count_; }
     uint32_t divide_configuration() const { return divide_; }
     uint32_t current_count(uint64_t now_ns) const;

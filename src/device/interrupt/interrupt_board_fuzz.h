@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "device/interrupt/interrupt_router.h"
@@ -30,7 +31,16 @@ inline void drive_interrupt_controllers(std::span<const uint8_t> bytes) {
         LocalApic& apic_;
     };
 
+    // The guest's side of it is an action like all others.
+    class Flag final : public SilentEoi {
+     public:
+        bool offer() override { return set = there; }
+        bool withdraw() override { return !std::exchange(set, false); }
+        bool there = false, set = false;
+    };
+
     ByteBoard board;
+    Flag flags[2];
     NoStartups startups;
     ApicBus bus(startups);
     PicPair pics(bus.lint0());
@@ -51,6 +61,13 @@ inline void drive_interrupt_controllers(std::span<const uint8_t> bytes) {
         pages.push_back(std::make_unique<Page>(*apics.back()));
         board.add(*pages.back(), apic::kPageBytes, 8);
         LocalApic& apic = *apics.back();
+        Flag& flag = flags[i];
+        apic.connect(flag);
+        board.add([&apic, &flag](ByteSource& source) {
+            apic.settle();
+            flag.there = source.take(1) % 4 != 0;
+        });
+        board.add([&flag](ByteSource&) { flag.set = false; });
         board.add([&apic](ByteSource& source) { apic.acknowledge_interrupt(); (void)source; });
         board.add([&apic](ByteSource& source) {
             apic.read_msr(static_cast<uint32_t>(0x800 + source.take(1)));

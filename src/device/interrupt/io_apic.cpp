@@ -67,6 +67,26 @@ void IoApic::end_of_interrupt(uint8_t vector) {
     send(messages);
 }
 
+// Where the end of an interrupt is seen by an engine, it must know of it before it begins. What is
+// masked for a moment stays known.
+void IoApic::follow_routes(bool all) {
+    if (!bus_.has_engine()) return;
+    MutexLock routes(routes_mutex_);
+    if (all) told_.fill(std::nullopt);
+    for (unsigned pin = 0; pin < IoApic82093::kPins; ++pin) {
+        std::optional<ApicMessage> message;
+        {
+            MutexLock lock(mutex_);
+            message = chip_.level_message(pin);
+        }
+        if (!message) continue;
+        const MsiMessage msi = to_msi(*message);
+        if (told_[pin] && told_[pin]->address == msi.address && told_[pin]->data == msi.data) continue;
+        told_[pin] = msi;
+        bus_.set_route(pin, *message);
+    }
+}
+
 void IoApic::time_hold() {
     if (!chip_.holds() || std::exchange(hold_armed_, true)) return;
     hold_->arm(clock_.now_ns() + kHoldNs);
@@ -98,6 +118,7 @@ void IoApic::write(uint64_t offset, unsigned, uint64_t value) {
         chip_.write(static_cast<uint32_t>(offset), static_cast<uint32_t>(value), messages);
         time_hold();
     }
+    follow_routes(false);
     send(messages);
 }
 

@@ -28,6 +28,7 @@ class IoApic final : public IoHandler, public EoiSink {
     uint64_t read(uint64_t offset, unsigned size) override EXCLUDES(mutex_);
     void write(uint64_t offset, unsigned size, uint64_t value) override EXCLUDES(mutex_);
     void end_of_interrupt(uint8_t vector) override EXCLUDES(mutex_);
+    void tell_routes() override { follow_routes(true); }
 
     void reset() EXCLUDES(mutex_);
 
@@ -37,8 +38,12 @@ class IoApic final : public IoHandler, public EoiSink {
     void time_hold() REQUIRES(mutex_);
     void release_held() EXCLUDES(mutex_);
     void send(const IoApic82093::Messages& messages) EXCLUDES(mutex_);
+    void follow_routes(bool all) EXCLUDES(mutex_, routes_mutex_);
 
     ApicBus& bus_;
+    // Over telling the bus, so that what is told last is what is last; taken before mutex_.
+    Mutex routes_mutex_;
+    std::array<std::optional<MsiMessage>, IoApic82093::kPins> told_ GUARDED_BY(routes_mutex_);
     Mutex mutex_;
     IoApic82093 chip_ GUARDED_BY(mutex_);
     bool hold_armed_ GUARDED_BY(mutex_) = false;

@@ -28,6 +28,12 @@ ApicMessage IoApic82093::message_of(unsigned pin) const {
     return message;
 }
 
+std::optional<ApicMessage> IoApic82093::level_message(unsigned pin) const {
+    const uint64_t value = entries_[pin];
+    if ((value & entry::kMasked) != 0 || (value & entry::kLevel) == 0) return std::nullopt;
+    return message_of(pin);
+}
+
 // Sends what the pin has to say. A level is sent once and then waits for its EOI (remote IRR);
 // SMI, NMI, INIT and ExtINT have none, so they are sent per edge whatever the trigger mode says
 // [82093AA 3.2.4, delivery mode].

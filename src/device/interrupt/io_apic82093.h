@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 
 #include "device/interrupt/apic_message.h"
 
@@ -50,6 +51,8 @@ class IoApic82093 {
     void write(uint32_t offset, uint32_t value, Messages& out);
 
     uint64_t entry(unsigned pin) const { return entries_[pin]; }
+    // What the pin sends, if it is for a level and not masked.
+    std::optional<ApicMessage> level_message(unsigned pin) const;
 
  private:
     uint32_t read_register(uint8_t index) const;

@@ -59,6 +59,7 @@ void LocalApic::enter_virtual_wire_mode() {
 // --- Priority and delivery to the processor [SDM 3A 10.8].
 
 bool LocalApic::vector_deliverable() const {
+    if (unfinished_.load() != kNone) return true;
     const int vector = irr_.highest();
     return vector >= 0 && (vector & 0xf0) > (ppr_.load() & 0xf0u) && mode() != Mode::kDisabled;
 }
@@ -76,12 +77,21 @@ bool LocalApic::external_deliverable() const {
 // The signal says that something may be deliverable. A sender sets IRR, then looks at the
 // priority, then raises; this side lowers, then looks at IRR again: whoever comes second sees
 // what the other did, so no interrupt is left behind.
+bool LocalApic::wants_attention() const {
+    if (vector_deliverable() || external_deliverable()) return true;
+    return silent_offered_.load() && irr_.highest() >= 0;
+}
+
 void LocalApic::raise_if_deliverable() {
-    if (vector_deliverable() || external_deliverable()) signals_.raise(CpuSignals::kInterrupt);
+    if (wants_attention()) signals_.raise(CpuSignals::kInterrupt);
 }
 
 void LocalApic::refresh_signal() {
-    if (vector_deliverable() || external_deliverable()) {
+    if (lent_.load()) {
+        refresh_external();
+        return;
+    }
+    if (wants_attention()) {
         signals_.raise(CpuSignals::kInterrupt);
         return;
     }
@@ -97,6 +107,7 @@ void LocalApic::update_priority() {
 }
 
 void LocalApic::write_tpr(uint8_t value) {
+    settle();
     tpr_.store(value);
     update_priority();
     refresh_signal();
@@ -105,6 +116,12 @@ void LocalApic::write_tpr(uint8_t value) {
 void LocalApic::write_cr8(uint8_t value) { write_tpr(static_cast<uint8_t>(value << 4)); }
 
 std::optional<uint8_t> LocalApic::acknowledge_interrupt() {
+    if (lent_.load()) return acknowledge_external();
+    settle();
+    if (const int again = unfinished_.exchange(kNone); again != kNone) {
+        refresh_signal();
+        return static_cast<uint8_t>(again);
+    }
     if (external_deliverable()) {
         external_message_.store(false);
         const uint8_t vector = config_.external->acknowledge();
@@ -121,11 +138,38 @@ std::optional<uint8_t> LocalApic::acknowledge_interrupt() {
     irr_.remove(taken);
     isr_.insert(taken);
     update_priority();
+    offer_silent_eoi();
     refresh_signal();
     return taken;
 }
 
+// For the one interrupt in service, if its end tells nobody and nothing waits for it. A sender puts
+// its vector into IRR and then looks whether this is on offer; this side offers, then looks at IRR:
+// as with the signal, one of them sees the other.
+void LocalApic::offer_silent_eoi() {
+    if (silent_ == nullptr || irr_.highest() >= 0) return;
+    const int serving = isr_.highest();
+    if (serving < 0 || !isr_.only(static_cast<uint8_t>(serving)) ||
+        tmr_.contains(static_cast<uint8_t>(serving)) || !silent_->offer())
+        return;
+    silent_offered_.store(true);
+    if (irr_.highest() >= 0) settle();
+}
+
+void LocalApic::settle() {
+    if (!silent_offered_.load(std::memory_order_relaxed)) return;
+    const bool ended = silent_->withdraw();
+    silent_offered_.store(false);
+    if (ended) end_in_service();
+    refresh_signal();
+}
+
 void LocalApic::end_of_interrupt() {
+    settle();
+    end_in_service();
+}
+
+void LocalApic::end_in_service() {
     const int serving = isr_.highest();
     if (serving < 0) return;
     const uint8_t vector = static_cast<uint8_t>(serving);
@@ -161,7 +205,8 @@ bool LocalApic::accept_fixed(uint8_t vector, bool level) {
         tmr_.remove(vector);
     }
     irr_.insert(vector);
-    if ((vector & 0xf0) > (ppr_.load() & 0xf0u)) signals_.raise(CpuSignals::kInterrupt);
+    if ((vector & 0xf0) > (ppr_.load() & 0xf0u) || silent_offered_.load())
+        signals_.raise(CpuSignals::kInterrupt);
     return true;
 }
 
@@ -212,6 +257,10 @@ void LocalApic::set_lint(unsigned pin, bool level) {
     const uint32_t mask = 1u << pin;
     const uint32_t before = level ? lint_levels_.fetch_or(mask) : lint_levels_.fetch_and(~mask);
     if (!level) return;
+    if (lent_.load()) {
+        if (pin == 0) signals_.raise(CpuSignals::kInterrupt);
+        return;
+    }
     const bool rising = (before & mask) == 0;
     const unsigned entry = kLint0Entry + pin;
     const uint32_t value = lvt_[entry].load();

@@ -8,8 +8,10 @@
 #include <optional>
 
 #include "base/mutex.h"
+#include "bus/silent_eoi.h"
 #include "bus/vm_clock.h"
 #include "cpu/address.h"
+#include "cpu/apic_image.h"
 #include "cpu/cpu_signals.h"
 #include "device/interrupt/apic_bus.h"
 #include "device/interrupt/apic_message.h"
@@ -49,12 +51,17 @@ class LocalApic {
     // Attaches itself to the bus. The signals are the vCPU's; all must outlive the APIC.
     LocalApic(Config config, CpuSignals& signals, ApicBus& bus, VmClock& clock);
     ~LocalApic();
+    // From here on the guest may end edge-triggered interrupts by this flag. It outlives the APIC.
+    // Before the vCPU runs.
+    void connect(SilentEoi& silent) { silent_ = &silent; }
     LocalApic(const LocalApic&) = delete;
     LocalApic& operator=(const LocalApic&) = delete;
 
     // --- Own thread: what CpuPorts asks for.
     // CpuPorts::acknowledge_interrupt: external interrupts first, then the APIC's highest vector.
     std::optional<uint8_t> acknowledge_interrupt();
+    // Takes back what was offered by SilentEoi: what is in service, and the signal, are exact again.
+    void settle();
     uint8_t read_cr8() const { return static_cast<uint8_t>(tpr_.load() >> 4); }
     void write_cr8(uint8_t value);
     // IA32_APIC_BASE, IA32_TSC_DEADLINE, 800h-8FFh. Nothing / false: #GP.
@@ -76,6 +83,14 @@ class LocalApic {
     // What firmware leaves behind on a PC for the bootstrap processor: APIC enabled, LINT0 takes
     // the PIC's interrupts, LINT1 NMIs [MPS 1.4 3.6.2.2]. Own thread, or none running.
     void enter_virtual_wire_mode();
+    // A vector that acknowledge_interrupt() gave and that could not be delivered: it comes next.
+    void give_back(uint8_t vector);
+
+    // An engine has the registers from lend() to take_back(), and brings interrupts itself; what is
+    // left here is the PIC's wire. Own thread, or none running.
+    ApicImage lend();
+    void take_back(const ApicImage& image);
+
     // The guest's TSC was written: an armed deadline moves. Own thread.
     void tsc_changed();
 
@@ -116,6 +131,9 @@ class LocalApic {
     void update_priority();
     bool vector_deliverable() const;
     bool external_deliverable() const;
+    bool wants_attention() const;
+    void offer_silent_eoi();
+    void end_in_service();
     void refresh_signal();
     void raise_if_deliverable();
     bool accept_fixed(uint8_t vector, bool level);
@@ -123,6 +141,11 @@ class LocalApic {
     void signal_lint_level(unsigned entry);
     void report_error(uint32_t bits);
     uint32_t logical_id() const;
+
+    // local_apic_image.cpp
+    std::optional<uint8_t> acknowledge_external();
+    void refresh_external();
+    void load_timer(const ApicImage& image) EXCLUDES(timer_mutex_);
 
     // local_apic_ipi.cpp
     void send_ipi(uint64_t command, uint32_t destination);
@@ -154,6 +177,13 @@ class LocalApic {
     uint32_t icr_low_ = 0, icr_high_ = 0;
     std::atomic<uint32_t> lint_levels_{0};       // bit per pin
     std::atomic<bool> external_message_{false};  // an ExtINT that came as a message
+    SilentEoi* silent_ = nullptr;
+    // The guest may have ended what is in service: the priority may be lower than it seems. Own
+    // thread; senders read it.
+    std::atomic<bool> silent_offered_{false};
+    static constexpr int kNone = -1;
+    std::atomic<int> unfinished_{kNone};  // a vector that was given back
+    std::atomic<bool> lent_{false};       // an engine has it
 
     Mutex timer_mutex_;
     ApicTimer timer_ GUARDED_BY(timer_mutex_);

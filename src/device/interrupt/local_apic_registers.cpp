@@ -83,8 +83,10 @@ bool LocalApic::write_msr(uint32_t index, uint64_t value) {
 
 std::optional<uint32_t> LocalApic::read_shared(uint32_t reg) {
     if (is_lvt(reg)) return lvt_[lvt_entry(reg)].load();
-    if (reg >= number(Register::kIsr0) && reg < number(Register::kIsr0) + 8)
+    if (reg >= number(Register::kIsr0) && reg < number(Register::kIsr0) + 8) {
+        settle();
         return isr_.word(reg - number(Register::kIsr0));
+    }
     if (reg >= number(Register::kTmr0) && reg < number(Register::kTmr0) + 8)
         return tmr_.word(reg - number(Register::kTmr0));
     if (reg >= number(Register::kIrr0) && reg < number(Register::kIrr0) + 8)
@@ -92,7 +94,7 @@ std::optional<uint32_t> LocalApic::read_shared(uint32_t reg) {
     switch (static_cast<Register>(reg)) {
         case Register::kVersion: return apic::kVersion;
         case Register::kTpr: return tpr_.load();
-        case Register::kPpr: return ppr_.load();
+        case Register::kPpr: settle(); return ppr_.load();
         case Register::kSvr: return svr_.load();
         case Register::kEsr: return esr_;
         case Register::kInitialCount:
@@ -142,7 +144,9 @@ void LocalApic::write_lvt(unsigned entry, uint32_t value) {
     }
 }
 
+// What was offered by SilentEoi is forgotten: memory may be another guest's by now.
 void LocalApic::clear_registers() {
+    silent_offered_.store(false);
     reset_timer();
     irr_.clear();
     isr_.clear();
@@ -155,6 +159,7 @@ void LocalApic::clear_registers() {
     svr_.store(apic::svr::kReset);
     errors_.store(0);
     external_message_.store(false);
+    unfinished_.store(kNone);
     esr_ = icr_low_ = icr_high_ = 0;
     refresh_signal();
 }

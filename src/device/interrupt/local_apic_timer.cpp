@@ -22,6 +22,7 @@ void LocalApic::timer_fired() {
     bool expired;
     {
         MutexLock lock(timer_mutex_);
+        if (lent_.load()) return;
         const uint64_t now = clock_.now_ns();
         expired = timer_.expire(now);
         // Periodic ticks are never due again at once: the pacer spaces them.
@@ -81,6 +82,7 @@ void LocalApic::write_tsc_deadline(uint64_t value) {
 }
 
 void LocalApic::tsc_changed() {
+    if (lent_.load()) return;
     uint64_t deadline;
     {
         MutexLock lock(timer_mutex_);

@@ -26,6 +26,18 @@ class VectorSet {
         }
         return -1;
     }
+    // Whether this vector is in it, and no other.
+    bool only(uint8_t vector) const {
+        for (unsigned i = 0; i < words_.size(); ++i) {
+            if (words_[i].load() != (i == vector >> 6 ? mask(vector) : 0)) return false;
+        }
+        return true;
+    }
+    void set_word(unsigned index, uint32_t value) {
+        auto& word = words_[index / 2];
+        const unsigned shift = 32 * (index % 2);
+        word.store((word.load() & ~(uint64_t{0xffffffff} << shift)) | uint64_t{value} << shift);
+    }
     // 32 vectors from index * 32 on, as a register shows them; index 0 to 7.
     uint32_t word(unsigned index) const {
         return static_cast<uint32_t>(words_[index / 2].load() >> (32 * (index % 2)));

@@ -31,6 +31,7 @@ void add_system(BuilderTable& table) {
     add_identification(table);
     add_cache_control(table);
     add_idle(table);
+    add_hypercall(table);
     add_system_management(table);
 }
 

@@ -14,6 +14,7 @@ void add_segment_query(BuilderTable& table);     // LAR LSL VERR VERW ARPL
 void add_msr(BuilderTable& table);               // RDMSR WRMSR RD/WRFSBASE RD/WRGSBASE
 void add_identification(BuilderTable& table);    // CPUID RDTSC RDTSCP RDPID RDPMC
 void add_cache_control(BuilderTable& table);     // INVLPG INVPCID INVD CLFLUSH PREFETCH fences
+void add_hypercall(BuilderTable& table);         // VMCALL VMMCALL
 void add_idle(BuilderTable& table);              // HLT PAUSE MONITOR MWAIT
 void add_system_management(BuilderTable& table); // RSM
 

@@ -56,6 +56,28 @@ void restrict_features(kvm_cpuid_entry2& entry, const kvm_cpuid_entry2& supporte
     }
 }
 
+// Where the words are that restrict_features() looks at.
+struct FeaturePlace {
+    FeatureWord feature;
+    uint32_t leaf, subleaf;
+    __u32 kvm_cpuid_entry2::*word;
+};
+const FeaturePlace* place_of(FeatureWord feature) {
+    static constexpr FeaturePlace kPlaces[] = {
+        {FeatureWord::kLeaf1Ecx, 1, 0, &kvm_cpuid_entry2::ecx},
+        {FeatureWord::kLeaf1Edx, 1, 0, &kvm_cpuid_entry2::edx},
+        {FeatureWord::kLeaf7Ebx, 7, 0, &kvm_cpuid_entry2::ebx},
+        {FeatureWord::kLeaf7Ecx, 7, 0, &kvm_cpuid_entry2::ecx},
+        {FeatureWord::kLeaf7Edx, 7, 0, &kvm_cpuid_entry2::edx},
+        {FeatureWord::kLeafDSub1Eax, 0xd, 1, &kvm_cpuid_entry2::eax},
+        {FeatureWord::kExt1Ecx, 0x80000001, 0, &kvm_cpuid_entry2::ecx},
+        {FeatureWord::kExt1Edx, 0x80000001, 0, &kvm_cpuid_entry2::edx}};
+    for (const FeaturePlace& place : kPlaces) {
+        if (place.feature == feature) return &place;
+    }
+    return nullptr;
+}
+
 void append(std::vector<kvm_cpuid_entry2>& out, const CpuidPolicy& policy, uint32_t leaf,
             uint32_t subleaf, uint32_t apic_id, bool indexed) {
     // KVM itself mirrors CR4.OSXSAVE, IA32_APIC_BASE and XCR0.
@@ -75,7 +97,7 @@ void append(std::vector<kvm_cpuid_entry2>& out, const CpuidPolicy& policy, uint3
 
 }  // namespace
 
-Result<void> set_cpuid(const Handle& device, const Handle& vcpu, const CpuidPolicy& policy,
+Result<std::vector<std::string>> set_cpuid(const Handle& device, const Handle& vcpu, const CpuidPolicy& policy,
                        uint32_t apic_id) {
     constexpr uint32_t kMostSupported = 256, kMostSubleaves = 8;
     CpuidTable supported(kMostSupported);
@@ -100,7 +122,15 @@ Result<void> set_cpuid(const Handle& device, const Handle& vcpu, const CpuidPoli
         table.entry(i) = entries[i];
     }
     TRY(vcpu.request("KVM_SET_CPUID2", kSetCpuid2, table.header()));
-    return {};
+    std::vector<std::string> lacking;
+    for (const Feature& feature : known_features()) {
+        const FeaturePlace* const place = place_of(feature.word);
+        if (place == nullptr || !policy.has(feature.name)) continue;
+        const kvm_cpuid_entry2* const left = table.find(place->leaf, place->subleaf);
+        if (left != nullptr && (left->*place->word >> feature.position & 1) == 0)
+            lacking.emplace_back(feature.name);
+    }
+    return lacking;
 }
 
 }  // namespace mynah::kvm

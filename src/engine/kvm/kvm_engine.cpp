@@ -13,6 +13,15 @@ class KvmEngine final : public Engine {
                                       VcpuIndex index) override {
         return std::make_unique<kvm::KvmVcpu>(*machine_, ports, signals, index);
     }
+    bool add_bell(const BellPlace& place, int event_fd) override {
+        return machine_->bells().add(place, event_fd);
+    }
+    void remove_bell(const BellPlace& place, int event_fd) override {
+        machine_->bells().remove(place, event_fd);
+    }
+    std::vector<std::string> missing_features() const override { return machine_->lacking(); }
+    EngineApics* apics() override { return machine_->interrupts(); }
+    std::map<std::string, uint64_t> uses() const override { return machine_->uses(); }
     bool has_management_mode() const override { return machine_->has_smm(); }
 
   private:
@@ -22,8 +31,8 @@ class KvmEngine final : public Engine {
 }  // namespace
 
 Result<std::unique_ptr<Engine>> make_kvm(GuestMemory& memory, const CpuidPolicy& cpuid,
-                                         SystemCalls& calls) {
-    auto machine = TRY(kvm::KvmMachine::create(memory, cpuid, calls));
+                                         const KvmOptions& options, SystemCalls& calls) {
+    auto machine = TRY(kvm::KvmMachine::create(memory, cpuid, options, calls));
     return std::unique_ptr<Engine>(new KvmEngine(std::move(machine)));
 }
 

@@ -152,11 +152,11 @@ class KvmTest : public ::testing::Test {
   protected:
     std::string refusal(CpuTopology topology = {}) {
         auto cpuid = CpuidPolicy::create("max", topology, 2'000'000'000).take_value();
-        auto engine = make_kvm(*memory_, cpuid, kernel_);
+        auto engine = make_kvm(*memory_, cpuid, options_, kernel_);
         return engine ? "" : engine.error().message();
     }
     void make() {
-        auto engine = make_kvm(*memory_, cpuid_, kernel_);
+        auto engine = make_kvm(*memory_, cpuid_, options_, kernel_);
         ASSERT_TRUE(engine.ok()) << engine.error().message();
         engine_ = engine.take_value();
         vcpu_ = engine_->create_vcpu(ports_, signals_, VcpuIndex(0));
@@ -169,6 +169,7 @@ class KvmTest : public ::testing::Test {
     }
 
     Kernel kernel_;
+    KvmOptions options_;
     std::unique_ptr<GuestMemory> memory_ = make_memory();
     CpuidPolicy cpuid_ = CpuidPolicy::create("max", {}, 2'000'000'000).take_value();
     Ports ports_;
@@ -208,7 +209,7 @@ TEST_F(KvmTest, EveryRequestThatFailsIsNamedAndNothingStaysOpen) {
     for (const auto& [request, name] : requests) {
         Kernel kernel;
         kernel.on(request, -ENOMEM);
-        auto engine = make_kvm(*memory_, cpuid_, kernel);
+        auto engine = make_kvm(*memory_, cpuid_, options_, kernel);
         ASSERT_FALSE(engine.ok()) << name;
         EXPECT_THAT(engine.error().message(), HasSubstr(name));
         EXPECT_THAT(engine.error().message(), HasSubstr("Cannot allocate memory"));

@@ -36,11 +36,12 @@ constexpr Needed kNeeded[] = {{KVM_CAP_USER_MEMORY, "KVM_CAP_USER_MEMORY"},
 
 Result<std::unique_ptr<KvmMachine>> KvmMachine::create(GuestMemory& memory,
                                                        const CpuidPolicy& cpuid,
+                                                       const KvmOptions& options,
                                                        SystemCalls& calls) {
     std::unique_ptr<KvmMachine> machine(new KvmMachine(memory, cpuid));
     machine->device_ = TRY(open_device(calls));
     TRY(machine->check_extensions());
-    TRY(machine->set_up());
+    TRY(machine->set_up(options));
     const int most = extension(machine->vm_, KVM_CAP_MAX_VCPUS);
     const uint32_t vcpus = cpuid.topology().vcpus();
     if (most > 0 && vcpus > static_cast<uint32_t>(most)) {
@@ -69,7 +70,7 @@ Result<void> KvmMachine::add_seat(VcpuIndex index) {
     seat.run = static_cast<kvm_run*>(device_.calls().mmap(
         run_bytes_, PROT_READ | PROT_WRITE, MAP_SHARED, seat.vcpu.fd(), 0, error));
     if (seat.run == nullptr) return Error(fmt::format("kvm_run: {}", std::strerror(-error)));
-    TRY(set_cpuid(device_, seat.vcpu, cpuid_, apic_id));
+    lacking_ = TRY(set_cpuid(device_, seat.vcpu, cpuid_, apic_id));
     kvm_sregs& special = seat.registers.special;
     TRY(seat.vcpu.request("KVM_GET_SREGS", KVM_GET_SREGS, &special));
     special.apic_base = kLocalApic | x86::msr::kApicBaseEnable |
@@ -91,7 +92,7 @@ Result<void> KvmMachine::check_extensions() {
     return {};
 }
 
-Result<void> KvmMachine::set_up() {
+Result<void> KvmMachine::set_up(const KvmOptions& options) {
     const int fd = TRY(device_.request("KVM_CREATE_VM", KVM_CREATE_VM, uintptr_t{0}));
     vm_ = Handle(device_.calls(), fd);
     run_bytes_ = static_cast<size_t>(
@@ -103,6 +104,8 @@ Result<void> KvmMachine::set_up() {
     (void)vm_.ask(KVM_SET_TSS_ADDR, kTaskState);
     has_smm_ = extension(vm_, KVM_CAP_X86_SMM) != 0 &&
                extension(vm_, KVM_CAP_MULTI_ADDRESS_SPACE) > 1;
+    bells_.emplace(vm_);
+    if (options.kernel_apics && Interrupts::turn_on(vm_)) interrupts_.emplace(vm_);
     TRY(filter_msrs());
     const int most = extension(vm_, KVM_CAP_NR_MEMSLOTS);
     MutexLock lock(mutex_);
@@ -131,15 +134,23 @@ Result<void> KvmMachine::filter_msrs() {
                               {msr::kPat, msr::kPat, kBoth},
                               {msr::kEfer, msr::kFmask, kBoth},
                               {msr::kFsBase, msr::kTscAux, kBoth}};
+    // Those of local APICs that are the kernel's; x2APIC registers are so without being named.
+    constexpr Kept kApics[] = {{msr::kApicBase, msr::kApicBase, kBoth},
+                               {msr::kTscDeadline, msr::kTscDeadline, kBoth}};
     uint8_t all = 0xff;  // no range is longer than eight registers
     kvm_msr_filter filter{};
     filter.flags = KVM_MSR_FILTER_DEFAULT_DENY;
-    for (size_t i = 0; i < std::size(kKept); ++i) {
-        static_assert(std::size(kKept) <= KVM_MSR_FILTER_MAX_RANGES);
-        filter.ranges[i] = {.flags = kKept[i].directions,
-                            .nmsrs = kKept[i].last - kKept[i].first + 1,
-                            .base = kKept[i].first,
-                            .bitmap = &all};
+    static_assert(std::size(kKept) + std::size(kApics) <= KVM_MSR_FILTER_MAX_RANGES);
+    size_t count = 0;
+    const auto keep = [&](const Kept& kept) {
+        filter.ranges[count++] = {.flags = kept.directions,
+                                  .nmsrs = kept.last - kept.first + 1,
+                                  .base = kept.first,
+                                  .bitmap = &all};
+    };
+    for (const Kept& kept : kKept) keep(kept);
+    for (const Kept& kept : kApics) {
+        if (interrupts_) keep(kept);
     }
     kvm_enable_cap exits{};
     exits.cap = KVM_CAP_X86_USER_SPACE_MSR;
@@ -148,6 +159,14 @@ Result<void> KvmMachine::filter_msrs() {
     TRY(vm_.request("KVM_ENABLE_CAP (KVM_CAP_X86_USER_SPACE_MSR)", KVM_ENABLE_CAP, &exits));
     TRY(vm_.request("KVM_X86_SET_MSR_FILTER", KVM_X86_SET_MSR_FILTER, &filter));
     return {};
+}
+
+std::map<std::string, uint64_t> KvmMachine::uses() const {
+    std::map<std::string, uint64_t> uses{{"ioeventfds", bells_->count()}};
+    uses["local APICs in the kernel"] = interrupts_ ? seats_.size() : 0;
+    uses["irqfds"] = interrupts_ ? interrupts_->eventfds() : 0;
+    uses["irqfds: signals"] = interrupts_ ? interrupts_->signals() : 0;
+    return uses;
 }
 
 Result<void> KvmMachine::follow_memory() {

@@ -5,7 +5,9 @@
 
 #include "base/mutex.h"
 #include "engine/engine.h"
+#include "engine/kvm/kvm_bells.h"
 #include "engine/kvm/kvm_handle.h"
+#include "engine/kvm/kvm_interrupts.h"
 #include "engine/kvm/kvm_memory.h"
 #include "engine/kvm/kvm_registers.h"
 
@@ -16,6 +18,7 @@ class KvmMachine {
   public:
     static Result<std::unique_ptr<KvmMachine>> create(GuestMemory& memory,
                                                       const CpuidPolicy& cpuid,
+                                                      const KvmOptions& options,
                                                       SystemCalls& calls);
     ~KvmMachine();
 
@@ -36,13 +39,19 @@ class KvmMachine {
     };
     Seat& seat(VcpuIndex index) { return seats_.at(index.value); }
 
+    Bells& bells() { return *bells_; }
+    // The kernel's local APICs; null: it has none here, and the machine's own count.
+    Interrupts* interrupts() { return interrupts_ ? &*interrupts_ : nullptr; }
+    std::map<std::string, uint64_t> uses() const;
+    const std::vector<std::string>& lacking() const { return lacking_; }  // of the policy's features
+
     // After the map changed: one of the processors does it for all.
     Result<void> follow_memory() EXCLUDES(mutex_);
 
   private:
     KvmMachine(GuestMemory& memory, const CpuidPolicy& cpuid) : memory_(memory), cpuid_(cpuid) {}
     Result<void> check_extensions();
-    Result<void> set_up();
+    Result<void> set_up(const KvmOptions& options);
     Result<void> filter_msrs();
     Result<void> add_seat(VcpuIndex index);
 
@@ -50,7 +59,10 @@ class KvmMachine {
     const CpuidPolicy& cpuid_;
     Handle device_, vm_;
     size_t run_bytes_ = 0;
+    std::vector<std::string> lacking_;
     bool has_smm_ = false, has_tsc_offset_ = false;
+    std::optional<Bells> bells_;
+    std::optional<Interrupts> interrupts_;
     std::vector<Seat> seats_;
     Mutex mutex_;
     std::unique_ptr<MemorySlots> slots_ GUARDED_BY(mutex_);

@@ -188,6 +188,10 @@ void to_kvm(const CpuState& state, Registers& registers) {
     registers.debug.dr6 = state.dr6;
     registers.debug.dr7 = state.dr7;
     events_to_kvm(state, registers.events);
+    // A start-up IPI is taken by who has received INIT, whether or not that was one of the kernel's.
+    registers.activity.mp_state = state.waiting_for_startup ? KVM_MP_STATE_INIT_RECEIVED
+                                  : state.halted            ? KVM_MP_STATE_HALTED
+                                                            : KVM_MP_STATE_RUNNABLE;
 }
 
 void from_kvm(const Registers& registers, CpuState& state) {
@@ -220,10 +224,18 @@ void from_kvm(const Registers& registers, CpuState& state) {
     state.nmi_blocked = events.nmi.masked != 0;
     state.management_mode = events.smi.smm != 0;
     state.nmi_blocked_before_smi = events.smi.smm_inside_nmi != 0;
+    if (!registers.has_activity) return;
+    const uint32_t activity = registers.activity.mp_state;
+    state.halted = activity == KVM_MP_STATE_HALTED;
+    state.waiting_for_startup =
+        activity == KVM_MP_STATE_UNINITIALIZED || activity == KVM_MP_STATE_INIT_RECEIVED;
 }
 
 Result<void> pull(const Handle& vcpu, const GuestMemory& memory, Registers& registers,
                   CpuState& state) {
+    // First: it takes an INIT or a start-up that has come, which changes the rest.
+    if (registers.has_activity)
+        TRY(vcpu.request("KVM_GET_MP_STATE", KVM_GET_MP_STATE, &registers.activity));
     TRY(vcpu.request("KVM_GET_REGS", KVM_GET_REGS, &registers.general));
     TRY(vcpu.request("KVM_GET_SREGS", KVM_GET_SREGS, &registers.special));
     TRY(vcpu.request("KVM_GET_XSAVE", kGetXsave, registers.extended.data()));
@@ -262,6 +274,8 @@ Result<void> push(const Handle& vcpu, Registers& registers, const CpuState& stat
         }
     }
     (void)set_msr(vcpu, kSmbaseMsr, state.smbase);  // without SMM there is none
+    if (registers.has_activity)
+        TRY(vcpu.request("KVM_SET_MP_STATE", KVM_SET_MP_STATE, &registers.activity));
     return {};
 }
 

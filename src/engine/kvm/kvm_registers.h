@@ -19,6 +19,9 @@ struct Registers {
     kvm_xcrs control{};
     kvm_debugregs debug{};
     kvm_vcpu_events events{};
+    // With a local APIC of the kernel's: whether the processor runs, halts, or waits for a start.
+    kvm_mp_state activity{};
+    bool has_activity = false;
 };
 
 // From the processor to `state`, and back. What CpuState does not have (events that are being

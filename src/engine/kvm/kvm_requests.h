@@ -24,6 +24,7 @@ inline constexpr unsigned long kGetSupportedCpuid = _IOC(_IOC_READ | _IOC_WRITE,
                                kSetCpuid2 = _IOC(_IOC_WRITE, KVMIO, 0x90, 8),
                                kGetMsrs = _IOC(_IOC_READ | _IOC_WRITE, KVMIO, 0x88, 8),
                                kSetMsrs = _IOC(_IOC_WRITE, KVMIO, 0x89, 8),
+                               kSetGsiRouting = _IOC(_IOC_WRITE, KVMIO, 0x6a, 8),
                                kGetXsave = _IOC(_IOC_READ, KVMIO, 0xa4, kXsaveBytes),
                                kSetXsave = _IOC(_IOC_WRITE, KVMIO, 0xa5, kXsaveBytes);
 

@@ -45,7 +45,9 @@ KvmVcpu::KvmVcpu(KvmMachine& machine, CpuPorts& ports, CpuSignals& signals, Vcpu
       vcpu_(machine.seat(index).vcpu),
       run_(machine.seat(index).run),
       registers_(machine.seat(index).registers),
+      has_apic_(machine.interrupts() != nullptr),
       state_(reset_state()) {
+    registers_.has_activity = has_apic_;
     install_kick_handler();
     signals_.set_gate(gate_, 1, [this] { interrupt(); });
 }
@@ -100,19 +102,24 @@ void KvmVcpu::push_tsc() {
     tsc_known_ = true;
     tsc_offset_ = state_.tsc_offset;
     uint64_t offset = tsc_offset_;
+    // The kernel's timer was told a time of the TSC as it was.
+    uint64_t deadline = 0;
+    if (has_apic_) (void)get_msr(vcpu_, x86::msr::kTscDeadline, deadline);
     kvm_device_attr attribute{};
     attribute.group = KVM_VCPU_TSC_CTRL;
     attribute.attr = KVM_VCPU_TSC_OFFSET;
     attribute.addr = reinterpret_cast<uintptr_t>(&offset);
-    if (vcpu_.ask(KVM_SET_DEVICE_ATTR, &attribute) >= 0) return;
-    (void)set_msr(vcpu_, x86::msr::kTsc, guest_tsc());
+    if (vcpu_.ask(KVM_SET_DEVICE_ATTR, &attribute) < 0)
+        (void)set_msr(vcpu_, x86::msr::kTsc, guest_tsc());
+    if (deadline != 0) (void)set_msr(vcpu_, x86::msr::kTscDeadline, deadline);
 }
 
 // --- Running.
 
 VcpuExit KvmVcpu::run(uint64_t) {
     thread_.store(pthread_self());
-    state_.halted = false;
+    if (!has_apic_) state_.halted = false;
+    if (!broken_.empty()) return fail(broken_);
     while (true) {
         // Cleared before the signals are looked at: who raises one later sets it again.
         __atomic_store_n(&run_->immediate_exit, 0, __ATOMIC_SEQ_CST);
@@ -177,6 +184,7 @@ void KvmVcpu::inject() {
     const auto vector = ports_.acknowledge_interrupt();
     if (!vector) return;
     kvm_interrupt interrupt{.irq = *vector};
+    external_ = *vector;
     if (vcpu_.ask(KVM_INTERRUPT, &interrupt) < 0)
         log(LogLevel::kError, "kvm: interrupt {:#x} was not taken", *vector);
     ++interrupts_;
@@ -184,26 +192,32 @@ void KvmVcpu::inject() {
     if ((signals_.pending() & CpuSignals::kInterrupt) != 0) run_->request_interrupt_window = 1;
 }
 
+Result<void> KvmVcpu::push_state() {
+    TRY(push(vcpu_, registers_, state_));
+    changed_ = false;
+    stale_ = false;
+    // As KVM would say it; it says so itself from the first exit on. Whether the kernel's local APIC
+    // passes an external interrupt only it can say.
+    run_->ready_for_interrupt_injection =
+        !has_apic_ && state_.flags.has(x86::rflags::kIf) && !state_.interrupt_shadow;
+    return {};
+}
+
 std::optional<VcpuExit> KvmVcpu::enter() {
     if (changed_) {
-        const auto done = push(vcpu_, registers_, state_);
+        const auto done = push_state();
         if (!done) return fail(done.error().message());
-        changed_ = false;
-        stale_ = false;
-        // As KVM would say it; it says so itself from the first exit on.
-        run_->ready_for_interrupt_injection =
-            state_.flags.has(x86::rflags::kIf) && !state_.interrupt_shadow;
     }
     push_tsc();
     inject();
-    run_->cr8 = ports_.read_cr8();
+    if (!has_apic_) run_->cr8 = ports_.read_cr8();
     const uint64_t cr8 = run_->cr8;
     inside_.store(true, std::memory_order_seq_cst);
     const int result = vcpu_.ask(KVM_RUN, uintptr_t{0});
     inside_.store(false, std::memory_order_seq_cst);
     stale_ = true;
     completes_ = false;
-    if (run_->cr8 != cr8) ports_.write_cr8(static_cast<uint8_t>(run_->cr8));
+    if (!has_apic_ && run_->cr8 != cr8) ports_.write_cr8(static_cast<uint8_t>(run_->cr8));
     if (result == -EINTR || result == -EAGAIN) {
         ++exits_[KVM_EXIT_INTR];
         return std::nullopt;
@@ -211,8 +225,6 @@ std::optional<VcpuExit> KvmVcpu::enter() {
     if (result < 0) return fail(fmt::format("KVM_RUN: {}", std::strerror(-result)));
     return handle_exit();
 }
-
-
 
 std::optional<VcpuExit> KvmVcpu::handle_exit() {
     ++exits_[std::min<size_t>(run_->exit_reason, exits_.size() - 1)];
@@ -224,6 +236,7 @@ std::optional<VcpuExit> KvmVcpu::handle_exit() {
         case KVM_EXIT_HLT:
             state().halted = true;
             return VcpuExit::kHalted;
+        case KVM_EXIT_IOAPIC_EOI: ports_.end_of_interrupt(run_->eoi.vector); return std::nullopt;
         case KVM_EXIT_INTR:
         case KVM_EXIT_IRQ_WINDOW_OPEN:
         case KVM_EXIT_SET_TPR: return std::nullopt;

@@ -15,8 +15,10 @@
 
 namespace mynah::kvm {
 
-// One processor on KVM. The local APIC is the machine's own (the kernel has none), so that
-// interrupts are injected here, halts come back, and CR8 and the APIC's registers are its ports'.
+// One processor on KVM. Where the kernel has the local APIC (KvmMachine::interrupts), halts, INIT and
+// start-up are its business too, and what is injected here are external interrupts, of the PIC.
+// Else all interrupts are injected here, halts come back, and CR8 and the APIC's registers are its
+// ports'.
 //
 // CpuState is what KVM keeps, fetched when somebody asks and handed back when it was changed; the
 // time stamp's offset and the registers of msr_table.h that KVM does not run with live only in it.
@@ -29,6 +31,9 @@ class KvmVcpu final : public Vcpu {
     void state_changed() override { changed_ = map_changed_ = true; }
     VcpuExit run(uint64_t instruction_limit) override;
     VcpuStatistics statistics() const override;
+    void apic_changed() override;
+    bool has_apic() const override { return has_apic_; }
+    void leave() override;
 
   private:
     void interrupt();
@@ -43,6 +48,10 @@ class KvmVcpu final : public Vcpu {
     VcpuExit fail(const std::string& why);
     VcpuExit fail_by_exit();
     void push_tsc();
+    Result<void> push_state();
+    Result<void> push_apic(const ApicImage& image);
+    std::optional<ApicImage> pull_apic();
+    std::optional<uint8_t> undelivered();
     uint64_t guest_tsc() const;
 
     KvmMachine& machine_;
@@ -51,6 +60,9 @@ class KvmVcpu final : public Vcpu {
     const Handle& vcpu_;
     kvm_run* const run_;
     Registers& registers_;
+    const bool has_apic_;  // inside
+    std::optional<uint8_t> external_;  // that was handed over last
+    std::string broken_;               // why it cannot run
     CpuState state_;
     bool stale_ = false;     // KVM has run since state_ was fetched
     bool changed_ = true;    // state_ is to be handed to KVM

@@ -27,7 +27,8 @@ Result<void> VirtioSlots::add(std::unique_ptr<VirtioDevice> device) {
     slot.transport = std::make_unique<VirtioMmio>(*device, dma_, line);
     slot.device = std::move(device);
     TRY(memory_space_.add(fmt::format("virtio-mmio {}", number), slot_address(number),
-                          virtio::mmio::kRegionSize, *slot.transport));
+                          virtio::mmio::kRegionSize, *slot.transport,
+                          slot.transport->bells()));
     slots_.push_back(std::move(slot));
     return {};
 }

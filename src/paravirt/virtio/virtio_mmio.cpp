@@ -71,6 +71,13 @@ Name writable_name(uint64_t offset) {
 VirtioMmio::VirtioMmio(VirtioDevice& device, const DmaView& memory, InterruptLine& line)
     : interrupt_(line), session_(device, memory, *this), registers_(session_) {}
 
+std::vector<Bell> VirtioMmio::bells() const {
+    std::vector<Bell> bells;
+    for (uint16_t queue = 0; queue < session_.queue_count(); ++queue)
+        bells.push_back({.offset = kQueueNotify, .size = 4, .value = queue});
+    return bells;
+}
+
 uint64_t VirtioMmio::read(uint64_t offset, unsigned size) {
     if (offset >= kConfig) return session_.read_config(offset - kConfig, size);
     if (size == 4 && offset % 4 == 0) return read_register(offset);

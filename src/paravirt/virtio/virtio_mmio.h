@@ -1,8 +1,10 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "base/log.h"
+#include "bus/bell.h"
 #include "bus/io_handler.h"
 #include "paravirt/virtio/interrupt_status.h"
 #include "paravirt/virtio/virtio_registers.h"
@@ -21,6 +23,9 @@ class VirtioMmio final : public IoHandler, private VirtioInterrupts {
     // All must outlive the transport. Work that reaches the device by its bell is done on the
     // processor that rang it.
     VirtioMmio(VirtioDevice& device, const DmaView& memory, InterruptLine& line);
+
+    // What rings its queues, in its region.
+    std::vector<Bell> bells() const;
 
     uint64_t read(uint64_t offset, unsigned size) override;
     void write(uint64_t offset, unsigned size, uint64_t value) override;

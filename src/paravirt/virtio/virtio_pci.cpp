@@ -137,6 +137,15 @@ void VirtioPci::lay_out(Interface interface) {
         function_.add_bar(kLegacyBar, PciFunction::Bar::kIo, kLegacyBarSize, legacy_ports_);
     function_.add_bar(kMsixBar, PciFunction::Bar::kMemory32, kMsixBarSize, nothing);
     function_.add_bar(kBar, PciFunction::Bar::kPrefetchable64, kBarSize, *this);
+    std::vector<Bell> bells, legacy_bells;
+    for (uint16_t queue = 0; queue < session_.queue_count(); ++queue) {
+        const uint64_t bell = kNotifyAt + uint64_t{kNotifyStride} * queue;
+        if (bell < kBarSize) bells.push_back({.offset = bell, .value = std::nullopt});
+        legacy_bells.push_back({.offset = kLegacyQueueNotify, .size = 2, .value = queue});
+    }
+    function_.add_bells(kBar, std::move(bells));
+    if (interface == Interface::kTransitional)
+        function_.add_bells(kLegacyBar, std::move(legacy_bells));
     function_.add_msix(vectors_, kMsixBar, kMsixTable, kMsixPending);
     add_structure(CapabilityType::kCommon, kCommonAt, kCommonSize);
     add_structure(CapabilityType::kIsr, kIsrAt, 1);

@@ -32,6 +32,8 @@ class VirtioPci final : private IoHandler, private VirtioInterrupts {
     VirtioPci(VirtioDevice& device, const PciAttachment& attachment, uint32_t class_code,
               Interface interface = Interface::kModern);
 
+    ~VirtioPci() override { function_.unplug(); }
+
     PciFunction& function() { return function_; }
     void reset();
 

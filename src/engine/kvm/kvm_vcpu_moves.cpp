@@ -1,0 +1,96 @@
+// A processor that comes to KVM or leaves it: what the kernel has of it besides CpuState.
+
+#include <algorithm>
+#include <cerrno>
+
+#include "base/bits.h"
+#include "base/log.h"
+#include "engine/kvm/kvm_vcpu.h"
+#include "spec/x86/msr.h"
+
+namespace mynah::kvm {
+namespace {
+
+constexpr unsigned kTpr = 0x08;  // of ApicImage::registers
+
+}  // namespace
+
+// Nothing is on its way to the processor but what the image has. Done at once, as interrupts may be
+// sent to the kernel's local APIC from here on.
+void KvmVcpu::apic_changed() {
+    kvm_vcpu_events& events = registers_.events;
+    events.exception = {};
+    events.interrupt = {};
+    events.nmi = {};
+    events.smi.pending = 0;
+    std::fill(std::begin(registers_.special.interrupt_bitmap),
+              std::end(registers_.special.interrupt_bitmap), 0);
+    changed_ = true;
+    if (!has_apic_) return;
+    const auto done = push_apic(ports_.take_apic());
+    broken_ = done ? "" : done.error().message();
+}
+
+Result<void> KvmVcpu::push_apic(const ApicImage& image) {
+    registers_.special.apic_base = image.base;
+    registers_.special.cr8 = image.registers[kTpr] >> 4 & 0xf;
+    if (image.unfinished) {
+        registers_.events.interrupt.injected = 1;
+        registers_.events.interrupt.nr = *image.unfinished;
+    }
+    TRY(push_state());
+    kvm_lapic_state page{};
+    for (unsigned i = 0; i < image.registers.size(); ++i)
+        store_unaligned(page.regs + 16 * i, image.registers[i]);
+    TRY(vcpu_.request("KVM_SET_LAPIC", KVM_SET_LAPIC, &page));
+    tsc_known_ = false;
+    push_tsc();
+    if (machine_.cpuid().has("tsc-deadline"))
+        (void)set_msr(vcpu_, x86::msr::kTscDeadline, image.tsc_deadline);
+    return {};
+}
+
+std::optional<ApicImage> KvmVcpu::pull_apic() {
+    ApicImage image;
+    kvm_lapic_state page{};
+    const auto done = vcpu_.request("KVM_GET_LAPIC", KVM_GET_LAPIC, &page);
+    if (!done) {
+        log(LogLevel::kError, "kvm: {}", done.error().message());
+        return std::nullopt;
+    }
+    for (unsigned i = 0; i < image.registers.size(); ++i)
+        image.registers[i] = load_unaligned<uint32_t>(page.regs + 16 * i);
+    image.base = registers_.special.apic_base;
+    (void)get_msr(vcpu_, x86::msr::kTscDeadline, image.tsc_deadline);
+    return image;
+}
+
+// A vector that the controllers count as in service and the guest has not seen: it was being
+// delivered, or was handed over and still waits. Only then is another one refused.
+std::optional<uint8_t> KvmVcpu::undelivered() {
+    const auto& interrupt = registers_.events.interrupt;
+    if (interrupt.injected != 0 && interrupt.soft == 0) return interrupt.nr;
+    if (!has_apic_ || !external_) return std::nullopt;
+    kvm_interrupt again{.irq = *external_};
+    return vcpu_.ask(KVM_INTERRUPT, &again) == -EEXIST ? external_ : std::nullopt;
+}
+
+// An exception that was being delivered is not kept: its instruction runs again and raises it
+// again.
+void KvmVcpu::leave() {
+    (void)state();
+    const kvm_vcpu_events& events = registers_.events;
+    if (events.nmi.pending != 0 || events.nmi.injected != 0) signals_.raise(CpuSignals::kNmi);
+    if (events.smi.pending != 0) signals_.raise(CpuSignals::kSmi);
+    const auto vector = undelivered();
+    if (has_apic_) {
+        if (auto image = pull_apic()) {
+            image->unfinished = vector;
+            ports_.return_apic(*image);
+        }
+    } else if (vector) {
+        ports_.give_back(*vector);
+    }
+}
+
+}  // namespace mynah::kvm
