@@ -3,7 +3,7 @@ import os
 import signal
 import time
 
-from case import case, check, check_equal
+from case import Failed, case, check, check_equal
 from cases_crash import tiny
 from cases_doctor import causes, doctor, expect, forget, fresh_name
 
@@ -43,10 +43,13 @@ def screen(context):
     guest = context.start(spec)
     shown = ""
     for _ in range(60):
-        shown = doctor(context, name)[1]["screen"]
+        time.sleep(0.5)
+        try:
+            shown = doctor(context, name)[1]["screen"]
+        except Failed:  # it has no name yet
+            continue
         if "SeaBIOS" in shown and "oot" in shown:
             break
-        time.sleep(0.5)
     check("SeaBIOS" in shown, f"the screen of a running machine: {shown!r}")
     time.sleep(3)  # it is written down every other second
     guest.process.send_signal(signal.SIGKILL)

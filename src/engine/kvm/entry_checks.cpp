@@ -171,8 +171,8 @@ void check_segments(Violations& out, const CpuState& s) {
     } else {
         check_code(out, all[1], s);
         check_stack(out, all[2], s);
-        for (const size_t i : {0, 3}) check_data(out, all[i], false, s);
-        for (const size_t i : {4, 5}) check_data(out, all[i], true, s);
+        for (const size_t i : {size_t{0}, size_t{3}}) check_data(out, all[i], false, s);
+        for (const size_t i : {size_t{4}, size_t{5}}) check_data(out, all[i], true, s);
     }
     check_system(out, s);
 }
