@@ -30,7 +30,7 @@ Result<void> Machine::build_engine(uint64_t tsc_hz) {
             return Error(fmt::format("--cpu +{}: this host's KVM does not offer it", feature));
     }
     model = fmt::format("{},-{}", config_.cpu, fmt::join(missing, ",-"));
-    engine_.reset();
+    engine_.reset();  // it knows the policy
     cpuid_ = TRY(CpuidPolicy::create(model, config_.topology, tsc_hz));
     limit_physical_bits();
     engine_ = TRY(make_engine(accelerator_));
@@ -70,6 +70,7 @@ Result<void> Machine::exchange_engine(MachineConfig::Accelerator accelerator) {
     for (auto& processor : processors_) processor->leave_engine();
     {
         MutexLock lock(engine_mutex_);
+        engine_->harvest();
         engine_ = std::move(engine);
     }
     for (auto& processor : processors_) processor->enter_engine(*engine_);
