@@ -40,6 +40,8 @@ class Engine {
     virtual EngineApics* apics() { return nullptr; }
     // What of the policy's features its processors lack, by name.
     virtual std::vector<std::string> missing_features() const { return {}; }
+    // Has writes reported to WriteWatch that its processors made without saying so. Any thread.
+    virtual void harvest() {}
     // Whether its processors have system management mode.
     virtual bool has_management_mode() const { return true; }
 };

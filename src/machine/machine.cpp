@@ -140,6 +140,10 @@ Result<void> Machine::build() {
     TRY(check_hypervisor(accelerator_));
     build_hypervisor(tsc_hz);
     TRY(build_engine(tsc_hz));
+    memory_->watch().set_harvest([this] {
+        MutexLock lock(engine_mutex_);
+        engine_->harvest();
+    });
     bells_.use(engine_.get());
     apic_bus_.use(engine_->apics());
     build_processors(tsc_hz);

@@ -33,7 +33,7 @@ Result<void> Machine::build_engine(uint64_t tsc_hz) {
     }
     if (cpuid_->choice().by_name) kvm_lacks_ = fmt::format("{}", fmt::join(missing, ", "));
     const std::string model = fmt::format("{},-{}", config_.cpu, fmt::join(missing, ",-"));
-    engine_.reset();
+    engine_.reset();  // it knows the policy
     cpuid_ = TRY(CpuidPolicy::create(model, config_.topology, tsc_hz));
     limit_physical_bits();
     engine_ = TRY(make_engine(accelerator_));
@@ -73,6 +73,7 @@ Result<void> Machine::exchange_engine(MachineConfig::Accelerator accelerator) {
     for (auto& processor : processors_) processor->leave_engine();
     {
         MutexLock lock(engine_mutex_);
+        engine_->harvest();
         engine_ = std::move(engine);
     }
     for (auto& processor : processors_) processor->enter_engine(*engine_);

@@ -19,6 +19,7 @@ class KvmEngine final : public Engine {
     void remove_bell(const BellPlace& place, int event_fd) override {
         machine_->bells().remove(place, event_fd);
     }
+    void harvest() override { machine_->harvest(); }
     std::vector<std::string> missing_features() const override { return machine_->lacking(); }
     EngineApics* apics() override { return machine_->interrupts(); }
     std::map<std::string, uint64_t> uses() const override { return machine_->uses(); }

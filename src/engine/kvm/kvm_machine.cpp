@@ -54,7 +54,6 @@ Result<std::unique_ptr<KvmMachine>> KvmMachine::create(GuestMemory& memory,
 }
 
 KvmMachine::~KvmMachine() {
-    memory_.watch().set_harvest(nullptr);
     for (const Seat& seat : seats_) {
         if (seat.run != nullptr) seat.vcpu.calls().munmap(seat.run, run_bytes_);
     }
@@ -111,12 +110,7 @@ Result<void> KvmMachine::set_up(const KvmOptions& options) {
     MutexLock lock(mutex_);
     slots_ = std::make_unique<MemorySlots>(vm_, memory_, has_smm_ ? 2 : 1,
                                            most > 0 ? static_cast<unsigned>(most) : 32);
-    TRY(slots_->follow());
-    memory_.watch().set_harvest([this] {
-        MutexLock inner(mutex_);
-        slots_->harvest();
-    });
-    return {};
+    return slots_->follow();
 }
 
 // KVM keeps the registers that the guest's code runs with; all others are the machine's, as with
@@ -167,6 +161,11 @@ std::map<std::string, uint64_t> KvmMachine::uses() const {
     uses["irqfds"] = interrupts_ ? interrupts_->eventfds() : 0;
     uses["irqfds: signals"] = interrupts_ ? interrupts_->signals() : 0;
     return uses;
+}
+
+void KvmMachine::harvest() {
+    MutexLock lock(mutex_);
+    slots_->harvest();
 }
 
 Result<void> KvmMachine::follow_memory() {

@@ -45,6 +45,8 @@ class KvmMachine {
     std::map<std::string, uint64_t> uses() const;
     const std::vector<std::string>& lacking() const { return lacking_; }  // of the policy's features
 
+    void harvest() EXCLUDES(mutex_);
+
     // After the map changed: one of the processors does it for all.
     Result<void> follow_memory() EXCLUDES(mutex_);
 
