@@ -218,6 +218,25 @@ TEST_F(KvmApicTest, AnExternalInterruptThatWaitsIsNotLost) {
     EXPECT_EQ(ports_.returned->unfinished, 0x31);
 }
 
+TEST_F(KvmApicTest, AnNmiOnItsWayDoesNotBlockItself) {
+    make();
+    EXPECT_EQ(run({kicks()}), VcpuExit::kKicked);
+    events_.nmi.injected = 1;
+    events_.nmi.masked = 1;
+    vcpu_->leave();
+    EXPECT_FALSE(vcpu_->state().nmi_blocked);
+    EXPECT_NE(signals_.pending() & CpuSignals::kNmi, 0u);
+}
+
+TEST_F(KvmApicTest, AnNmiThatIsHandledBlocksTheNext) {
+    make();
+    EXPECT_EQ(run({kicks()}), VcpuExit::kKicked);
+    events_.nmi.masked = 1;
+    vcpu_->leave();
+    EXPECT_TRUE(vcpu_->state().nmi_blocked);
+    EXPECT_EQ(signals_.pending() & CpuSignals::kNmi, 0u);
+}
+
 TEST_F(KvmApicTest, AResetForgetsWhatWasOnItsWay) {
     make();
     EXPECT_EQ(run({kicks()}), VcpuExit::kKicked);

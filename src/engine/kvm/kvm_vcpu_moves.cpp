@@ -95,6 +95,8 @@ void KvmVcpu::leave() {
     (void)state();
     const kvm_vcpu_events& events = registers_.events;
     if (events.nmi.pending != 0 || events.nmi.injected != 0) signals_.raise(CpuSignals::kNmi);
+    // KVM masks NMIs from when it injects one; this one has yet to be delivered.
+    if (events.nmi.injected != 0) state_.nmi_blocked = false;
     if (events.smi.pending != 0) signals_.raise(CpuSignals::kSmi);
     const auto vector = undelivered();
     if (has_apic_) {
