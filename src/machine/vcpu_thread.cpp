@@ -65,8 +65,15 @@ void VcpuThread::run() {
     current_vcpu = index_;
     while (control_.proceed()) {
         if (!vcpu_->has_apic()) {
-            if (waiting() && !take_startup()) continue;
-            if (vcpu_->state().halted && !end_halt()) continue;
+            // Both take the kicks that come meanwhile: what those were for is looked at before it runs.
+            if (waiting()) {
+                take_startup();
+                continue;
+            }
+            if (vcpu_->state().halted) {
+                end_halt();
+                continue;
+            }
         }
         if (!step()) {
             events_.vcpu_shut_down(index_);
@@ -116,18 +123,17 @@ uint32_t VcpuThread::signals_that_end_halt() const {
 }
 
 // Sleeps until the halt ends or RunControl wants something. A kick is no event of the processor's: it
-// stays halted. True: it goes on.
-bool VcpuThread::end_halt() {
+// stays halted.
+void VcpuThread::end_halt() {
     const uint32_t signals = signals_that_end_halt();
     sleep(signals);
     signals_.lower(CpuSignals::kKick);
     if ((signals_.pending() & signals & ~uint32_t{CpuSignals::kKick}) == 0) {
         events_.vcpu_paused(index_);  // whoever kicked may want to see where it is
-        return false;
+        return;
     }
     signals_.lower(CpuSignals::kUnhalt);
     vcpu_->state().halted = false;
-    return true;
 }
 
 void VcpuThread::take_init() {
@@ -137,8 +143,8 @@ void VcpuThread::take_init() {
     vcpu_->state_changed();
 }
 
-// Waits for a start-up IPI or for whatever RunControl wants. True: the processor starts.
-bool VcpuThread::take_startup() {
+// Waits for a start-up IPI or for whatever RunControl wants.
+void VcpuThread::take_startup() {
     sleep(CpuSignals::kKick | CpuSignals::kInit);
     signals_.lower(CpuSignals::kKick);
     if ((signals_.pending() & CpuSignals::kInit) != 0) {
@@ -146,7 +152,7 @@ bool VcpuThread::take_startup() {
         take_init();
     }
     const uint32_t vector = startup_vector_.exchange(kNoStartup);
-    if (vector == kNoStartup) return false;
+    if (vector == kNoStartup) return;
 
     // [SDM 3A 8.4.4.1]: real mode at vector:0000.
     constexpr unsigned kSelectorShift = 8, kBaseShift = 12;
@@ -157,7 +163,6 @@ bool VcpuThread::take_startup() {
     state.rip = 0;
     state.waiting_for_startup = false;
     vcpu_->state_changed();
-    return true;
 }
 
 void VcpuThread::startup(uint8_t vector) {

@@ -62,9 +62,9 @@ class VcpuThread {
   private:
     void run();
     bool step();  // false: the processor shut down
-    bool end_halt();
+    void end_halt();
     void take_init();
-    bool take_startup();
+    void take_startup();
     void sleep(uint32_t wake_signals);
     bool must_wake(uint32_t wake_signals) const;
     bool look_about(uint32_t wake_signals, uint64_t began_ns);

@@ -5,7 +5,9 @@
 #include <chrono>
 #include <condition_variable>
 #include <deque>
+#include <functional>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 namespace mynah {
@@ -19,7 +21,10 @@ class ScriptedVcpu final : public Vcpu {
   public:
     ScriptedVcpu() : signals_(own_signals_) {}
     explicit ScriptedVcpu(CpuSignals& signals) : signals_(signals) {}
-    CpuState& state() override { return state_; }
+    CpuState& state() override {
+        if (state_.halted && at_halt) std::exchange(at_halt, nullptr)();
+        return state_;
+    }
     void state_changed() override {}
     CpuSignals& signals() { return signals_; }
     VcpuStatistics statistics() const override {
@@ -61,6 +66,7 @@ class ScriptedVcpu final : public Vcpu {
     std::atomic<uint64_t> last_limit{0};
     std::atomic<uint16_t> last_cs{0};
     std::atomic<uint64_t> instructions{0};
+    std::function<void()> at_halt;  // once, when somebody looks at a processor that is halted
 
   private:
     CpuState state_ = reset_state();
@@ -264,6 +270,22 @@ TEST_F(VcpuThreadTest, APauseDoesNotEndAHalt) {
     }
     EXPECT_TRUE(stays_at(1));
     vcpu_.signals().raise(CpuSignals::kNmi);
+    EXPECT_TRUE(soon([&] { return vcpu_.runs == 2; }));
+}
+
+// What ends the halt and the kick come together, after the thread has looked whether it may go on: it
+// must not run, as nobody would kick it again.
+TEST_F(VcpuThreadTest, APauseThatComesWithAnInterruptIsSeen) {
+    vcpu_.say(VcpuExit::kHalted);
+    vcpu_.at_halt = [this] {
+        vcpu_.signals().raise(CpuSignals::kNmi);
+        control_.request_pause();
+    };
+    start(VcpuThread::Begin::kRunning);
+    ASSERT_EQ(control_.wait(1, std::chrono::steady_clock::now() + 60s),
+              RunControl::Event::kPaused);
+    EXPECT_EQ(vcpu_.runs, 1);
+    control_.resume(RunControl::Event::kPaused);
     EXPECT_TRUE(soon([&] { return vcpu_.runs == 2; }));
 }
 

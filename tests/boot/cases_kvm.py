@@ -11,7 +11,11 @@ from cases_network import network_initrd
 from cases_vhost import need
 from guest import initrd, kernel
 
-OUTER = "-accel tcg,thread=multi -cpu EPYC,+svm,+npt,+invtsc -M q35 -m 1792M -smp 2 -nodefaults " \
+# One processor, as two are too many for QEMU 7.2: it can miss a write to code that another processor
+# translates at that moment (a Linux that patches itself meets an INT3 that is long gone, for ever),
+# and a processor that is kicked by another one right after VMRUN has injected an interrupt gets that
+# interrupt again as an exception.
+OUTER = "-accel tcg -cpu EPYC,+svm,+npt,+invtsc -M q35 -m 1792M -smp 1 -nodefaults " \
         "-no-user-config -display none -serial stdio".split()
 
 
@@ -166,8 +170,7 @@ END
 sh /tmp/mover & true"""
 
 
-@case("kvm-nested-moves", own=True)
-def nested_moves(context):
+def moves_inside(context, vcpus):
     """A machine boots and works while it moves between a real KVM and our own engines. Without
     XSAVE: QEMU's SVM lets a guest write XCR0 behind KVM's back, so that KVM says 1 of what is 7."""
     host = real_kvm(context)
@@ -175,8 +178,8 @@ def nested_moves(context):
     for line in MOVER.split("\n"):
         host.send(line + "\n")
     host.command("true")
-    inner(host, 1, "--name moved", "--cpu max,-xsave", "--machine pc", "--disk path=/tmp/disk,format=raw,bus=virtio",
-          "--network user,model=virtio")
+    inner(host, vcpus, "--name moved", "--cpu max,-xsave", "--machine pc",
+          "--disk path=/tmp/disk,format=raw,bus=virtio", "--network user,model=virtio")
     disk = uses_disk_and_network(host, disk)
     check_equal(host.command("a=$(seq 1 20000 | sha256sum); for i in 1 2 3 4 5 6; do "
                              "[ \"$(seq 1 20000 | sha256sum)\" = \"$a\" ] || echo wrong; done",
@@ -189,3 +192,13 @@ def nested_moves(context):
     check(moves >= 8, f"only {moves} moves: {host.command('cat /tmp/refused')}")
     host.send("poweroff\n")
     host.wait(120)
+
+
+@case("kvm-nested-moves", own=True)
+def nested_moves(context):
+    moves_inside(context, 1)
+
+
+@case("kvm-nested-moves-2-vcpus", own=True)
+def nested_moves_2_vcpus(context):
+    moves_inside(context, 2)

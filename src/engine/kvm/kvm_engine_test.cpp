@@ -153,6 +153,28 @@ TEST_F(KvmTest, InterruptsGoInWhenTheGuestTakesThem) {
     EXPECT_THAT(kernel_.windows, ElementsAre(true, true, false));
 }
 
+// KVM forgets an interrupt that was handed to it when completing the access raises an exception.
+TEST_F(KvmTest, NoInterruptGoesInBeforeAnAccessIsCompleted) {
+    make();
+    const auto refused = [this](kvm_run& run) {
+        run.exit_reason = KVM_EXIT_X86_RDMSR;
+        run.msr.index = 0x12345;
+        run.ready_for_interrupt_injection = 1;
+        signals_.raise(CpuSignals::kInterrupt);
+        return 0;
+    };
+    const auto window = [this](kvm_run& run) {
+        EXPECT_EQ(run.msr.error, 1);
+        EXPECT_THAT(kernel_.injected, ElementsAre());
+        run.exit_reason = KVM_EXIT_IRQ_WINDOW_OPEN;
+        run.ready_for_interrupt_injection = 1;
+        return 0;
+    };
+    EXPECT_EQ(run({refused, window}), VcpuExit::kHalted);
+    EXPECT_THAT(kernel_.injected, ElementsAre(0x31u));
+    EXPECT_THAT(kernel_.windows, ElementsAre(false, true, false));
+}
+
 TEST_F(KvmTest, TaskPriorityIsTheLocalApics) {
     ports_.cr8 = 3;
     EXPECT_EQ(run({[](kvm_run& run) {

@@ -177,7 +177,9 @@ std::optional<VcpuExit> KvmVcpu::attend() {
 void KvmVcpu::inject() {
     run_->request_interrupt_window = 0;
     if ((signals_.pending() & CpuSignals::kInterrupt) == 0) return;
-    if (run_->ready_for_interrupt_injection == 0) {
+    // An access that is still to be completed may raise an exception (a register that is not there),
+    // and for that KVM forgets an interrupt which it was handed before.
+    if (completes_ || run_->ready_for_interrupt_injection == 0) {
         run_->request_interrupt_window = 1;
         return;
     }
