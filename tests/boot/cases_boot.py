@@ -131,8 +131,9 @@ def processor_flags(context):
     rename = {"sse3": "pni"}
     wanted = {rename.get(flag, flag) for flag in from_host} & host | set(always)
     check(wanted <= seen, f"missing in the guest: {sorted(wanted - seen)}")
+    # RDSEED is left out: Linux hides it where its short forms are broken, which no engine uses.
     arithmetic = {flag for flag in seen if re.match(r"(avx|sse|ssse|fma|bmi|sha_|vaes|gfni|adx|"
-                                                    r"rdrand|rdseed|f16c|movbe|aes|pclmul)", flag)}
+                                                    r"rdrand|f16c|movbe|aes|pclmul)", flag)}
     check(arithmetic <= host, f"offered though the host has it not: {sorted(arithmetic - host)}")
     context.power_off(guest)
 

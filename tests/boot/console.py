@@ -125,6 +125,14 @@ class Console:
                 raise ConsoleError(f"{self._name()}: {pattern!r} did not come in "
                                    f"{now - began:.0f} s\n{self.tail()}")
 
+    def see(self, pattern):
+        """Wait until `pattern` is anywhere in what was printed so far; expect() goes on where it was."""
+        mark, self._mark = self._mark, 0
+        try:
+            self.expect(pattern)
+        finally:
+            self._mark = mark
+
     def settle(self, pattern, silence):
         """Wait until `pattern` appears, or nothing has been printed for `silence` seconds."""
         try:

@@ -8,6 +8,7 @@
 
 #include "silicon/compare.h"
 #include "silicon/host_runner.h"
+#include "silicon/maker.h"
 
 namespace mynah::silicon {
 namespace {
@@ -37,6 +38,7 @@ bool BlockTrial::on_host(const Block& block, const Injection& injection) {
     undefined_flags_ = block.undefined_flags;
     last_known_ = on_host_.vector != Ending::kCompleted &&
                   instruction_at(program_, on_host_.after.rip, last_);
+    if (host_is_amd() && last_known_ && amd_went_its_own_way(last_, on_host_)) return false;
     // Traps and faults of fetching come also between an instruction and the one that defines its
     // flags.
     const bool fetching = on_host_.vector == kPageFault && (on_host_.error_code & kFetch) != 0;

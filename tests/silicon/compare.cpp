@@ -7,6 +7,7 @@
 
 #include "base/bits.h"
 #include "cpu/cpu_state.h"
+#include "silicon/maker.h"
 #include "spec/x86/control_registers.h"
 
 namespace mynah::silicon {
@@ -29,6 +30,7 @@ void normalise_xsave(std::span<std::byte, kXsaveBytes> area) {
     if ((components & 2) == 0) std::memset(area.data() + kXmmOffset, 0, 256);
     if ((components & 4) == 0) std::memset(area.data() + kAvxOffset, 0, 256);
     std::memset(area.data() + 5, 0, 1);
+    if (!host_stores_x87_pointers()) std::memset(area.data() + 6, 0, 18);
     // Addresses have 57 bits at most, also those that FXRSTOR found in memory.
     for (const unsigned offset : {8u, 16u}) {
         const auto address = load_unaligned<uint64_t>(area.data() + offset);

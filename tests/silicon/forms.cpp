@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "engine/interpreter/builder.h"
+#include "silicon/maker.h"
 
 namespace mynah::silicon {
 namespace {
@@ -171,7 +172,7 @@ const char* exclusion_reason(const Form& form) {
         (form.map == 1 && (form.opcode == 0xa1 || form.opcode == 0xa9)) ||
         (form.map == 0 && form.opcode == 0x8e);
     if (loads_fs_or_gs) return "the host process cannot do without its FS and GS";
-    return nullptr;
+    return host_is_amd() ? differs_on_amd(form) : nullptr;
 }
 
 }  // namespace mynah::silicon

@@ -28,12 +28,29 @@ constexpr uint16_t kPrecision = 0x20, kHostControlWord = 0x37f;
 // --- on the whole state
 // ---------------------------------------------------------------------------
 
+// AMD's processors store zeros for the pointers unless an exception is pending [APM 2 11.5.2].
+bool host_stores_pointers() {
+    static const bool answer = [] {
+        alignas(16) std::byte image[kFxsaveBytes];
+        asm volatile("fninit\n\tfld1\n\tfxsave64 (%0)\n\tfninit" : : "r"(image) : "memory");
+        return load_unaligned<uint64_t>(image + 8) != 0;
+    }();
+    return answer;
+}
+
+// The pointers of an instruction of which the host did not say what it recorded.
+void note_pointers(Core& core, const Op& op, const X87Form& form) {
+    note_x87_instruction(core, op);
+    if (form.memory_bytes != 0 && records_every_operand())
+        core.s.x87.fdp = core.effective_address(op);
+}
+
 // Runs the stub and puts the guest's addresses where the host recorded its own: instruction,
 // operand and opcode of the last instruction [SDM 1 8.1.8, 8.1.9]. Which of them are recorded when
 // is the host's choice. op.imm is the form, aux the guest's FOP.
 void run_on_state(Core& core, const Op& op, const X87Form& form, void* staged) {
     X87State& x87 = core.s.x87;
-    const uint16_t fop_before = x87.fop;
+    const X87State before = x87;
     alignas(64) std::byte image[kFxsaveBytes];
     const std::span<std::byte, kFxsaveX87Bytes> x87_part(image, kFxsaveX87Bytes);
     x87.fop = form.host_opcode ^ 0x7ff;
@@ -44,9 +61,16 @@ void run_on_state(Core& core, const Op& op, const X87Form& form, void* staged) {
     // The stub has emptied the host's stack and left no exception pending.
     if (x87.fcw != kHostControlWord) asm volatile("fninit");
 
+    if (!host_stores_pointers() && (x87.fsw & kX87ErrorSummary) == 0) {
+        x87.fip = before.fip;
+        x87.fdp = before.fdp;
+        x87.fop = before.fop;
+        note_pointers(core, op, form);
+        return;
+    }
     if (x87.fip == form.instruction_address) x87.fip = core.rip_of(op);
     if (x87.fdp == reinterpret_cast<uintptr_t>(staged)) x87.fdp = core.effective_address(op);
-    x87.fop = x87.fop == form.host_opcode ? op.aux : fop_before;
+    x87.fop = x87.fop == form.host_opcode ? op.aux : before.fop;
 }
 
 // Whether the last instruction kept its memory destination: an unmasked exception, but for inexact

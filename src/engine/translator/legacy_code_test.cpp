@@ -96,6 +96,19 @@ uint64_t descriptor(const SegmentRegister& segment) {
            (limit >> 16 & 15) << 48 | (segment.base >> 24 & 0xff) << 56;
 }
 
+// AMD's processors leave flags as they were that the manual leaves undefined; Intel's make them
+// from the result, whatever was before, so that engines which both use the host's instruction
+// agree.
+bool host_leaves_undefined_flags() {
+    uint64_t product = 2;
+    uint16_t ax;
+    asm("cmp %[product], %[product]\n\timul $3, %[product]\n\tlahf"
+        : [product] "+&r"(product), "=&a"(ax)
+        :
+        : "cc");
+    return (ax >> 8 & x86::rflags::kZf) != 0;
+}
+
 class Generator {
   public:
     Generator(uint64_t seed, Kind kind) : random_(seed), kind_(kind) {}
@@ -275,6 +288,11 @@ class Generator {
         const bool divides = in.mnemonic() == ZYDIS_MNEMONIC_DIV ||
                              in.mnemonic() == ZYDIS_MNEMONIC_IDIV;
         if (divides && in.info.operand_width == 32) return false;
+        // And behind multiplications and counts of bits, on some hosts.
+        const bool leaves_flags =
+            in.mnemonic() == ZYDIS_MNEMONIC_MUL || in.mnemonic() == ZYDIS_MNEMONIC_IMUL ||
+            in.mnemonic() == ZYDIS_MNEMONIC_TZCNT || in.mnemonic() == ZYDIS_MNEMONIC_LZCNT;
+        if (leaves_flags && host_leaves_undefined_flags()) return false;
         // Up to 4 GiB of devices' memory.
         const bool repeats = in.has_prefix(ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE |
                                            ZYDIS_ATTRIB_HAS_REPNE);
