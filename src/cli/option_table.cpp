@@ -197,7 +197,8 @@ constexpr std::array kOptions{
            false, apply_memory_option},
     Option{"--vcpus", "", "N[,sockets=N,cores=N,threads=N][,pin=CPUS]",
            "processors, each on a host thread (1); pin: on which of the host's processors they\n"
-           "        run: 0-3 or 0-1+4; or for each vCPU, with colons: 0:2-3", false, apply_vcpus_option},
+           "        run: 0-3 or 0-1+4; or for each vCPU, with colons: 0:2-3",
+           false, apply_vcpus_option},
     Option{"--cpu", "", "MODEL[,+F,-F][,F=on|off][,enforce]",
            "processor model and features (max); what a model has and cannot be had here is\n"
            "        named, and refused with enforce",
@@ -272,7 +273,7 @@ constexpr std::array kOptions{
         "        All: model=virtio, mac=ADDRESS, mtu=BYTES, pcap=FILE.\n"
         "        user: restrict=on, hostfwd=tcp:[ADDRESS]:PORT-:PORT, tftp=FOLDER, "
         "bootfile=NAME.\n        stream: server=on. dgram: peer=PATH. vhost-user: queues=PAIRS.\n"
-           "        tap: vhost=on, the host's kernel moves the frames (/dev/vhost-net).\n"
+        "        tap: vhost=on, the host's kernel moves the frames (/dev/vhost-net).\n"
         "        switch: vlan=N, trunk=all|N+N-N, group=NAME, mirror=on, rate=BITS.\n"
         "        virtio: queues=PAIRS, packed=on, in_order=on, iommu=off,\n"
         "        rss=on, hash=on (receive-side scaling, hash reports). Repeatable",
@@ -287,12 +288,13 @@ constexpr std::array kOptions{
         "a\n"
         "        suffix. Repeatable",
         true, apply_memdev_option},
-    Option{"--vsock", "", "cid=N,socket=PATH|cid=N,vhost=on",
-           "sockets between guest and host: who connects to PATH and says CONNECT PORT reaches\n   "
-           "     "
-           "the guest's port; the guest's connections go to PATH_PORT; vhost=on: they reach\n        "
-           "sockets (AF_VSOCK) of the host, by its kernel (/dev/vhost-vsock)",
-           false, apply_vsock_option},
+    Option{
+        "--vsock", "", "cid=N,socket=PATH|cid=N,vhost=on",
+        "sockets between guest and host: who connects to PATH and says CONNECT PORT reaches\n   "
+        "     "
+        "the guest's port; the guest's connections go to PATH_PORT; vhost=on: they reach\n        "
+        "sockets (AF_VSOCK) of the host, by its kernel (/dev/vhost-vsock)",
+        false, apply_vsock_option},
     Option{"--filesystem", "", "DIRECTORY,TAG[,readonly=on]|socket=PATH,TAG[,queues=N]",
            "a folder of the host for the guest, or what virtiofsd serves at a socket:\n        "
            "mount -t virtiofs TAG PLACE. Repeatable",
@@ -321,7 +323,7 @@ constexpr std::array kOptions{
            true, apply_vdpa_option},
     Option{"--hypervisor", "", "none|kvm",
            "whose paravirtual interfaces the guest finds: none, or KVM's clock, steal time,\n"
-           "        spinlocks, IPIs and ends of interrupts, without KVM (none)",
+           "        spinlocks, IPIs and ends of interrupts, also without KVM (none)",
            false, apply_hypervisor},
     Option{"--no-reboot", "--noreboot", "", "a guest's reset ends the machine", false,
            apply_no_reboot},

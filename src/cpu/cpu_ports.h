@@ -5,6 +5,7 @@
 
 #include "cpu/address.h"
 #include "cpu/apic_image.h"
+#include "cpu/paravirt_msrs.h"
 
 namespace mynah {
 
@@ -56,6 +57,12 @@ class CpuPorts {
     virtual void return_apic(const ApicImage&) {}
     // The processor is done with a level-triggered interrupt.
     virtual void end_of_interrupt(uint8_t) {}
+
+    // --- of engines that have a part of KVM's paravirtual interface inside ---
+    // Steal time and PV EOI go to the engine. They come back by return_paravirt(). Also while the
+    // vCPU does not run.
+    virtual ParavirtMsrs take_paravirt() { return {}; }
+    virtual void return_paravirt(const ParavirtMsrs&) {}
 };
 
 }  // namespace mynah

@@ -190,6 +190,7 @@ void CpuidPolicy::present_hypervisor(std::string_view signature,
     first->value.edx = four_chars(signature, 8);
     for (const HypervisorLeaf& leaf : leaves) {
         CHECK(leaf.leaf > kHypervisorFirst && leaf.leaf < kHypervisorLast);
+        std::erase_if(entries_, [&](const Entry& entry) { return entry.leaf == leaf.leaf; });
         put(leaf.leaf, 0, leaf.value);
     }
 }

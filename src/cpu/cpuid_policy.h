@@ -58,8 +58,8 @@ class CpuidPolicy {
     uint32_t signature() const { return signature_; }  // leaf 1 EAX; also RDX after reset
     CpuTopology topology() const { return topology_; }
 
-    // The guest finds this hypervisor (12 characters) at leaf 40000000h, with leaves of its own. Once,
-    // before anybody asks; CHECKs that the guest sees "hypervisor".
+    // The guest finds this hypervisor (12 characters) at leaf 40000000h, with leaves of its own;
+    // again: with other values. Before anybody asks; CHECKs that the guest sees "hypervisor".
     struct HypervisorLeaf {
         uint32_t leaf;
         CpuidLeaf value;

@@ -231,6 +231,9 @@ TEST(CpuidPolicy, ShowsAHypervisorWithItsOwnLeaves) {
     EXPECT_EQ(policy.query(0x40000001, 0, dynamic).eax, 5u);
     EXPECT_EQ(policy.query(0x40000001, 0, dynamic).edx, 7u);
     EXPECT_EQ(policy.query(0x40000010, 0, dynamic).eax, 2'000'000u) << "frequencies stay";
+    policy.present_hypervisor("abcdefghijkl", {{0x40000001, {.eax = 4}}});
+    EXPECT_EQ(policy.query(0x40000001, 0, dynamic).eax, 4u);
+    EXPECT_EQ(policy.query(0x40000001, 0, dynamic).edx, 0u);
 }
 
 }  // namespace

@@ -40,6 +40,9 @@ class Engine {
     virtual EngineApics* apics() { return nullptr; }
     // What of the policy's features its processors lack, by name.
     virtual std::vector<std::string> missing_features() const { return {}; }
+    // What of KVM's paravirtual features (bits of leaf 40000001h [cpuid.rst]) its processors can
+    // have.
+    virtual uint32_t paravirt_features() const { return ~uint32_t{0}; }
     // Has writes reported to WriteWatch that its processors made without saying so. Any thread.
     virtual void harvest() {}
     // Whether its processors have system management mode.

@@ -1,6 +1,7 @@
 #include "host/run_delay.h"
 
 #include <fcntl.h>
+#include <fmt/core.h>
 #include <unistd.h>
 
 #include <charconv>
@@ -8,11 +9,13 @@
 
 namespace mynah {
 
-bool RunDelay::available() { return RunDelay().read_ns().has_value(); }
+bool RunDelay::available() { return RunDelay(gettid()).read_ns().has_value(); }
 
-// The open file stays that of the thread which opened it.
-std::optional<uint64_t> RunDelay::read_ns() {
-    if (!file_.valid()) file_ = Fd(open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC));
+RunDelay::RunDelay(pid_t thread)
+    : file_(open(fmt::format("/proc/self/task/{}/schedstat", thread).c_str(),
+                 O_RDONLY | O_CLOEXEC)) {}
+
+std::optional<uint64_t> RunDelay::read_ns() const {
     if (!file_.valid()) return std::nullopt;
     char text[96];
     const ssize_t size = pread(file_.get(), text, sizeof text, 0);

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <optional>
 
@@ -14,9 +16,10 @@ class RunDelay {
     // Whether this host's kernel counts it.
     static bool available();
 
-    // Of the calling thread, which must be the same one at every call; in ns. Nothing: the host
-    // does not say.
-    std::optional<uint64_t> read_ns();
+    // `thread`: of this process, as gettid() says.
+    explicit RunDelay(pid_t thread);
+    // In ns. Nothing: the host does not say, or there is no such thread. Any thread.
+    std::optional<uint64_t> read_ns() const;
 
   private:
     Fd file_;

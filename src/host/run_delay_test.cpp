@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 #include <sched.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <thread>
@@ -19,7 +20,7 @@ void pin_to(int cpu) {
 // Two threads that compute on one of the host's processors: each waits for the other, and nobody
 // else is needed for that.
 TEST(RunDelay, GrowsWhileAnotherThreadRuns) {
-    if (!RunDelay::available()) GTEST_SKIP() << "no /proc/thread-self/schedstat";
+    if (!RunDelay::available()) GTEST_SKIP() << "the host does not count it";
     const int cpu = sched_getcpu();
     std::atomic<bool> stop = false;
     std::thread other([&] {
@@ -29,7 +30,7 @@ TEST(RunDelay, GrowsWhileAnotherThreadRuns) {
     });
     std::thread measured([&] {
         pin_to(cpu);
-        RunDelay delay;
+        const RunDelay delay(gettid());
         const auto before = delay.read_ns();
         ASSERT_TRUE(before);
         uint64_t now = *before;
@@ -43,6 +44,25 @@ TEST(RunDelay, GrowsWhileAnotherThreadRuns) {
     measured.join();
     stop = true;
     other.join();
+}
+
+TEST(RunDelay, IsThatOfTheThreadThatWasNamed) {
+    if (!RunDelay::available()) GTEST_SKIP() << "the host does not count it";
+    std::atomic<pid_t> thread = 0;
+    std::atomic<bool> stop = false;
+    std::thread other([&] {
+        thread = gettid();
+        thread.notify_all();
+        stop.wait(false);
+    });
+    thread.wait(0);
+    const RunDelay delay(thread);
+    EXPECT_TRUE(delay.read_ns());
+    stop = true;
+    stop.notify_all();
+    other.join();
+    EXPECT_FALSE(delay.read_ns()) << "it is gone";
+    EXPECT_FALSE(RunDelay(0).read_ns());
 }
 
 }  // namespace

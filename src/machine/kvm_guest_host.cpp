@@ -39,8 +39,13 @@ uint64_t KvmGuestHost::wall_ns() {
 }
 
 std::optional<uint64_t> KvmGuestHost::run_delay_ns(VcpuIndex vcpu) {
-    if (!has_run_delay_) return std::nullopt;
-    return run_delays_[vcpu.value].read_ns();
+    auto& delay = run_delays_[vcpu.value];
+    if (!delay) {
+        const pid_t thread = processors_[vcpu.value]->thread().host_thread();
+        if (!has_run_delay_ || thread == 0) return std::nullopt;
+        delay.emplace(thread);
+    }
+    return delay->read_ns();
 }
 
 bool KvmGuestHost::send_interrupt(uint32_t apic_id, uint8_t vector) {

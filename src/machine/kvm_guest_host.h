@@ -34,7 +34,7 @@ class KvmGuestHost final : public KvmHost {
     ApicBus& apic_bus_;
     const std::vector<std::unique_ptr<Processor>>& processors_;
     const bool has_run_delay_;
-    std::vector<RunDelay> run_delays_;  // each used by its processor's thread
+    std::vector<std::optional<RunDelay>> run_delays_;  // from when their threads first ran
 };
 
 }  // namespace mynah

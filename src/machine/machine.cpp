@@ -137,8 +137,7 @@ Result<void> Machine::build() {
     TRY(build_memory());
     TRY(load_kernel());
     accelerator_ = what_auto_means(config_.accelerator);
-    TRY(check_hypervisor(accelerator_));
-    build_hypervisor(tsc_hz);
+    TRY(build_hypervisor(tsc_hz));
     TRY(build_engine(tsc_hz));
     memory_->watch().set_harvest([this] {
         MutexLock lock(engine_mutex_);

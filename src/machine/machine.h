@@ -152,8 +152,9 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
     Result<void> exchange_engine(MachineConfig::Accelerator accelerator);
     Result<void> check_move(MachineConfig::Accelerator accelerator, const Engine& engine) const;
     void build_processors(uint64_t tsc_hz);
-    Result<void> check_hypervisor(MachineConfig::Accelerator accelerator) const;
-    void build_hypervisor(uint64_t tsc_hz);
+    Result<void> build_hypervisor(uint64_t tsc_hz);
+    void limit_hypervisor();
+    Result<void> check_hypervisor(const Engine& engine) const;
     Result<void> pin_processors();
     void raise_smi();
     bool in_management_mode() const;
@@ -200,6 +201,7 @@ class Machine final : private PowerSink, private StartupSink, private VcpuEvents
     EntryPoint entry_;
     std::optional<CpuidPolicy> cpuid_;
     std::string kvm_lacks_;  // of a model that was asked for by name
+    std::string hypervisor_lacks_;
     mutable Mutex engine_mutex_;  // over exchanging it, and over who looks at it meanwhile
     std::unique_ptr<Engine> engine_;
     bool manages_ = false;  // the board raises SMIs

@@ -22,6 +22,7 @@ Result<std::unique_ptr<Engine>> Machine::make_engine(MachineConfig::Accelerator 
 // What the engine's processors lack no processor of this machine has, on whatever engine it goes on.
 Result<void> Machine::build_engine(uint64_t tsc_hz) {
     engine_ = TRY(make_engine(accelerator_));
+    limit_hypervisor();
     const std::vector<std::string> missing = engine_->missing_features();
     if (missing.empty()) return {};
     // What was asked for by name must be there; who takes what can be had misses nothing.
@@ -36,6 +37,7 @@ Result<void> Machine::build_engine(uint64_t tsc_hz) {
     engine_.reset();  // it knows the policy
     cpuid_ = TRY(CpuidPolicy::create(model, config_.topology, tsc_hz));
     limit_physical_bits();
+    if (kvm_) kvm_->announce(*cpuid_);
     engine_ = TRY(make_engine(accelerator_));
     return {};
 }
@@ -65,9 +67,9 @@ std::map<std::string, uint64_t> Machine::engine_uses() const {
 Result<void> Machine::exchange_engine(MachineConfig::Accelerator accelerator) {
     accelerator = what_auto_means(accelerator);
     if (accelerator == accelerator_) return {};
-    TRY(check_hypervisor(accelerator));
     auto engine = TRY(make_engine(accelerator));  // if it cannot be had, nothing has changed
     TRY(check_move(accelerator, *engine));
+    TRY(check_hypervisor(*engine));
     bells_.use(nullptr);
     apic_bus_.hold();
     for (auto& processor : processors_) processor->leave_engine();
@@ -89,8 +91,15 @@ std::string Machine::cpu_report() const {
         lacks += fmt::format("{}{} (this host's KVM does not offer them)", lacks.empty() ? "" : "; ",
                              kvm_lacks_);
     }
-    if (lacks.empty()) return "";
-    return fmt::format("mynah: --cpu {}: without {}\n", config_.cpu, lacks);
+    std::string report;
+    if (!lacks.empty()) report += fmt::format("mynah: --cpu {}: without {}\n", config_.cpu, lacks);
+    if (!hypervisor_lacks_.empty()) {
+        report += fmt::format(
+            "mynah: --hypervisor kvm: without {} (this host's KVM does not offer "
+            "them to this guest)\n",
+            hypervisor_lacks_);
+    }
+    return report;
 }
 
 // What the guest has found at its start is there on the other engine, too.

@@ -94,8 +94,8 @@ void Processor::paused() {
 
 void Processor::init() {
     apic_.init();
-    vcpu_->apic_changed();
     if (kvm_ != nullptr) kvm_->init();
+    vcpu_->apic_changed();
 }
 
 // The guest may have written its TSC: the APIC's deadline moves along.

@@ -48,6 +48,12 @@ void VcpuPorts::tsc_moved(uint64_t offset) {
     if (kvm_ != nullptr) kvm_->tsc_moved(offset);
 }
 
+ParavirtMsrs VcpuPorts::take_paravirt() { return kvm_ != nullptr ? kvm_->lend() : ParavirtMsrs{}; }
+
+void VcpuPorts::return_paravirt(const ParavirtMsrs& written) {
+    if (kvm_ != nullptr) kvm_->take_back(written);
+}
+
 bool VcpuPorts::hypercall(CpuState& state) {
     if (kvm_ == nullptr) return false;
     kvm_->hypercall(state);

@@ -33,8 +33,10 @@ class VcpuPorts final : public CpuPorts {
     ApicImage take_apic() override { return apic_->lend(); }
     void return_apic(const ApicImage& image) override { apic_->take_back(image); }
     void end_of_interrupt(uint8_t vector) override { apic_bus_.end_of_interrupt(vector); }
+    ParavirtMsrs take_paravirt() override;
+    void return_paravirt(const ParavirtMsrs& written) override;
 
- private:
+  private:
     IoSpace& ports_;
     IoSpace& memory_;
     ApicBus& apic_bus_;

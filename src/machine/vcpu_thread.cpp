@@ -63,6 +63,7 @@ void VcpuThread::join() {
 
 void VcpuThread::run() {
     current_vcpu = index_;
+    host_thread_ = gettid();
     while (control_.proceed()) {
         if (!vcpu_->has_apic()) {
             // Both take the kicks that come meanwhile: what those were for is looked at before it runs.

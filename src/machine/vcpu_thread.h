@@ -53,6 +53,8 @@ class VcpuThread {
     // After start(): the thread runs on these of the host's processors only.
     Result<void> pin(const HostCpus& cpus) { return pin_thread(thread_.native_handle(), cpus); }
 
+    // As gettid() says it; 0: it has not run yet.
+    pid_t host_thread() const { return host_thread_.load(); }
     // Whose thread the caller runs on, if it is one.
     static std::optional<VcpuIndex> current();
 
@@ -89,6 +91,7 @@ class VcpuThread {
     std::atomic<uint32_t> answered_inits_{0};
     std::atomic<uint32_t> startup_vector_{kNoStartup};
 
+    std::atomic<pid_t> host_thread_{0};
     std::atomic<bool> asleep_{false};
     Mutex mutex_;
     std::condition_variable_any woken_;

@@ -1,9 +1,11 @@
 #include "engine/kvm/kvm_cpuid.h"
 
 #include <cstddef>
+#include <cstring>
 #include <vector>
 
 #include "engine/kvm/kvm_requests.h"
+#include "spec/kvm/paravirt.h"
 
 namespace mynah::kvm {
 namespace {
@@ -56,6 +58,31 @@ void restrict_features(kvm_cpuid_entry2& entry, const kvm_cpuid_entry2& supporte
     }
 }
 
+bool same_maker(const CpuidPolicy& policy, const kvm_cpuid_entry2* host) {
+    const CpuidLeaf leaf = policy.query(0, 0, {});
+    return host != nullptr && leaf.ebx == host->ebx && leaf.ecx == host->ecx &&
+           leaf.edx == host->edx;
+}
+
+// The clock is the machine's, as on the other engines; it is right where KVM takes an offset of the
+// TSC exactly. The rest is the kernel's. Hypercalls only for a guest that takes the processor for
+// one of its maker's: another one uses the other maker's instruction, which KVM overwrites with the
+// right one in the guest's code, and Linux' code cannot be written.
+uint32_t possible_paravirt(const CpuidPolicy& policy, CpuidTable& supported,
+                           const PossibleParts& parts) {
+    namespace feature = kvm_guest::feature;
+    const kvm_cpuid_entry2* const kernel = supported.find(kvm_guest::kFeaturesLeaf, 0);
+    uint32_t kernels = feature::kStealTime | feature::kPvTlbFlush;
+    if (parts.kernel_apics) {
+        kernels |= feature::kPvEoi;
+        if (same_maker(policy, supported.find(0, 0)))
+            kernels |= feature::kPvUnhalt | feature::kPvSendIpi | feature::kPvSchedYield;
+    }
+    const uint32_t clock =
+        feature::kClockOld | feature::kNoIoDelay | feature::kClock | feature::kClockStable;
+    return (parts.tsc_offset ? clock : 0) | (kernel != nullptr ? kernels & kernel->eax : 0);
+}
+
 // Where the words are that restrict_features() looks at.
 struct FeaturePlace {
     FeatureWord feature;
@@ -97,8 +124,14 @@ void append(std::vector<kvm_cpuid_entry2>& out, const CpuidPolicy& policy, uint3
 
 }  // namespace
 
-Result<std::vector<std::string>> set_cpuid(const Handle& device, const Handle& vcpu, const CpuidPolicy& policy,
-                       uint32_t apic_id) {
+bool presents_kvm(const CpuidPolicy& policy) {
+    const CpuidLeaf leaf = policy.query(0x40000000, 0, {});
+    const uint32_t words[] = {leaf.ebx, leaf.ecx, leaf.edx};
+    return std::memcmp(words, kvm_guest::kSignature.data(), sizeof words) == 0;
+}
+
+Result<CpuidTaken> set_cpuid(const Handle& device, const Handle& vcpu, const CpuidPolicy& policy,
+                             uint32_t apic_id, const PossibleParts& parts) {
     constexpr uint32_t kMostSupported = 256, kMostSubleaves = 8;
     CpuidTable supported(kMostSupported);
     TRY(device.request("KVM_GET_SUPPORTED_CPUID", kGetSupportedCpuid, supported.header()));
@@ -114,23 +147,27 @@ Result<std::vector<std::string>> set_cpuid(const Handle& device, const Handle& v
                 append(entries, policy, leaf, i, apic_id, indexed);
         }
     }
+    CpuidTaken taken;
+    taken.paravirt = possible_paravirt(policy, supported, parts);
+    const bool kvm = presents_kvm(policy);
     CpuidTable table(static_cast<uint32_t>(entries.size()));
     for (uint32_t i = 0; i < entries.size(); ++i) {
         const kvm_cpuid_entry2* const known =
             supported.find(entries[i].function, entries[i].index);
         if (known != nullptr) restrict_features(entries[i], *known);
+        if (kvm && entries[i].function == kvm_guest::kFeaturesLeaf)
+            entries[i].eax &= taken.paravirt;
         table.entry(i) = entries[i];
     }
     TRY(vcpu.request("KVM_SET_CPUID2", kSetCpuid2, table.header()));
-    std::vector<std::string> lacking;
     for (const Feature& feature : known_features()) {
         const FeaturePlace* const place = place_of(feature.word);
         if (place == nullptr || !policy.has(feature.name)) continue;
         const kvm_cpuid_entry2* const left = table.find(place->leaf, place->subleaf);
         if (left != nullptr && (left->*place->word >> feature.position & 1) == 0)
-            lacking.emplace_back(feature.name);
+            taken.lacking.emplace_back(feature.name);
     }
-    return lacking;
+    return taken;
 }
 
 }  // namespace mynah::kvm

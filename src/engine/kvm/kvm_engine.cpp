@@ -23,6 +23,7 @@ class KvmEngine final : public Engine {
     std::vector<std::string> missing_features() const override { return machine_->lacking(); }
     EngineApics* apics() override { return machine_->interrupts(); }
     std::map<std::string, uint64_t> uses() const override { return machine_->uses(); }
+    uint32_t paravirt_features() const override { return machine_->paravirt_features(); }
     bool has_management_mode() const override { return machine_->has_smm(); }
 
   private:

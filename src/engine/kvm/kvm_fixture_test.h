@@ -53,6 +53,8 @@ class Ports final : public CpuPorts {
     ApicImage take_apic() override { return apic; }
     void return_apic(const ApicImage& image) override { returned = image; }
     void end_of_interrupt(uint8_t vector) override { ended.push_back(vector); }
+    ParavirtMsrs take_paravirt() override { return paravirt; }
+    void return_paravirt(const ParavirtMsrs& written) override { paravirt = written; }
     uint8_t read_cr8() override { return cr8; }
     void write_cr8(uint8_t value) override { cr8 = value; }
     std::optional<uint64_t> read_msr(uint32_t index) override {
@@ -73,6 +75,7 @@ class Ports final : public CpuPorts {
     uint8_t cr8 = 0;
     ApicImage apic;
     std::optional<ApicImage> returned;
+    ParavirtMsrs paravirt;
     std::vector<uint8_t> given_back, ended;
 };
 
@@ -115,6 +118,7 @@ class Kernel : public testing::ScriptedSystemCalls {
                                             static_cast<unsigned long>(KVM_GET_VCPU_EVENTS),
                                             static_cast<unsigned long>(KVM_SET_VCPU_EVENTS),
                                             static_cast<unsigned long>(KVM_SET_DEVICE_ATTR),
+                                            static_cast<unsigned long>(KVM_HAS_DEVICE_ATTR),
                                             static_cast<unsigned long>(KVM_NMI),
                                             static_cast<unsigned long>(KVM_SMI)}) {
             on(request, 0);

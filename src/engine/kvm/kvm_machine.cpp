@@ -7,7 +7,7 @@
 #include <cstring>
 #include <iterator>
 
-#include "engine/kvm/kvm_cpuid.h"
+#include "spec/kvm/paravirt.h"
 #include "spec/x86/msr.h"
 
 namespace mynah::kvm {
@@ -31,6 +31,13 @@ constexpr Needed kNeeded[] = {{KVM_CAP_USER_MEMORY, "KVM_CAP_USER_MEMORY"},
                               {KVM_CAP_VCPU_EVENTS, "KVM_CAP_VCPU_EVENTS"},
                               {KVM_CAP_X86_USER_SPACE_MSR, "KVM_CAP_X86_USER_SPACE_MSR"},
                               {KVM_CAP_X86_MSR_FILTER, "KVM_CAP_X86_MSR_FILTER"}};
+
+bool takes_tsc_offset(const Handle& vcpu) {
+    kvm_device_attr attribute{};
+    attribute.group = KVM_VCPU_TSC_CTRL;
+    attribute.attr = KVM_VCPU_TSC_OFFSET;
+    return vcpu.ask(KVM_HAS_DEVICE_ATTR, &attribute) == 0;
+}
 
 }  // namespace
 
@@ -69,7 +76,17 @@ Result<void> KvmMachine::add_seat(VcpuIndex index) {
     seat.run = static_cast<kvm_run*>(device_.calls().mmap(
         run_bytes_, PROT_READ | PROT_WRITE, MAP_SHARED, seat.vcpu.fd(), 0, error));
     if (seat.run == nullptr) return Error(fmt::format("kvm_run: {}", std::strerror(-error)));
-    lacking_ = TRY(set_cpuid(device_, seat.vcpu, cpuid_, apic_id));
+    const PossibleParts parts{.kernel_apics = interrupts_.has_value(),
+                              .tsc_offset = takes_tsc_offset(seat.vcpu)};
+    CpuidTaken taken = TRY(set_cpuid(device_, seat.vcpu, cpuid_, apic_id, parts));
+    lacking_ = std::move(taken.lacking);
+    paravirt_features_ = taken.paravirt;
+    // Of its paravirtual interface what CPUID says, and no more. A kernel that cannot be told so
+    // only gives more than was promised.
+    kvm_enable_cap enforce{};
+    enforce.cap = KVM_CAP_ENFORCE_PV_FEATURE_CPUID;
+    enforce.args[0] = 1;
+    (void)seat.vcpu.ask(KVM_ENABLE_CAP, &enforce);
     kvm_sregs& special = seat.registers.special;
     TRY(seat.vcpu.request("KVM_GET_SREGS", KVM_GET_SREGS, &special));
     special.apic_base = kLocalApic | x86::msr::kApicBaseEnable |
@@ -131,10 +148,13 @@ Result<void> KvmMachine::filter_msrs() {
     // Those of local APICs that are the kernel's; x2APIC registers are so without being named.
     constexpr Kept kApics[] = {{msr::kApicBase, msr::kApicBase, kBoth},
                                {msr::kTscDeadline, msr::kTscDeadline, kBoth}};
+    namespace kvm_msr = kvm_guest::msr;
+    constexpr Kept kParavirt[] = {{kvm_msr::kStealTime, kvm_msr::kPvEoi, kBoth}};
     uint8_t all = 0xff;  // no range is longer than eight registers
     kvm_msr_filter filter{};
     filter.flags = KVM_MSR_FILTER_DEFAULT_DENY;
-    static_assert(std::size(kKept) + std::size(kApics) <= KVM_MSR_FILTER_MAX_RANGES);
+    static_assert(std::size(kKept) + std::size(kApics) + std::size(kParavirt) <=
+                  KVM_MSR_FILTER_MAX_RANGES);
     size_t count = 0;
     const auto keep = [&](const Kept& kept) {
         filter.ranges[count++] = {.flags = kept.directions,
@@ -145,6 +165,9 @@ Result<void> KvmMachine::filter_msrs() {
     for (const Kept& kept : kKept) keep(kept);
     for (const Kept& kept : kApics) {
         if (interrupts_) keep(kept);
+    }
+    for (const Kept& kept : kParavirt) {
+        if (presents_kvm(cpuid_)) keep(kept);
     }
     kvm_enable_cap exits{};
     exits.cap = KVM_CAP_X86_USER_SPACE_MSR;

@@ -6,6 +6,7 @@
 #include "base/mutex.h"
 #include "engine/engine.h"
 #include "engine/kvm/kvm_bells.h"
+#include "engine/kvm/kvm_cpuid.h"
 #include "engine/kvm/kvm_handle.h"
 #include "engine/kvm/kvm_interrupts.h"
 #include "engine/kvm/kvm_memory.h"
@@ -28,7 +29,12 @@ class KvmMachine {
     const CpuidPolicy& cpuid() const { return cpuid_; }
     size_t run_bytes() const { return run_bytes_; }  // of kvm_run
     bool has_smm() const { return has_smm_; }
-    bool has_tsc_offset() const { return has_tsc_offset_; }
+    // What of KVM's paravirtual interface its guests can use, in bits of leaf 40000001h.
+    uint32_t paravirt_features() const { return paravirt_features_; }
+    // Of that, what a guest uses which finds it.
+    bool has_paravirt(uint32_t feature) const {
+        return presents_kvm(cpuid_) && (paravirt_features_ & feature) != 0;
+    }
 
     // A processor as KVM made it, with what it shares with us; all are made with the machine, so
     // that what is lacking is said before anything runs.
@@ -62,7 +68,8 @@ class KvmMachine {
     Handle device_, vm_;
     size_t run_bytes_ = 0;
     std::vector<std::string> lacking_;
-    bool has_smm_ = false, has_tsc_offset_ = false;
+    uint32_t paravirt_features_ = 0;
+    bool has_smm_ = false;
     std::optional<Bells> bells_;
     std::optional<Interrupts> interrupts_;
     std::vector<Seat> seats_;

@@ -52,6 +52,8 @@ class KvmVcpu final : public Vcpu {
     Result<void> push_apic(const ApicImage& image);
     std::optional<ApicImage> pull_apic();
     std::optional<uint8_t> undelivered();
+    void push_paravirt(const ParavirtMsrs& written);
+    ParavirtMsrs pull_paravirt();
     uint64_t guest_tsc() const;
 
     KvmMachine& machine_;

@@ -6,10 +6,13 @@
 #include "base/bits.h"
 #include "base/log.h"
 #include "engine/kvm/kvm_vcpu.h"
+#include "spec/kvm/paravirt.h"
 #include "spec/x86/msr.h"
 
 namespace mynah::kvm {
 namespace {
+
+namespace feature = kvm_guest::feature;
 
 // Of ApicImage::registers [SDM 3A table 10-6].
 constexpr unsigned kTpr = 0x08, kIrr = 0x20, kLvtTimer = 0x32, kInitialCount = 0x38,
@@ -39,6 +42,7 @@ void KvmVcpu::apic_changed() {
     std::fill(std::begin(registers_.special.interrupt_bitmap),
               std::end(registers_.special.interrupt_bitmap), 0);
     changed_ = true;
+    push_paravirt(ports_.take_paravirt());
     if (!has_apic_) return;
     const auto done = push_apic(ports_.take_apic());
     broken_ = done ? "" : done.error().message();
@@ -79,6 +83,24 @@ std::optional<ApicImage> KvmVcpu::pull_apic() {
     return image;
 }
 
+// Steal time and PV EOI as the guest set them up. Where there is no memory the kernel does not take
+// it, and nothing is told there, as on the other engines.
+void KvmVcpu::push_paravirt(const ParavirtMsrs& written) {
+    if (machine_.has_paravirt(feature::kStealTime))
+        (void)set_msr(vcpu_, kvm_guest::msr::kStealTime, written.steal_time);
+    if (machine_.has_paravirt(feature::kPvEoi))
+        (void)set_msr(vcpu_, kvm_guest::msr::kPvEoi, written.pv_eoi);
+}
+
+ParavirtMsrs KvmVcpu::pull_paravirt() {
+    ParavirtMsrs written;
+    if (machine_.has_paravirt(feature::kStealTime))
+        (void)get_msr(vcpu_, kvm_guest::msr::kStealTime, written.steal_time);
+    if (machine_.has_paravirt(feature::kPvEoi))
+        (void)get_msr(vcpu_, kvm_guest::msr::kPvEoi, written.pv_eoi);
+    return written;
+}
+
 // A vector that the controllers count as in service and the guest has not seen: it was being
 // delivered, or was handed over and still waits. Only then is another one refused.
 std::optional<uint8_t> KvmVcpu::undelivered() {
@@ -99,6 +121,7 @@ void KvmVcpu::leave() {
     if (events.nmi.injected != 0) state_.nmi_blocked = false;
     if (events.smi.pending != 0) signals_.raise(CpuSignals::kSmi);
     const auto vector = undelivered();
+    ports_.return_paravirt(pull_paravirt());
     if (has_apic_) {
         if (auto image = pull_apic()) {
             image->unfinished = vector;

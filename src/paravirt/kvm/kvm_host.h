@@ -21,8 +21,8 @@ class KvmHost {
     // Nanoseconds of Unix time, likewise.
     virtual uint64_t wall_ns() = 0;
 
-    // How long this processor's thread was ready and did not get to run, in ns. On that thread.
-    // Whether the host says so at all does not change.
+    // How long this processor's thread was ready and did not get to run, in ns; nothing: it never
+    // ran. On that thread, or while it is parked. Whether the host says so at all does not change.
     virtual bool has_run_delay() = 0;
     virtual std::optional<uint64_t> run_delay_ns(VcpuIndex vcpu) = 0;
 

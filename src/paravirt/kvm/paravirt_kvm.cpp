@@ -1,5 +1,7 @@
 #include "paravirt/kvm/paravirt_kvm.h"
 
+#include <utility>
+
 #include "spec/kvm/paravirt.h"
 
 namespace mynah {
@@ -41,13 +43,31 @@ void ParavirtKvm::announce(CpuidPolicy& policy) const {
                               {{guest::kFeaturesLeaf, CpuidLeaf{.eax = features_}}});
 }
 
+std::vector<std::string> ParavirtKvm::names(uint32_t features) {
+    constexpr std::pair<uint32_t, const char*> kNames[] = {
+        {feature::kClockOld | feature::kClock, "kvmclock"},
+        {feature::kNoIoDelay, "kvm-nopiodelay"},
+        {feature::kStealTime, "kvm-steal-time"},
+        {feature::kPvEoi, "kvm-pv-eoi"},
+        {feature::kPvUnhalt, "kvm-pv-unhalt"},
+        {feature::kPvTlbFlush, "kvm-pv-tlb-flush"},
+        {feature::kPvSendIpi, "kvm-pv-ipi"},
+        {feature::kPvSchedYield, "kvm-pv-sched-yield"},
+        {feature::kClockStable, "kvmclock-stable-bit"}};
+    std::vector<std::string> names;
+    for (const auto& [bits, name] : kNames) {
+        if ((features & bits) != 0) names.emplace_back(name);
+    }
+    return names;
+}
+
 void ParavirtKvm::reset(uint64_t tsc_offset) {
     clock_.reset(tsc_offset);
     for (auto& vcpu : vcpus_) vcpu->init();
 }
 
 ParavirtKvmVcpu::ParavirtKvmVcpu(VcpuIndex index, DmaView memory, KvmHost& host, PvClock& clock,
-                                 uint32_t features)
+                                 const uint32_t& features)
     : index_(index),
       memory_(memory),
       host_(host),
@@ -61,6 +81,18 @@ void ParavirtKvmVcpu::init() {
     clock_.place(index_, std::nullopt);
     steal_time_.place(std::nullopt);
     eoi_.place(std::nullopt);
+}
+
+ParavirtMsrs ParavirtKvmVcpu::lend() {
+    steal_time_.lend();
+    eoi_.place(std::nullopt);
+    return {.steal_time = steal_time_msr_, .pv_eoi = eoi_msr_};
+}
+
+void ParavirtKvmVcpu::take_back(const ParavirtMsrs& written) {
+    steal_time_msr_ = written.steal_time;
+    steal_time_.take_back(enabled_at(steal_time_msr_, msr::kStealTimeReserved | msr::kEnabled));
+    (void)write_eoi(written.pv_eoi);
 }
 
 bool ParavirtKvmVcpu::owns_msr(uint32_t index) {
@@ -80,7 +112,8 @@ std::optional<uint64_t> ParavirtKvmVcpu::read_msr(uint32_t index) const {
             if (offers(feature::kStealTime)) return steal_time_msr_;
             return std::nullopt;
         case msr::kPvEoi:
-            return eoi_msr_;
+            if (offers(feature::kPvEoi)) return eoi_msr_;
+            return std::nullopt;
         default:
             return std::nullopt;  // what is not announced is not there
     }
@@ -119,7 +152,7 @@ bool ParavirtKvmVcpu::write_steal_time(uint64_t value) {
 }
 
 bool ParavirtKvmVcpu::write_eoi(uint64_t value) {
-    if ((value & msr::kPvEoiReserved) != 0) return false;
+    if (!offers(feature::kPvEoi) || (value & msr::kPvEoiReserved) != 0) return false;
     eoi_msr_ = value;
     eoi_.place(enabled_at(value, msr::kPvEoiReserved | msr::kEnabled));
     return true;

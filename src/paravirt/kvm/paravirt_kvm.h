@@ -3,11 +3,13 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "cpu/address.h"
 #include "cpu/cpu_state.h"
 #include "cpu/cpuid_policy.h"
+#include "cpu/paravirt_msrs.h"
 #include "memory/guest_memory.h"
 #include "paravirt/kvm/kvm_host.h"
 #include "paravirt/kvm/pv_clock.h"
@@ -20,8 +22,9 @@ namespace mynah {
 // ParavirtKvm. Own thread only, unless it is parked.
 class ParavirtKvmVcpu {
   public:
+    // Clock and features are those of the machine, which outlives it.
     ParavirtKvmVcpu(VcpuIndex index, DmaView memory, KvmHost& host, PvClock& clock,
-                    uint32_t features);
+                    const uint32_t& features);
 
     static bool owns_msr(uint32_t index);
     // Nothing / false: #GP. What APICs know of PV EOI must be settled before a write.
@@ -32,6 +35,11 @@ class ParavirtKvmVcpu {
 
     // VMCALL or VMMCALL: does what the registers say and puts the answer into RAX.
     void hypercall(CpuState& state);
+
+    // An engine goes on with steal time and PV EOI, from what the guest wrote so far; and that is
+    // over. The processor is parked.
+    ParavirtMsrs lend();
+    void take_back(const ParavirtMsrs& written);
 
     // Before it runs guest code, after it did.
     void enter() { steal_time_.enter(); }
@@ -66,7 +74,7 @@ class ParavirtKvmVcpu {
     const DmaView memory_;
     KvmHost& host_;
     PvClock& clock_;
-    const uint32_t features_;
+    const uint32_t& features_;
     PvStealTime steal_time_;
     PvEoi eoi_;
     uint64_t hypercalls_ = 0;
@@ -74,10 +82,11 @@ class ParavirtKvmVcpu {
     uint64_t system_time_msr_ = 0, steal_time_msr_ = 0, eoi_msr_ = 0;
 };
 
-// KVM's paravirtual interface of one machine, for processors that do not run on KVM
-// [cpuid.rst], [msr.rst], [hypercalls.rst]. Modelled: clock, steal time with
-// requests to flush TLBs, PV EOI, kicks, IPIs, yielding, pairing of clocks. Left out, and not
-// announced: asynchronous page faults, control of host polling and migration, hints.
+// KVM's paravirtual interface of one machine [cpuid.rst], [msr.rst], [hypercalls.rst], for
+// processors that do not run on KVM; of those that do the clock, so that it goes on through moves
+// and pauses. Modelled: clock, steal time with requests to flush TLBs, PV EOI, kicks, IPIs,
+// yielding, pairing of clocks. Left out, and not announced: asynchronous page faults, control of
+// host polling and migration, hints.
 class ParavirtKvm {
   public:
     ParavirtKvm(GuestMemory& memory, KvmHost& host, uint64_t tsc_hz, uint32_t vcpus);
@@ -88,7 +97,11 @@ class ParavirtKvm {
 
     // What leaf 40000001h announces.
     uint32_t features() const { return features_; }
+    // No more than these; before anybody asks.
+    void limit(uint32_t features) { features_ &= features; }
     void announce(CpuidPolicy& policy) const;
+    // Of these features, as QEMU's --cpu calls them.
+    static std::vector<std::string> names(uint32_t features);
 
     // Power-up and reset; no processor runs, their TSCs begin with this offset.
     void reset(uint64_t tsc_offset);
@@ -96,7 +109,7 @@ class ParavirtKvm {
   private:
     static uint32_t offered(KvmHost& host);
 
-    const uint32_t features_;
+    uint32_t features_;
     PvClock clock_;
     std::vector<std::unique_ptr<ParavirtKvmVcpu>> vcpus_;
 };

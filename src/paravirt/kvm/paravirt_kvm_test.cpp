@@ -86,6 +86,39 @@ TEST_F(ParavirtKvmTest, StealTimeNeedsAHostThatCounts) {
     EXPECT_FALSE(vcpu().read_msr(msr::kStealTime));
 }
 
+TEST_F(ParavirtKvmTest, AnEngineMayNotHaveAllOfIt) {
+    kvm->limit(feature::kClock | feature::kClockStable);
+    EXPECT_EQ(kvm->features(), feature::kClock | feature::kClockStable);
+    EXPECT_FALSE(vcpu().write_msr(msr::kPvEoi, 0x1001));
+    EXPECT_FALSE(vcpu().read_msr(msr::kPvEoi));
+    EXPECT_FALSE(vcpu().write_msr(msr::kStealTime, 0x1001));
+    EXPECT_TRUE(vcpu().write_msr(msr::kSystemTime, 0x1001));
+    EXPECT_EQ(ParavirtKvm::names(kvm->features()),
+              (std::vector<std::string>{"kvmclock", "kvmclock-stable-bit"}));
+}
+
+TEST_F(ParavirtKvmTest, AnEngineGoesOnWithStealTimeAndTheFlag) {
+    ASSERT_TRUE(vcpu().write_msr(msr::kStealTime, 0x2001));
+    ASSERT_TRUE(vcpu().write_msr(msr::kPvEoi, 0x3001));
+    ASSERT_TRUE(vcpu().write_msr(msr::kSystemTime, 0x4001));
+    const ParavirtMsrs lent = vcpu().lend();
+    EXPECT_EQ(lent.steal_time, 0x2001u);
+    EXPECT_EQ(lent.pv_eoi, 0x3001u);
+    EXPECT_FALSE(vcpu().silent_eoi().offer());
+    EXPECT_EQ(load<kvm_guest::SystemTime>(0x4000).version, 2u);
+    host.ns = 5'000'000;
+    kvm->clock().stopped();
+    EXPECT_EQ(load<kvm_guest::SystemTime>(0x4000).version, 4u) << "the clock stays";
+    vcpu().take_back({.steal_time = 0x5001, .pv_eoi = 0x6001});
+    EXPECT_EQ(vcpu().read_msr(msr::kStealTime), 0x5001u);
+    EXPECT_EQ(vcpu().read_msr(msr::kPvEoi), 0x6001u);
+    EXPECT_TRUE(vcpu().silent_eoi().offer());
+    EXPECT_EQ(load<uint8_t>(0x6000), kvm_guest::kEoiPending);
+    host.delay += 9;
+    vcpu().enter();
+    EXPECT_EQ(load<kvm_guest::StealTime>(0x5000).steal, 9u);
+}
+
 TEST_F(ParavirtKvmTest, MsrsKeepWhatIsWritten) {
     for (const uint32_t index : {msr::kSystemTime, msr::kStealTime, msr::kPvEoi}) {
         EXPECT_EQ(vcpu().read_msr(index), 0u) << std::hex << index;

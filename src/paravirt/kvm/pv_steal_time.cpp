@@ -23,6 +23,18 @@ void PvStealTime::place(std::optional<GuestPhys> where) {
     (void)memory_.store(*where_ + offsetof(guest::StealTime, preempted), uint8_t{0});
 }
 
+void PvStealTime::lend() {
+    if (!where_) return;
+    account();
+    add(0 - delay_seen_);
+    where_.reset();
+}
+
+void PvStealTime::take_back(std::optional<GuestPhys> where) {
+    where_ = where;
+    delay_seen_ = host_.run_delay_ns(vcpu_).value_or(0);
+}
+
 void PvStealTime::enter() {
     if (running_) return;
     running_ = true;
@@ -49,8 +61,11 @@ void PvStealTime::account() {
     accounted_at_ = host_.clock_ns();
     const auto delay = host_.run_delay_ns(vcpu_);
     if (!delay || *delay <= delay_seen_) return;
-    const uint64_t more = *delay - delay_seen_;
+    add(*delay - delay_seen_);
     delay_seen_ = *delay;
+}
+
+void PvStealTime::add(uint64_t more) {
     const GuestPhys steal = *where_ + offsetof(guest::StealTime, steal);
     const auto before = memory_.load<uint64_t>(steal);
     if (!before) return;

@@ -106,6 +106,39 @@ TEST_F(PvStealTimeTest, SwitchedOffItWritesNothing) {
     EXPECT_EQ(now().preempted, 0);
 }
 
+// A kernel begins with adding the thread's whole delay, and goes on with what comes.
+TEST_F(PvStealTimeTest, AKernelCountsOnAndIsCountedOnFrom) {
+    host.delay = 5'000;
+    steal->place(kWhere);
+    host.delay += 300;
+    steal->leave();
+    steal->lend();
+    EXPECT_EQ(now().steal + host.delay, 300u);
+    EXPECT_EQ(now().preempted, kvm_guest::kPreempted);
+    host.delay += 20;
+    ASSERT_TRUE(DmaView(*memory).store(kWhere, now().steal + host.delay));
+    host.ns += 1'000'000'000;
+    steal->enter();
+    steal->refresh();
+    steal->leave();
+    EXPECT_EQ(now().steal, 320u) << "it is the kernel's";
+    host.delay += 1'000;
+    steal->take_back(kWhere);
+    EXPECT_EQ(now().steal, 320u);
+    host.delay += 7;
+    steal->enter();
+    EXPECT_EQ(now().steal, 327u);
+}
+
+TEST_F(PvStealTimeTest, NothingToLend) {
+    host.delay = 5'000;
+    steal->leave();
+    steal->lend();
+    steal->take_back(std::nullopt);
+    steal->enter();
+    EXPECT_EQ(now().steal, 0u);
+}
+
 TEST_F(PvStealTimeTest, NoMemoryThereIsHarmless) {
     for (const uint64_t bad : {kSize, ~uint64_t{63}, uint64_t{1} << 52}) {
         steal->place(GuestPhys(bad));
