@@ -28,15 +28,23 @@ constexpr uint16_t kPrecision = 0x20, kHostControlWord = 0x37f;
 // --- on the whole state
 // ---------------------------------------------------------------------------
 
-// AMD's processors store zeros for the pointers unless an exception is pending [APM 2 11.5.2].
-bool host_stores_pointers() {
-    static const bool answer = [] {
+// What the host stores as pointers to an instruction that raised nothing.
+struct StoredPointers {
+    uint16_t opcode;
+    uint64_t instruction;
+};
+const StoredPointers& pointers_stored_by_host() {
+    static const StoredPointers stored = [] {
         alignas(16) std::byte image[kFxsaveBytes];
         asm volatile("fninit\n\tfld1\n\tfxsave64 (%0)\n\tfninit" : : "r"(image) : "memory");
-        return load_unaligned<uint64_t>(image + 8) != 0;
+        return StoredPointers{load_unaligned<uint16_t>(image + 6),
+                              load_unaligned<uint64_t>(image + 8)};
     }();
-    return answer;
+    return stored;
 }
+
+// AMD's processors store zeros unless an exception is pending [APM 2 11.5.2].
+bool host_stores_pointers() { return pointers_stored_by_host().instruction != 0; }
 
 // The pointers of an instruction of which the host did not say what it recorded.
 void note_pointers(Core& core, const Op& op, const X87Form& form) {
@@ -255,14 +263,7 @@ bool records_every_operand() {
     }();
     return answer;
 }
-bool records_every_opcode() {
-    static const bool answer = [] {
-        alignas(16) std::byte image[kFxsaveBytes];
-        asm volatile("fninit\n\tfld1\n\tfxsave64 (%0)\n\tfninit" : : "r"(image) : "memory");
-        return load_unaligned<uint16_t>(image + 6) != 0;
-    }();
-    return answer;
-}
+bool records_every_opcode() { return pointers_stored_by_host().opcode != 0; }
 
 bool x87_allowed(Core& core) {
     if ((core.s.cr0 & (x86::cr0::kEm | x86::cr0::kTs)) != 0) return core.raised(Exception::nm());
