@@ -59,6 +59,9 @@ def grub(name, bus, fast=False, firmware=(), more=(), node="sda", vcpus=2):
             root = guest.command("findmnt -no SOURCE /")
             check(root.startswith(f"/dev/{node}"), f"the root file system is on {root}")
             look_at_hardware(guest)
+            if bus == "usb":  # and not by a slower companion, after minutes
+                speed = "480M" if "usb,model=ehci" in more else "5000M"
+                check(f"usb-storage, {speed}" in guest.command("lsusb -t"), "the USB disk is slow")
             look_at_log(guest)
             guest.command("for i in $(seq 60); do ip route | grep -q default && break; sleep 1; done",
                           quiet=120)

@@ -51,6 +51,16 @@ TEST(PciFunction, HeaderIsReadOnlyButForCommandAndLine) {
     EXPECT_EQ(function.config_read(0x100, 4), ~0u) << "conventional: nothing beyond 255";
 }
 
+TEST(PciFunction, ItsPinIsTheOneThatTheBoardWired) {
+    Board board;
+    PciAttachment place = board.attachment();
+    place.intx_pin = 3;
+    EXPECT_EQ(PciFunction(place, kIdentity).config_read(pci::kInterruptPin, 1), 3u);
+    PciIdentity silent = kIdentity;
+    silent.interrupt_pin = 0;
+    EXPECT_EQ(PciFunction(place, silent).config_read(pci::kInterruptPin, 1), 0u);
+}
+
 TEST(PciFunction, BarsSizeAndMove) {
     Board board;
     PciFunction function(board.attachment(), kIdentity);

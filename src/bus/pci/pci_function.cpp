@@ -23,7 +23,8 @@ PciFunction::PciFunction(const PciAttachment& attachment, const PciIdentity& ide
     config.define(pci::kClassCode, 3, identity.class_code, 0);
     config.define(pci::kCacheLine, 1, 0, 0xff);
     config.define(pci::kInterruptLine, 1, 0, 0xff);
-    config.define(pci::kInterruptPin, 1, identity.interrupt_pin, 0);
+    const bool wired = identity.interrupt_pin != 0 && attachment.intx_pin != 0;
+    config.define(pci::kInterruptPin, 1, wired ? attachment.intx_pin : identity.interrupt_pin, 0);
     if (!bridge_) {
         config.define(pci::kSubsystemVendor, 2, identity.subsystem_vendor, 0);
         config.define(pci::kSubsystem, 2, identity.subsystem, 0);

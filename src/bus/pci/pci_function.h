@@ -30,6 +30,8 @@ struct PciAttachment {
     MsiSink& msi;
     // Between the function and memory; null: nothing. What it writes as interrupts does not pass it.
     const DmaTranslation* translation = nullptr;
+    // Which pin `intx` is, 1 to 4; 0: the one that the function is used to.
+    uint8_t intx_pin = 0;
 };
 
 // What a function says it is [PCI 3.0 6.2.1].

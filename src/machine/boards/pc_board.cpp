@@ -184,7 +184,12 @@ PciAttachment PcBoard::attachment(PciSlot slot, unsigned pin) {
 
 PciAttachment PcBoard::direct_attachment(PciSlot slot, unsigned pin) {
     InterruptLine& line = pin == 0 ? no_line() : pirqs_.input(slot, pin);
-    return {at_.ports, at_.memory_space, at_.memory, line, at_.apic_bus};
+    return {.ports = at_.ports,
+            .memory_space = at_.memory_space,
+            .memory = at_.memory,
+            .intx = line,
+            .msi = at_.apic_bus,
+            .intx_pin = static_cast<uint8_t>(pin)};
 }
 
 Result<PciSlot> PcBoard::take_card_slot() {

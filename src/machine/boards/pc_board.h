@@ -92,6 +92,7 @@ class PcBoard final : public Board {
     // --- for devices, while the board is built ---
     // What a function in this slot of bus 0 is plugged into; pin: its interrupt pin, 0 for none.
     // With an IOMMU it reaches memory through it, as an endpoint with the function's number.
+    void add_usb_boot_path(unsigned port);
     PciAttachment attachment(PciSlot slot, unsigned pin = 1);
     // The same past the IOMMU.
     PciAttachment direct_attachment(PciSlot slot, unsigned pin = 1);

@@ -5,6 +5,7 @@
 #include "device/storage/nvme_controller.h"
 #include "device/storage/piix3_ide.h"
 #include "device/usb/usb_storage.h"
+#include "device/usb/xhci.h"
 #include "machine/boards/pc_board.h"
 #include "machine/boards/pc_layout.h"
 #include "machine/boards/virtio_card.h"
@@ -156,13 +157,19 @@ Result<void> PcBoard::add_usb_disk(size_t index) {
     if (!port)
         return Error(
             fmt::format("--disk: {}: {}", parts_.config.disks[index].path, port.error().message()));
+    // SeaBIOS counts an xHCI's ports of either speed from 1, OVMF all in a row.
+    const unsigned number = port.value() + 1;
+    if (is_xhci()) add_usb_boot_path(port.value() % Xhci::kUsb2Ports + 1);
+    if (!is_xhci() || port.value() >= Xhci::kUsb2Ports) add_usb_boot_path(number);
+    return {};
+}
+
+void PcBoard::add_usb_boot_path(unsigned port) {
+    const std::string function =
+        usb_slot_.function != 0 ? fmt::format(",{:x}", usb_slot_.function) : "";
     add_boot_path(BootConfig::Device::kDisk,
                   fmt::format("/pci@i0cf8/usb@{:x}{}/storage@{:x}/channel@0/disk@0,0",
-                              usb_slot_.device,
-                              usb_slot_.function != 0 ? fmt::format(",{:x}", usb_slot_.function)
-                                                      : "",
-                              is_xhci() ? port.value() % 4 + 1 : port.value() + 1));
-    return {};
+                              usb_slot_.device, function, port));
 }
 
 Result<void> PcBoard::add_virtio_disk(size_t index) {

@@ -46,14 +46,14 @@ void PcBoard::add_ehci() {
     const auto companion = [](unsigned number) {
         return PciSlot{pc::kUsb.device, static_cast<uint8_t>(number)};
     };
-    auto& controller = own<EhciController>(
-        std::make_unique<EhciController>(
-            EhciController::Attachments{.ehci = attachment(pc::kEhci, 4),
-                                        .uhci = {attachment(companion(0), 1),
-                                                 attachment(companion(1), 2),
-                                                 attachment(companion(2), 3)}},
-            at_.clock),
-        [](EhciController& each) { each.reset(); });
+    auto& controller =
+        own<EhciController>(std::make_unique<EhciController>(
+                                EhciController::Attachments{.ehci = attachment(pc::kEhci, 1),
+                                                            .uhci = {attachment(companion(0), 1),
+                                                                     attachment(companion(1), 2),
+                                                                     attachment(companion(2), 3)}},
+                                at_.clock),
+                            [](EhciController& each) { each.reset(); });
     for (unsigned i = 0; i < Ehci::kCompanions; ++i)
         root_bus_.add(companion(i), controller.companion(i));
     root_bus_.add(pc::kEhci, controller.function());
