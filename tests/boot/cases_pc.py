@@ -1,11 +1,13 @@
 """A complete PC: Debian from a disk with GRUB, through firmware, on every kind of controller."""
 import hashlib
+import random
 import re
 
 import machine
 from case import case, check, check_equal
 from cases_disk import log_in
 from cases_network import Files
+from cases_vhost import with_modules
 from guest import disk, rootfs
 
 # What the kernel says of this board and not of a faulty one, that looks like a complaint.
@@ -76,6 +78,23 @@ def grub(name, bus, fast=False, firmware=(), more=(), node="sda", vcpus=2):
             log_in(guest)
             guest.command("sha256sum -c /var/noise.sum")
             power_off(context, guest)
+
+
+@case("pc-sata-without-msi", fast=True, own=True)
+def without_msi(context):
+    """By the pin that the controller names, as for systems that know no messages."""
+    path = context.blank_disk(8)
+    content = random.Random(3).randbytes(8 << 20)
+    path.write_bytes(content)
+    guest = context.boot_to_shell(
+        initrd=with_modules(context, "stock", ("ahci", "sd_mod")), cmdline="console=ttyS0 pci=nomsi",
+        more=("--machine", "pc", "--disk", f"path={path},format=raw,bus=sata"))
+    guest.command("sh /etc/more; for i in $(seq 100); do [ -b /dev/sda ] && break; sleep 0.1; done")
+    got = guest.command("sha256sum </dev/sda", quiet=120).split()[0]
+    check_equal(got, hashlib.sha256(content).hexdigest(), "what the guest read")
+    pin = guest.command("grep ahci /proc/interrupts")
+    check("IO-APIC" in pin and int(pin.split()[1]) > 8, f"interrupts: {pin}")
+    context.power_off(guest)
 
 
 UEFI = ("--boot", "uefi")
