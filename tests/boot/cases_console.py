@@ -22,8 +22,11 @@ def machine(board):
 
 
 def channel_node(guest, name):
-    return "/dev/" + guest.command(f"cd /sys/class/virtio-ports; grep -lx {name} */name; cd /root"
-                                   ).split("/")[0]
+    """Ports come some time after their driver, by messages."""
+    found = guest.command(f"cd /sys/class/virtio-ports; for i in $(seq 200); do grep -lx {name} */name "
+                          "2>/dev/null && break; usleep 50000; done; cd /root")
+    check(found, f"there is no port {name}")
+    return "/dev/" + found.split("/")[0]
 
 
 def terminal(context, board):
